@@ -1,0 +1,31 @@
+"""Adapters: what an array library must add to the array API standard so that backbeam runs on it.
+
+The physics in ``backbeam`` is written against the standard and finds its namespace from the arrays that
+it is given. `Backend` holds the rest, and each method is here for a reason:
+
+==================== ==========================================================================================
+``asarray``          host data in, with a data type and a device: the one place where arrays are born
+``to_numpy``         host data out: files, tables, plots
+``devices, check``   say early and in one line that a device is missing or that float64 is switched off
+``scatter_add``      the standard has no scatter; the charge deposit is one
+``fft``              the standard's FFT, replaced where a library has workers, plans or a better precision
+``wide``             the widest float of the device: the Green function loses digits in float32
+``loop``             repeated steps: a Python loop, or `lax.scan` so that compile time does not grow
+``compile``          just-in-time compilation where there is one
+``differentiable``   joins a primal and a hand-written pullback for a library's own automatic differentiation
+``records``          whether that automatic differentiation wants a gradient through these arrays
+``traced``           whether values can be looked at: checks that raise must be left out under tracing
+``synchronize``      wait for the device: timing
+``peak_memory``      the device's high-water mark: memory reports
+==================== ==========================================================================================
+
+`Backend` itself is a complete adapter for any library that meets the standard with FFTs: a subclass overrides
+what its library does better. An adapter is found by the entry-point group ``backbeam.backends``, under the name of
+the library's top-level module, so anybody can ship one. Importing an adapter imports its library; nothing else does.
+"""
+
+from __future__ import annotations
+
+from backbeam_backends.base import Backend
+
+__all__ = ["Backend"]

@@ -1,0 +1,124 @@
+"""The contract of an adapter, with plain array API defaults."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Any, ClassVar
+
+import numpy as np
+
+Array = Any
+
+
+class Backend:
+    """Adapter of one array library. See the package docstring for the reason of each method."""
+
+    name: ClassVar[str]
+    """Name of the library's top-level module, and of the entry point."""
+    distribution: ClassVar[str]
+    """Name of the distribution whose version is shown."""
+    extra: ClassVar[str] = ""
+    """The extra of backbeam that installs the library."""
+    namespace: Any
+    """The library's array API namespace."""
+    has_autodiff: ClassVar[bool] = False
+    """Whether the library differentiates by itself."""
+
+    @property
+    def version(self) -> str:
+        """Installed version of the library."""
+        return version(self.distribution)
+
+    # -- devices and data types ----------------------------------------------------------------------------------
+
+    def devices(self) -> list[str]:
+        """Names of the devices that `asarray` accepts, the default first."""
+        return ["cpu"]
+
+    def device(self, name: str | None) -> Any:
+        """Return the library's own device object for a name, the default for None; ValueError if there is none."""
+        if name is None or name == "cpu":
+            return "cpu"
+        raise ValueError(f"device is {name!r}; allowed: {', '.join(self.devices())}")
+
+    def check_dtype(self, dtype: str) -> None:
+        """Raise ValueError, with advice, if arrays of that data type cannot be made now."""
+        if dtype not in ("float64", "float32"):
+            raise ValueError(f"dtype is {dtype!r}; allowed: float64, float32")
+
+    def wide(self, array: Array) -> Any:
+        """Return the widest floating-point data type on the device of ``array``."""
+        return self.namespace.float64
+
+    # -- in and out ------------------------------------------------------------------------------------------------
+
+    def asarray(self, data: Any, *, dtype: str | None = None, device: str | None = None) -> Array:
+        """Array from host data or from an array of this library; the type and device of an array are kept if not named."""
+        xp = self.namespace
+        return xp.asarray(data, dtype=getattr(xp, dtype) if dtype else None)
+
+    def to_numpy(self, array: Array) -> np.ndarray:
+        """Return a NumPy array on the host."""
+        return np.asarray(array)
+
+    def device_name(self, array: Array) -> str:
+        """Name of the device that holds ``array``."""
+        return "cpu"
+
+    # -- what the standard lacks -----------------------------------------------------------------------------------
+
+    def scatter_add(self, values: Array, index: Array, size: int) -> Array:
+        """Sum ``values (k, m)`` into ``(k, size)`` at ``index (m,)``, adding where an index repeats."""
+        raise NotImplementedError
+
+    @property
+    def fft(self) -> Any:
+        """Object with ``rfft, irfft, fft, ifft`` (``n=``, ``axis=``), as in the standard's extension."""
+        return self.namespace.fft
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    def loop(self, body: Callable[[Any], Any], carry: Any, count: int) -> Any:
+        """``carry = body(carry)``, ``count`` times; a carry is a nest of tuples, dicts and arrays of constant shapes."""
+        for _ in range(count):
+            carry = body(carry)
+        return carry
+
+    def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
+        """Return the function, compiled if the library compiles.
+
+        Arguments and results are nests of arrays, but for the ``static`` ones: those are hashable, and the function is
+        compiled anew for each value of theirs.
+        """
+        return function
+
+    def differentiable(
+        self,
+        primal: Callable[..., Sequence[Array]],
+        reverse: Callable[[Sequence[Array], Sequence[Array], Sequence[Array]], Sequence[Array | None]],
+    ) -> Callable[..., Sequence[Array]]:
+        """Join a primal and its pullback.
+
+        ``primal(*inputs) -> outputs``, and ``reverse(inputs, outputs, output_cotangents) -> input_cotangents``, with
+        None for an input that has none. Only inputs and outputs are kept between the two.
+        """
+        return primal
+
+    def records(self, arrays: Sequence[Array]) -> bool:
+        """Whether the library's automatic differentiation is recording a gradient through any of the arrays."""
+        return False
+
+    def traced(self, arrays: Sequence[Array]) -> bool:
+        """Whether any of the arrays is a tracer without a value that Python could look at."""
+        return False
+
+    # -- measuring -------------------------------------------------------------------------------------------------
+
+    def synchronize(self, tree: Any = None) -> None:
+        """Wait until the arrays in a nest have been computed."""
+
+    def peak_memory(self) -> int:
+        """High-water mark of memory in bytes: of the process, or of the device where there is one."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

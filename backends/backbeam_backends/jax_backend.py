@@ -1,0 +1,131 @@
+"""JAX: compiled, on the processor or an accelerator; lines and beams are pytrees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from backbeam_backends.base import Backend
+
+
+class JaxBackend(Backend):
+    """Adapter of JAX. It never touches JAX's x64 flag: asking for float64 while it is off is an error."""
+
+    name = "jax"
+    distribution = "jax"
+    extra = "jax"
+    namespace = jnp
+    has_autodiff = True
+
+    def devices(self) -> list[str]:
+        """``platform:index`` of every device, the default backend's first."""
+        found = [*jax.devices(), *(jax.devices("cpu") if jax.default_backend() != "cpu" else [])]
+        return [f"{d.platform}:{d.id}" for d in found]
+
+    def device(self, name: str | None) -> Any:
+        """``cpu``, ``gpu``, ``cuda:1``, ..."""
+        if name is None:
+            return jax.devices()[0]
+        platform, _, index = name.partition(":")
+        try:
+            return jax.devices(platform)[int(index or 0)]
+        except (RuntimeError, IndexError, ValueError):
+            raise ValueError(f"device is {name!r}; allowed: {', '.join(self.devices())}") from None
+
+    def check_dtype(self, dtype: str) -> None:
+        """float64 needs JAX's x64 flag."""
+        super().check_dtype(dtype)
+        if dtype == "float64" and not jax.config.jax_enable_x64:
+            raise ValueError(
+                "dtype is 'float64' while JAX's x64 flag is off; allowed: float32, or float64 after "
+                "jax.config.update('jax_enable_x64', True) or with JAX_ENABLE_X64=1 in the environment"
+            )
+
+    def wide(self, array: jax.Array) -> Any:
+        """float64 where the flag allows it."""
+        return jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
+
+    def asarray(self, data: Any, *, dtype: str | None = None, device: str | None = None) -> jax.Array:
+        """Tracers pass; host data goes to the device."""
+        array = jnp.asarray(data, dtype=getattr(jnp, dtype) if dtype else None)
+        return jax.device_put(array, self.device(device)) if device else array
+
+    def device_name(self, array: jax.Array) -> str:
+        """``platform:index``, or ``traced``."""
+        if self.traced([array]):
+            return "traced"
+        (device,) = array.devices()
+        return f"{device.platform}:{device.id}"
+
+    def to_numpy(self, array: jax.Array) -> np.ndarray:
+        """Copy to the host."""
+        return np.asarray(array)
+
+    def scatter_add(self, values: jax.Array, index: jax.Array, size: int) -> jax.Array:
+        """`jax.numpy.ndarray.at[].add`."""
+        return jnp.zeros((values.shape[0], size), dtype=values.dtype).at[:, index].add(values)
+
+    def loop(self, body: Callable[[Any], Any], carry: Any, count: int) -> Any:
+        """`jax.lax.scan`: compile time does not grow with the count, and it has a reverse mode."""
+        if count == 0:
+            return carry
+        return jax.lax.scan(lambda c, _: (body(c), None), carry, None, length=count)[0]
+
+    def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
+        """`jax.jit`."""
+        return _jitted(function, static)
+
+    def differentiable(
+        self, primal: Callable[..., Sequence[jax.Array]], reverse: Callable[..., Sequence[jax.Array | None]]
+    ) -> Callable[..., Sequence[jax.Array]]:
+        """`jax.custom_vjp`."""
+        joined = jax.custom_vjp(lambda *inputs: tuple(primal(*inputs)))
+
+        def forward(*inputs: jax.Array) -> tuple[Any, Any]:
+            outputs = tuple(primal(*inputs))
+            return outputs, (inputs, outputs)
+
+        def backward(kept: Any, cotangents: Any) -> tuple[Any, ...]:
+            inputs, outputs = kept
+            bars = reverse(inputs, outputs, cotangents)
+            return tuple(
+                _zero_cotangent(x) if b is None else b for x, b in zip(inputs, bars, strict=True)
+            )
+
+        joined.defvjp(forward, backward)
+        return joined
+
+    def records(self, arrays: Sequence[jax.Array]) -> bool:
+        """Under tracing, always: JAX does not say whether a trace is for a gradient."""
+        return self.traced(arrays)
+
+    def traced(self, arrays: Sequence[jax.Array]) -> bool:
+        """Whether any of the arrays is a tracer."""
+        return any(isinstance(a, jax.core.Tracer) for a in arrays)
+
+    def synchronize(self, tree: Any = None) -> None:
+        """Wait for the arrays in ``tree``."""
+        jax.block_until_ready(tree)
+
+    def peak_memory(self) -> int:
+        """The device's allocator where it keeps a mark, else the process."""
+        stats = jax.devices()[0].memory_stats() or {}
+        return int(stats.get("peak_bytes_in_use", 0)) or super().peak_memory()
+
+
+@cache
+def _jitted(function: Callable[..., Any], static: tuple[int, ...]) -> Callable[..., Any]:
+    """One jitted function for each function, so that what was compiled once is found again."""
+    return jax.jit(function, static_argnums=static)
+
+
+def _zero_cotangent(x: jax.Array) -> Any:
+    """Return what custom_vjp wants for an input without a cotangent."""
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        return jnp.zeros_like(x)
+    return np.zeros(x.shape, dtype=jax.dtypes.float0)

@@ -1,0 +1,103 @@
+"""PyTorch: the processor or CUDA, with gradients through autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import array_api_compat.torch
+import numpy as np
+import torch
+
+from backbeam_backends.base import Backend
+
+
+class TorchBackend(Backend):
+    """Adapter of PyTorch."""
+
+    name = "torch"
+    distribution = "torch"
+    extra = "torch"
+    namespace = array_api_compat.torch
+    has_autodiff = True
+
+    def devices(self) -> list[str]:
+        """The processor, each CUDA device, and Apple's GPU (float32 only) where there is one."""
+        found = ["cpu"] + [f"cuda:{k}" for k in range(torch.cuda.device_count())]
+        return found + (["mps"] if torch.backends.mps.is_available() else [])
+
+    def device(self, name: str | None) -> torch.device:
+        """``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
+        if name is None:
+            return torch.device("cpu")
+        if name not in (*self.devices(), *(["cuda"] if torch.cuda.is_available() else [])):
+            raise ValueError(f"device is {name!r}; allowed: {', '.join(self.devices())}")
+        return torch.device(name)
+
+    def wide(self, array: torch.Tensor) -> torch.dtype:
+        """float64, except on Apple's GPU, which has none."""
+        return torch.float32 if array.device.type == "mps" else torch.float64
+
+    def asarray(self, data: Any, *, dtype: str | None = None, device: str | None = None) -> torch.Tensor:
+        """A tensor keeps its graph when it changes type or device."""
+        wanted = getattr(torch, dtype) if dtype else None
+        if isinstance(data, torch.Tensor):
+            return data.to(dtype=wanted, device=self.device(device) if device else None)
+        return torch.as_tensor(np.asarray(data), dtype=wanted).to(self.device(device))
+
+    def to_numpy(self, array: torch.Tensor) -> np.ndarray:
+        """Detach and copy to the host."""
+        return array.detach().cpu().numpy()
+
+    def device_name(self, array: torch.Tensor) -> str:
+        """``cpu``, ``cuda:0``, ..."""
+        return str(array.device)
+
+    def scatter_add(self, values: torch.Tensor, index: torch.Tensor, size: int) -> torch.Tensor:
+        """`Tensor.index_add`, which autograd knows."""
+        return torch.zeros((values.shape[0], size), dtype=values.dtype, device=values.device).index_add(1, index, values)
+
+    def records(self, arrays: Sequence[torch.Tensor]) -> bool:
+        """Whether grad mode is on and any tensor requires a gradient or stands under a `torch.func` transform."""
+        return torch.is_grad_enabled() and any(a.requires_grad for a in arrays) or self.traced(arrays)
+
+    def traced(self, arrays: Sequence[torch.Tensor]) -> bool:
+        """Whether any tensor is wrapped by a `torch.func` transform."""
+        return any(torch._C._functorch.is_functorch_wrapped_tensor(a) for a in arrays)
+
+    def differentiable(
+        self,
+        primal: Callable[..., Sequence[torch.Tensor]],
+        reverse: Callable[..., Sequence[torch.Tensor | None]],
+    ) -> Callable[..., Sequence[torch.Tensor]]:
+        """A `torch.autograd.Function`; it can be differentiated once."""
+
+        class Joined(torch.autograd.Function):
+            @staticmethod
+            def forward(*inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+                return tuple(primal(*inputs))
+
+            @staticmethod
+            def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+                ctx.counts = len(inputs)
+                ctx.mark_non_differentiable(*(o for o in output if not o.is_floating_point()))
+                ctx.save_for_backward(*inputs, *output)
+
+            @staticmethod
+            @torch.autograd.function.once_differentiable
+            def backward(ctx: Any, *cotangents: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+                saved = ctx.saved_tensors
+                return tuple(reverse(saved[: ctx.counts], saved[ctx.counts :], cotangents))
+
+        return Joined.apply
+
+    def synchronize(self, tree: Any = None) -> None:
+        """Wait for CUDA."""
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+
+    def peak_memory(self) -> int:
+        """CUDA's allocator if it is in use, else the process."""
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            return torch.cuda.max_memory_allocated()
+        return super().peak_memory()

@@ -1,0 +1,77 @@
+"""Find the adapter of an array library: by name, or from an array. The adapters live in ``backbeam_backends``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any
+
+from backbeam.arrays import Array, namespace
+from backbeam.errors import BackendError, InputError
+
+if TYPE_CHECKING:
+    from backbeam_backends import Backend
+
+GROUP = "backbeam.backends"
+"""Entry-point group in which adapters are found."""
+EXTRAS = {"torch": "torch", "jax": "jax", "cupy": "cupy-cuda12 or cupy-cuda13", "array_api_strict": "test"}
+"""Which extra of backbeam installs the library of an adapter that cannot be imported."""
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+@cache
+def get(name: str) -> Backend:
+    """Return the adapter called ``name``.
+
+    Raises
+    ------
+    InputError
+        If there is no such adapter.
+    BackendError
+        If its library is not installed; the message names the extra that brings it.
+    """
+    points = _entry_points()
+    if name not in points:
+        raise InputError("backend", name, f"one of {', '.join(points)}")
+    try:
+        return points[name].load()()
+    except ImportError as error:
+        extra = EXTRAS.get(name)
+        advice = f"pip install 'backbeam[{extra}]'" if extra else f"install what {points[name].value} needs"
+        raise BackendError(f"backend {name!r} is not installed ({error}); {advice}") from error
+
+
+def of(*arrays: Array) -> Backend:
+    """Return the adapter of the library that the arrays belong to."""
+    parts = namespace(*arrays).__name__.split(".")
+    for name in _entry_points():
+        if name in parts and (name != "numpy" or "jax" not in parts):
+            return get(name)
+    raise BackendError(f"no adapter for arrays of {'.'.join(parts)}; allowed: {', '.join(_entry_points())}")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is known of one adapter on this machine."""
+
+    name: str
+    version: str = ""
+    devices: list[str] = field(default_factory=list)
+    problem: str = ""
+    """Why it cannot be used; empty if it can."""
+
+
+def report() -> list[Report]:
+    """Look at every adapter: version, devices, and why one is not usable."""
+    found = []
+    for name in _entry_points():
+        try:
+            backend: Any = get(name)
+            found.append(Report(name, backend.version, backend.devices()))
+        except Exception as error:
+            found.append(Report(name, problem=" ".join(str(error).split()) or type(error).__name__))
+    return found

@@ -1,0 +1,39 @@
+"""Errors that backbeam raises for a person to read: one line with the field, the value and what is allowed."""
+
+from __future__ import annotations
+
+
+class BackbeamError(Exception):
+    """Base of every error that backbeam raises on purpose."""
+
+
+class InputError(BackbeamError, ValueError):
+    """Input that cannot be used.
+
+    Parameters
+    ----------
+    field:
+        Where the value stands, in the user's own words (``beam.n``, ``qf.length``).
+    value:
+        The value that was given.
+    allowed:
+        What would have been accepted.
+    """
+
+    def __init__(self, field: str, value: object, allowed: str) -> None:
+        self.field, self.value, self.allowed = field, value, allowed
+        super().__init__(field, value, allowed)
+
+    def __str__(self) -> str:
+        shown = repr(self.value)
+        if len(shown) > 120:
+            shown = shown[:117] + "..."
+        return " ".join(f"{self.field} is {shown}; allowed: {self.allowed}".split())
+
+
+class BackendError(BackbeamError, RuntimeError):
+    """An array library that cannot do what was asked: not installed, no such device or data type."""
+
+
+class TrackingError(BackbeamError, ArithmeticError):
+    """Tracking that has no answer, such as particles that would turn round."""

@@ -1,0 +1,44 @@
+"""Every test of the core runs on every array library that the test extra installs; a missing one fails the suite."""
+
+from __future__ import annotations
+
+import os
+
+# Before JAX is imported anywhere: the flag cannot be relied on once arrays exist.
+os.environ.setdefault("JAX_ENABLE_X64", "1")
+
+import array_api_strict  # noqa: E402
+import hypothesis  # noqa: E402
+import pytest  # noqa: E402
+
+from backbeam import backends  # noqa: E402
+
+BACKENDS = ("numpy", "torch", "jax", "array_api_strict")
+AUTODIFF = ("torch", "jax")
+
+array_api_strict.set_array_api_strict_flags(
+    boolean_indexing=False, data_dependent_shapes=False, enabled_extensions=("linalg", "fft")
+)
+hypothesis.settings.register_profile(
+    "backbeam", deadline=None, derandomize=True, max_examples=20, print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("backbeam")
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    """Adapter of each library in turn."""
+    return backends.get(request.param)
+
+
+@pytest.fixture(params=AUTODIFF)
+def autodiff(request):
+    """Adapter of each library that differentiates by itself."""
+    return backends.get(request.param)
+
+
+@pytest.fixture(params=("float64", "float32"))
+def dtype(request):
+    """Each floating-point type."""
+    return request.param
