@@ -10,9 +10,11 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``scatter_add``      the standard has no scatter; the charge deposit is one
 ``fft``              the standard's FFT, replaced where a library has workers, plans or a better precision
 ``wide``             the widest float of the device: the Green function loses digits in float32
-``loop``             repeated steps: a Python loop, or `lax.scan` so that compile time does not grow
+``scan``             repeated steps: a Python loop, or `lax.scan` so that compile time does not grow
 ``compile``          just-in-time compilation where there is one
 ``differentiable``   joins a primal and a hand-written pullback for a library's own automatic differentiation
+``register_tree``    lines and beams as arguments of a library's transformations (JAX)
+``pull``             value and pullback of a user's own function, where the library differentiates
 ``records``          whether that automatic differentiation wants a gradient through these arrays
 ``traced``           whether values can be looked at: checks that raise must be left out under tracing
 ``synchronize``      wait for the device: timing

@@ -80,11 +80,20 @@ class Backend:
 
     # -- running ---------------------------------------------------------------------------------------------------
 
-    def loop(self, body: Callable[[Any], Any], carry: Any, count: int) -> Any:
-        """``carry = body(carry)``, ``count`` times; a carry is a nest of tuples, dicts and arrays of constant shapes."""
-        for _ in range(count):
-            carry = body(carry)
-        return carry
+    def scan(
+        self, body: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, count: int, *, backwards: bool = False
+    ) -> tuple[Any, Any]:
+        """``carry, y = body(carry, x)``, ``count`` times; returns the last carry and all y, in the order of their x.
+
+        ``xs`` is None or what a scan returned as its y: opaque to everybody else. A carry is a nest of tuples,
+        dicts and arrays of constant shapes. ``backwards`` takes the last x first.
+        """
+        ys: list[Any] = [None] * count
+        for k in reversed(range(count)) if backwards else range(count):
+            carry, ys[k] = body(carry, None if xs is None else xs[k])
+            if xs is not None:
+                xs[k] = None  # what has been used up is let go
+        return carry, ys
 
     def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
         """Return the function, compiled if the library compiles.
@@ -96,15 +105,26 @@ class Backend:
 
     def differentiable(
         self,
-        primal: Callable[..., Sequence[Array]],
-        reverse: Callable[[Sequence[Array], Sequence[Array], Sequence[Array]], Sequence[Array | None]],
+        primal: Callable[..., tuple[Sequence[Array], Any]],
+        reverse: Callable[[Sequence[Array], Sequence[Array], Any, Sequence[Array]], Sequence[Array | None]],
+        ranks: Sequence[int],
     ) -> Callable[..., Sequence[Array]]:
         """Join a primal and its pullback.
 
-        ``primal(*inputs) -> outputs``, and ``reverse(inputs, outputs, output_cotangents) -> input_cotangents``, with
-        None for an input that has none. Only inputs and outputs are kept between the two.
+        ``primal(*inputs) -> outputs, kept``, and ``reverse(inputs, outputs, kept, output_cotangents) ->
+        input_cotangents``, with None for an input that has none. ``kept`` is a nest of arrays. Both work with any
+        leading batch axes on any input; ``ranks`` says how many axes of each input are its own.
         """
-        return primal
+        return lambda *inputs: primal(*inputs)[0]
+
+    def register_tree(
+        self, cls: type, flatten: Callable[[Any], tuple[Any, Any]], unflatten: Callable[[Any, Any], Any]
+    ) -> None:
+        """Let the library's transformations take and return objects of a class; called once for each class."""
+
+    def pull(self, function: Callable[..., Any], inputs: Sequence[Array]) -> tuple[Array, Callable[[Array], list[Array]]]:
+        """Value of a function and its pullback by the library's automatic differentiation."""
+        raise TypeError(f"{self.name} does not differentiate by itself")
 
     def records(self, arrays: Sequence[Array]) -> bool:
         """Whether the library's automatic differentiation is recording a gradient through any of the arrays."""

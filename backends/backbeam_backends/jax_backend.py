@@ -70,35 +70,42 @@ class JaxBackend(Backend):
         """`jax.numpy.ndarray.at[].add`."""
         return jnp.zeros((values.shape[0], size), dtype=values.dtype).at[:, index].add(values)
 
-    def loop(self, body: Callable[[Any], Any], carry: Any, count: int) -> Any:
+    def scan(
+        self, body: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, count: int, *, backwards: bool = False
+    ) -> tuple[Any, Any]:
         """`jax.lax.scan`: compile time does not grow with the count, and it has a reverse mode."""
-        if count == 0:
-            return carry
-        return jax.lax.scan(lambda c, _: (body(c), None), carry, None, length=count)[0]
+        return jax.lax.scan(body, carry, xs, length=count, reverse=backwards)
 
     def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
         """`jax.jit`."""
         return _jitted(function, static)
 
     def differentiable(
-        self, primal: Callable[..., Sequence[jax.Array]], reverse: Callable[..., Sequence[jax.Array | None]]
+        self, primal: Callable[..., Any], reverse: Callable[..., Any], ranks: Sequence[int]
     ) -> Callable[..., Sequence[jax.Array]]:
-        """`jax.custom_vjp`."""
-        joined = jax.custom_vjp(lambda *inputs: tuple(primal(*inputs)))
+        """`jax.custom_vjp`: under `vmap` it batches by itself, and forward mode is refused by JAX."""
+        joined = jax.custom_vjp(lambda *inputs: tuple(primal(*inputs)[0]))
 
         def forward(*inputs: jax.Array) -> tuple[Any, Any]:
-            outputs = tuple(primal(*inputs))
-            return outputs, (inputs, outputs)
+            outputs, kept = primal(*inputs)
+            return tuple(outputs), (inputs, tuple(outputs), kept)
 
-        def backward(kept: Any, cotangents: Any) -> tuple[Any, ...]:
-            inputs, outputs = kept
-            bars = reverse(inputs, outputs, cotangents)
-            return tuple(
-                _zero_cotangent(x) if b is None else b for x, b in zip(inputs, bars, strict=True)
-            )
+        def backward(residuals: Any, cotangents: Any) -> tuple[Any, ...]:
+            inputs, outputs, kept = residuals
+            bars = reverse(inputs, outputs, kept, cotangents)
+            return tuple(_zero_cotangent(x) if b is None else b for x, b in zip(inputs, bars, strict=True))
 
         joined.defvjp(forward, backward)
         return joined
+
+    def register_tree(self, cls: type, flatten: Callable[..., Any], unflatten: Callable[..., Any]) -> None:
+        """`jax.tree_util.register_pytree_node`."""
+        jax.tree_util.register_pytree_node(cls, flatten, unflatten)
+
+    def pull(self, function: Callable[..., Any], inputs: Sequence[jax.Array]) -> Any:
+        """`jax.vjp`."""
+        value, pullback = jax.vjp(function, *inputs)
+        return value, lambda bar: list(pullback(bar))
 
     def records(self, arrays: Sequence[jax.Array]) -> bool:
         """Under tracing, always: JAX does not say whether a trace is for a gradient."""

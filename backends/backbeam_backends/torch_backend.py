@@ -43,7 +43,10 @@ class TorchBackend(Backend):
         wanted = getattr(torch, dtype) if dtype else None
         if isinstance(data, torch.Tensor):
             return data.to(dtype=wanted, device=self.device(device) if device else None)
-        return torch.as_tensor(np.asarray(data), dtype=wanted).to(self.device(device))
+        host = np.asarray(data)
+        if not host.flags.writeable:
+            host = host.copy()  # torch warns of memory that it must not write to
+        return torch.as_tensor(host, dtype=wanted).to(self.device(device))
 
     def to_numpy(self, array: torch.Tensor) -> np.ndarray:
         """Detach and copy to the host."""
@@ -66,30 +69,64 @@ class TorchBackend(Backend):
         return any(torch._C._functorch.is_functorch_wrapped_tensor(a) for a in arrays)
 
     def differentiable(
-        self,
-        primal: Callable[..., Sequence[torch.Tensor]],
-        reverse: Callable[..., Sequence[torch.Tensor | None]],
+        self, primal: Callable[..., Any], reverse: Callable[..., Any], ranks: Sequence[int]
     ) -> Callable[..., Sequence[torch.Tensor]]:
-        """A `torch.autograd.Function`; it can be differentiated once."""
+        """A `torch.autograd.Function`, in the form that `torch.func` accepts; it can be differentiated once."""
+        shape_of_kept: list[Any] = []
 
         class Joined(torch.autograd.Function):
             @staticmethod
             def forward(*inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-                return tuple(primal(*inputs))
+                outputs, kept = primal(*inputs)
+                leaves, structure = torch.utils._pytree.tree_flatten(kept)
+                shape_of_kept[:] = [structure, len(outputs)]
+                return (*(o.clone() if any(o is i for i in inputs) else o for o in outputs), *leaves)
 
             @staticmethod
             def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
-                ctx.counts = len(inputs)
-                ctx.mark_non_differentiable(*(o for o in output if not o.is_floating_point()))
+                ctx.structure, ctx.n_outputs = shape_of_kept
+                ctx.n_inputs = len(inputs)
+                kept = output[ctx.n_outputs :]
+                ctx.mark_non_differentiable(*kept, *(o for o in output[: ctx.n_outputs] if not o.is_floating_point()))
+                ctx.set_materialize_grads(True)
                 ctx.save_for_backward(*inputs, *output)
 
             @staticmethod
             @torch.autograd.function.once_differentiable
             def backward(ctx: Any, *cotangents: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
                 saved = ctx.saved_tensors
-                return tuple(reverse(saved[: ctx.counts], saved[ctx.counts :], cotangents))
+                inputs, outputs = saved[: ctx.n_inputs], saved[ctx.n_inputs : ctx.n_inputs + ctx.n_outputs]
+                kept = torch.utils._pytree.tree_unflatten(list(saved[ctx.n_inputs + ctx.n_outputs :]), ctx.structure)
+                return tuple(reverse(inputs, outputs, kept, cotangents[: ctx.n_outputs]))
 
-        return Joined.apply
+            @staticmethod
+            def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: torch.Tensor) -> Any:
+                batches = [x.ndim - r - (d is not None) for x, d, r in zip(inputs, in_dims, ranks, strict=True)]
+                deepest = max(batches)
+                moved = []
+                for x, d, own in zip(inputs, in_dims, batches, strict=True):
+                    if d is not None:
+                        x = x.movedim(d, 0)
+                        x = x.reshape(x.shape[0], *[1] * (deepest - own), *x.shape[1:])
+                    moved.append(x)
+                out = Joined.apply(*moved)
+                return out, (0,) * len(out)
+
+        return lambda *inputs: Joined.apply(*inputs)[: shape_of_kept[1]]
+
+    def pull(self, function: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> Any:
+        """`torch.autograd.grad` on detached leaves."""
+        leaves = [x.detach().requires_grad_(x.is_floating_point()) for x in inputs]
+        with torch.enable_grad():
+            value = function(*leaves)
+
+        def pullback(bar: torch.Tensor) -> list[torch.Tensor]:
+            wanted = [x for x in leaves if x.requires_grad]
+            found = iter(torch.autograd.grad(value, wanted, bar, allow_unused=True))
+            bars = [next(found) if x.requires_grad else None for x in leaves]
+            return [torch.zeros_like(x) if b is None else b for x, b in zip(leaves, bars, strict=True)]
+
+        return value.detach(), pullback
 
     def synchronize(self, tree: Any = None) -> None:
         """Wait for CUDA."""

@@ -1,1 +1,102 @@
-"""backbeam."""
+"""backbeam: charged-particle beams through accelerator lattices, with 3D space charge and exact gradients.
+
+Coordinates of a macroparticle are deviations from the reference particle at fixed path length s:
+
+======  ==============================================  ======
+x, y    transverse position                             m
+px, py  P_x/P0, P_y/P0                                  1
+tau     c (t - t0): a late particle is positive         m
+pt      (E - E0)/(P0 c): more energy is positive        1
+======  ==============================================  ======
+
+Canonical pairs are (x, px), (y, py), (tau, -pt). Arrays are ``(..., 6, n)``, a row a coordinate; leading axes are a
+batch. Charges are per macroparticle, in C, signed by the species. SI units, energies in eV, angles in rad. A positive
+bending angle turns towards -x; a positive k1 focuses x whatever the sign of the charge.
+
+====================  =================================================
+other code            its longitudinal pair in ours
+====================  =================================================
+Cheetah, Ocelot       (tau, p) = (tau, pt)
+ImpactX               (t, pt) = (tau, -pt)
+MAD-X                 (T, PT) = (-tau, pt)
+Xsuite                (zeta, ptau) = (-beta0 tau, pt), delta = P/P0 - 1
+Bmad                  z = -beta c (t - t0), pz = P/P0 - 1
+====================  =================================================
+"""
+
+from __future__ import annotations
+
+from backbeam import observables
+from backbeam.adjoint import Checkpoint, Reversible, Store, Tape
+from backbeam.beam import Beam
+from backbeam.elements import (
+    Aperture,
+    Buncher,
+    ConstantFocusing,
+    Corrector,
+    DipoleEdge,
+    Drift,
+    LinearMap,
+    Marker,
+    Monitor,
+    Multipole,
+    Octupole,
+    Quadrupole,
+    RectangularBend,
+    RFCavity,
+    Screen,
+    SectorBend,
+    Sextupole,
+    Solenoid,
+    ThinMultipole,
+)
+from backbeam.errors import BackbeamError, BackendError, InputError, TrackingError
+from backbeam.gradient import value_and_grad
+from backbeam.line import Line
+from backbeam.reference import Reference
+from backbeam.space_charge import BeamExtent, FixedExtent, RmsExtent, SpaceCharge3D
+from backbeam.species import Species
+from backbeam.tracking import count_kicks, trace, track
+
+__all__ = [
+    "Aperture",
+    "BackbeamError",
+    "BackendError",
+    "Beam",
+    "BeamExtent",
+    "Buncher",
+    "Checkpoint",
+    "ConstantFocusing",
+    "Corrector",
+    "DipoleEdge",
+    "Drift",
+    "FixedExtent",
+    "InputError",
+    "Line",
+    "LinearMap",
+    "Marker",
+    "Monitor",
+    "Multipole",
+    "Octupole",
+    "Quadrupole",
+    "RFCavity",
+    "RectangularBend",
+    "Reference",
+    "Reversible",
+    "RmsExtent",
+    "Screen",
+    "SectorBend",
+    "Sextupole",
+    "Solenoid",
+    "SpaceCharge3D",
+    "Species",
+    "Store",
+    "Tape",
+    "ThinMultipole",
+    "TrackingError",
+    "count_kicks",
+    "observables",
+    "trace",
+    "track",
+    "value_and_grad",
+]

@@ -19,6 +19,7 @@ EXTRAS = {"torch": "torch", "jax": "jax", "cupy": "cupy-cuda12 or cupy-cuda13", 
 """Which extra of backbeam installs the library of an adapter that cannot be imported."""
 
 
+@cache
 def _entry_points() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=GROUP)}
 
@@ -38,11 +39,22 @@ def get(name: str) -> Backend:
     if name not in points:
         raise InputError("backend", name, f"one of {', '.join(points)}")
     try:
-        return points[name].load()()
+        backend = points[name].load()()
     except ImportError as error:
         extra = EXTRAS.get(name)
         advice = f"pip install 'backbeam[{extra}]'" if extra else f"install what {points[name].value} needs"
         raise BackendError(f"backend {name!r} is not installed ({error}); {advice}") from error
+    _teach_trees(backend)
+    return backend
+
+
+def _teach_trees(backend: Backend) -> None:
+    """Tell the library how to take lines and beams apart. Late, because both are built on this module."""
+    from backbeam.elements import ALL
+    from backbeam.trees import trees
+
+    for cls, flatten, unflatten in trees(ALL):
+        backend.register_tree(cls, flatten, unflatten)
 
 
 def of(*arrays: Array) -> Backend:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from cases import Case
+from map_cases import Case
 
 from backbeam.reference import Reference
 from backbeam.species import species_named

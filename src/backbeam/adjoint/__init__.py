@@ -1,0 +1,31 @@
+"""How a gradient is remembered: pass one of these as ``adjoint=``.
+
+==================  =========================================  ==================================================
+`Reversible`        nothing a kick: every step is undone       the default; float32 is anchored now and then
+`Checkpoint`        ``slots`` states in all, recomputation     where steps cannot be undone and memory is short
+`Store`             48 B/particle a kick (float64)             where memory is no matter: nothing is undone
+`Tape`              all that the library records               PyTorch and JAX: an independent witness; forward mode
+==================  =========================================  ==================================================
+
+All four give the same gradient, to rounding.
+"""
+
+from __future__ import annotations
+
+from backbeam.adjoint.base import Adjoint
+from backbeam.adjoint.checkpoint import Checkpoint
+from backbeam.adjoint.reversible import Reversible
+from backbeam.adjoint.store import Store
+from backbeam.adjoint.tape import Tape
+from backbeam.errors import InputError
+
+__all__ = ["Adjoint", "Checkpoint", "Reversible", "Store", "Tape", "adjoint_named"]
+
+
+def adjoint_named(name: str) -> Adjoint:
+    """Return the adjoint called ``reversible``, ``store``, ``checkpoint`` or ``tape``, with its default settings."""
+    known = {a.name: a for a in (Reversible(), Store(), Checkpoint(), Tape())}
+    try:
+        return known[name]
+    except (KeyError, TypeError):
+        raise InputError("adjoint", name, f"one of {', '.join(known)}") from None

@@ -1,0 +1,17 @@
+"""The command line, ``backbeam``. One file a command; `backbeam.cli.app` finds them and turns errors into one line."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Entry point of the command ``backbeam``."""
+    try:
+        import click  # noqa: F401
+    except ModuleNotFoundError as error:
+        print(f"backbeam: error: the command line needs {error.name}; pip install 'backbeam[cli]'", file=sys.stderr)
+        raise SystemExit(2) from None
+    from backbeam.cli.app import app
+
+    app()

@@ -1,0 +1,71 @@
+"""The command group: loads a command when it is called for, and gives every expected error one line and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any, NoReturn
+
+import click
+
+from backbeam.errors import BackbeamError
+
+COMMANDS = {
+    "run": "Track the beam of a problem and show it before and after.",
+    "backends": "List the array libraries that are installed, and why one cannot be used.",
+    "examples": "List the problems that come with backbeam.",
+}
+"""Name and help of every command: ``name`` is ``command`` in ``backbeam.cli.<name>_command``."""
+
+
+class App(click.Group):
+    """Commands from files of their own, so that one never waits for what another needs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command."""
+        if cmd_name not in COMMANDS:
+            return None
+        return import_module(f"backbeam.cli.{cmd_name}_command").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:
+        """Run; what a user can have caused ends in one line on stderr and exit code 2."""
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(args, prog_name or "backbeam", **extra)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message())
+            code = 0
+        except click.UsageError as error:
+            where = f"; see {error.ctx.command_path} --help" if error.ctx is not None else ""
+            fail(f"{error.format_message().rstrip('.')}{where}")
+        except click.ClickException as error:
+            fail(error.format_message())
+        except BackbeamError as error:
+            fail(str(error))
+        except click.Abort:
+            click.echo("backbeam: interrupted", err=True)
+            code = 130
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def fail(message: str) -> NoReturn:
+    """Say in one line what is wrong, and leave with exit code 2."""
+    click.echo(f"backbeam: error: {' '.join(message.split())}", err=True)
+    sys.exit(2)
+
+
+@click.group("backbeam", cls=App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version("backbeam"), prog_name="backbeam", message="%(prog)s %(version)s")
+def app() -> None:
+    """Track charged-particle beams through accelerator lattices with 3D space charge."""

@@ -1,0 +1,31 @@
+"""``backbeam examples``: the problems that come with the package."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command("examples")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object of titles by name.")
+@click.option("--show", metavar="NAME", help="Print the file of one example, to start your own from.")
+def command(as_json: bool, show: str | None) -> None:
+    """List the problems that come with backbeam, or print one of them."""
+    from backbeam.problem import Problem, example_names
+    from backbeam.problem.examples import example_text
+    from backbeam.problem.keys import unknown
+
+    names = example_names()
+    if show is not None:
+        if show not in names:
+            raise unknown("--show", show, names, what=repr(show))
+        click.echo(example_text(show), nl=False)
+        return
+    titles = {name: Problem.load(name).title for name in names}
+    if as_json:
+        click.echo(json.dumps(titles))
+        return
+    from backbeam.cli.table import print_examples
+
+    print_examples(titles)

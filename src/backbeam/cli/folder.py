@@ -1,0 +1,90 @@
+"""The folder that ``backbeam run --output`` writes. Each file appears whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backbeam.arrays import COORDINATES
+from backbeam.beam import PLANES, Beam
+from backbeam.errors import BackbeamError
+from backbeam.problem import Outcome, Problem
+
+
+def write_folder(folder: Path, problem: Problem, outcome: Outcome, rows: Iterable[tuple[str, dict[str, Any]]]) -> None:
+    """Write summary.json, moments.csv, problem.yaml and final_beam.npz.
+
+    Raises
+    ------
+    BackbeamError
+        If the folder cannot be written to.
+    """
+    summary = {"problem": problem.name, "title": problem.title, "backbeam": version("backbeam"), **outcome.summary()}
+    archive = io.BytesIO()
+    np.savez_compressed(archive, **beam_arrays(outcome.final))
+    contents = {
+        "summary.json": (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode(),
+        "moments.csv": moments_csv(rows).encode(),
+        "problem.yaml": problem.dump().encode(),
+        "final_beam.npz": archive.getvalue(),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in contents.items():
+            write_whole(folder / name, data)
+    except OSError as error:
+        raise BackbeamError(f"--output {folder}: {(error.strerror or str(error)).lower()}") from None
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside its place and move it there, so that an older one is replaced at once."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def moments_csv(rows: Iterable[tuple[str, dict[str, Any]]]) -> str:
+    """Table of moments along s [m], one row a place; an empty cell is no finite number."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["s", "element", "alive", "charge"]
+        + [f"{what}_{name}" for what in ("mean", "sigma") for name in COORDINATES]
+        + [f"{what}_{plane}" for what in ("emittance", "normalized_emittance") for plane in PLANES]
+    )
+    for element, m in rows:
+        groups = [m[what].values() for what in ("mean", "sigma", "emittance", "normalized_emittance")]
+        numbers = [value for group in groups for value in group]
+        writer.writerow([m["s"], element, m["alive"], m["charge"], *("" if v is None else v for v in numbers)])
+    return out.getvalue()
+
+
+def beam_arrays(beam: Beam) -> dict[str, Any]:
+    """Arrays of a beam for an .npz archive, in SI units; readings of monitors and screens as ``reading_<name>``."""
+    host = beam.backend.to_numpy
+    readings = {
+        f"reading_{name}": np.stack([host(r) for r in reading]) if isinstance(reading, list) else host(reading)
+        for name, reading in beam.readings.items()
+    }
+    return {
+        "coordinates": host(beam.coordinates),
+        "charges": host(beam.charges),
+        "lost_at": host(beam.lost_at),
+        "beta_gamma": host(beam.reference.beta_gamma),
+        "s": np.asarray(host(beam.s) if hasattr(beam.s, "shape") else beam.s),
+        "species": np.asarray(beam.species.name),
+        "mass": np.asarray(beam.species.mass),
+        "charge_number": np.asarray(beam.species.charge_number),
+        **readings,
+    }

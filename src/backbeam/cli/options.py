@@ -1,0 +1,75 @@
+"""Options that every command on a problem has, and the problem that they name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from backbeam.errors import BackbeamError, InputError
+
+if TYPE_CHECKING:
+    from backbeam.problem import Problem
+
+_OPTIONS = (
+    click.argument("name", metavar="PROBLEM"),
+    click.option("--backend", metavar="NAME", help="Array library: numpy, torch, jax, cupy."),
+    click.option("--device", metavar="NAME", help="Device of that library, such as cpu or cuda:0."),
+    click.option("--dtype", metavar="NAME", help="float64 or float32."),
+    click.option("--seed", metavar="N", type=int, help="Seed of the particles."),
+    click.option(
+        "--set",
+        "overrides",
+        metavar="PATH=VALUE",
+        multiple=True,
+        help="Change a field: beam.n=1000000, space_charge.grid=[64,64,64], track.step=0.05, lattice.qf.k1=30. "
+        "May be given several times.",
+    ),
+)
+
+
+def problem_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add PROBLEM, --backend, --device, --dtype, --seed and --set to a command."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def load_problem(
+    name: str,
+    overrides: tuple[str, ...],
+    backend: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    seed: int | None = None,
+) -> Problem:
+    """Return the problem that the options describe; call it in `naming`."""
+    from backbeam.problem import Problem
+
+    chosen = {"run.backend": backend, "run.device": device, "run.dtype": dtype, "beam.seed": seed}
+    problem = Problem.load(name, overrides)
+    return problem.replace({path: value for path, value in chosen.items() if value is not None})
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Put the name of the problem before what is wrong in it."""
+    try:
+        yield
+    except InputError as error:
+        raise BackbeamError(f"{name}: {error}") from error
+
+
+@contextmanager
+def showing_progress() -> Iterator[Callable[[str], None]]:
+    """Give a function that shows a stage on stderr while it lasts, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda stage: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("reading") as status:
+        yield lambda stage: status.update(stage)

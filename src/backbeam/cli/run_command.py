@@ -1,0 +1,65 @@
+"""``backbeam run``: track the beam of a problem; say what came out to a person, a machine, a plot, a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from backbeam.cli.options import load_problem, naming, problem_options, showing_progress
+from backbeam.errors import InputError
+
+@click.command("run")
+@problem_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option("--plot", metavar="FILE", type=click.Path(path_type=Path), help="Draw sizes along s and phase space.")
+@click.option(
+    "--output", metavar="DIR", type=click.Path(path_type=Path),
+    help="Write summary.json, moments.csv, problem.yaml and final_beam.npz to a folder.",
+)  # fmt: skip
+def command(
+    name: str,
+    backend: str | None,
+    device: str | None,
+    dtype: str | None,
+    seed: int | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    plot: Path | None,
+    output: Path | None,
+) -> None:
+    """Track the beam of PROBLEM, a problem file or the name of an example, and show it before and after."""
+    _check_targets(plot, output)
+    if not as_json:
+        from backbeam.cli.table import print_run
+    with naming(name), showing_progress() as tell:
+        problem = load_problem(name, overrides, backend, device, dtype, seed)
+        outcome = problem.run(progress=tell)
+        if plot or output:
+            tell("looking along the line")
+            rows = list(outcome.along())
+    if plot:
+        from backbeam.plotting import draw_run, save
+
+        save(draw_run(outcome, rows, problem.title), plot)
+    if output:
+        from backbeam.cli.folder import write_folder
+
+        write_folder(output, problem, outcome, rows)
+    if as_json:
+        click.echo(json.dumps(outcome.summary(), allow_nan=False))
+    else:
+        print_run(problem, outcome)
+
+
+def _check_targets(plot: Path | None, output: Path | None) -> None:
+    """Find out before anything runs whether its results could be written."""
+    if plot is not None:
+        from backbeam.plotting import check_target
+
+        check_target(plot, "--plot")
+    if output is not None:
+        parents = [p for p in (output, *output.parents) if p.exists()]
+        if parents and not parents[0].is_dir():
+            raise InputError("--output", str(output), "a folder, or the name of a new one")

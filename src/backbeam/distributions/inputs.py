@@ -1,0 +1,218 @@
+"""Where a beam's numbers become arrays, each checked where its value can be looked at."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from backbeam import backends
+from backbeam.arrays import COORDINATES, Array, namespace, per_particle
+from backbeam.errors import BackendError, InputError
+from backbeam.reference import Reference
+from backbeam.species import Species
+
+if TYPE_CHECKING:
+    from backbeam_backends import Backend
+
+
+class Rule(NamedTuple):
+    """What a number may be."""
+
+    allowed: str
+    """In words, with its unit."""
+    test: Callable[[np.ndarray], Any]
+    """True where a finite value is allowed."""
+
+
+def at_least_zero(what: str) -> Rule:
+    """Rule of a number that is not negative."""
+    return Rule(f"{what}, at least 0", lambda v: v >= 0)
+
+
+def positive(what: str) -> Rule:
+    """Rule of a number greater than 0."""
+    return Rule(f"{what}, greater than 0", lambda v: v > 0)
+
+
+KINETIC_ENERGY = positive("a kinetic energy in eV")
+REFERENCE_MOMENTUM = positive("a momentum P0 c in eV")
+_ANY = Rule("a number", lambda v: np.ones_like(v, dtype=bool))
+_BY_PREFIX = (
+    ("mean_", Rule("a finite number, in m or without unit", _ANY.test)),
+    ("correlation_", Rule("a correlation in [-1, 1]", lambda v: abs(v) <= 1)),
+    ("beta_", positive("a Twiss beta in m")),
+    ("alpha_", Rule("a finite number without unit", _ANY.test)),
+    ("emittance_", at_least_zero("an rms geometric emittance in m")),
+    ("normalized_emittance_", at_least_zero("an rms normalised emittance in m")),
+    ("radius", at_least_zero("a half-axis in m")),
+)
+
+
+def rule_of(name: str) -> Rule:
+    """Rule of a distribution's parameter."""
+    if name.startswith("sigma_"):
+        return at_least_zero("an rms size " + ("without unit" if name[6] == "p" else "in m"))
+    return next((rule for prefix, rule in _BY_PREFIX if name.startswith(prefix)), _ANY)
+
+
+LARGEST_CHARGE = 1.0
+"""More charge than this [C] is taken for a slip of the unit."""
+MEANS = tuple(f"mean_{name}" for name in COORDINATES)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where arrays are made: the library, the device and the data type."""
+
+    backend: Backend
+    dtype: str
+    device: str | None
+
+    @classmethod
+    def named(cls, backend: str, device: str | None, dtype: str) -> Place:
+        """Place by names.
+
+        Raises
+        ------
+        InputError
+            For a library, device or data type that there is not; its line says which there are.
+        """
+        adapter = backends.get(backend)
+        for field, value, check in (
+            ("dtype", dtype, adapter.check_dtype),
+            ("device", device, adapter.device),
+        ):
+            try:
+                check(value)
+            except ValueError as error:
+                text = str(error)
+                raise InputError(f"beam.{field}", value, text.partition("allowed: ")[2] or text) from None
+        return cls(adapter, dtype, device)
+
+    def asarray(self, data: Any, dtype: str | None = None) -> Array:
+        """Array here, of the place's data type if no other is named; nothing is looked at."""
+        if isinstance(data, np.ndarray) and not data.flags.writeable:
+            data = (
+                data.copy()
+            )  # some libraries share memory with what they are given, and must be able to write it
+        return self.backend.asarray(data, dtype=dtype or self.dtype, device=self.device)
+
+    def array(self, field: str, value: Any, rule: Rule = _ANY) -> Array:
+        """Array of a number, or of an array of this library (whose graph is kept) or of NumPy.
+
+        Raises
+        ------
+        InputError
+            For what is no number, an array of another library, or a value that the rule forbids.
+        """
+        if value is None or isinstance(value, bool | str | bytes):
+            raise InputError(field, value, rule.allowed)
+        if not isinstance(value, Real | list | tuple):
+            self.check_mine(field, value)
+        try:
+            array = self.asarray(value)
+        except (TypeError, ValueError):
+            raise InputError(field, value, rule.allowed) from None
+        if not self.backend.traced([array]):
+            host = self.backend.to_numpy(array)
+            good = np.isfinite(host)
+            good = good & rule.test(np.where(good, host, 1.0))
+            if not good.all():
+                worst = value if isinstance(value, Real) else float(host.ravel()[np.argmin(good)])
+                raise InputError(field, worst, rule.allowed)
+        return array
+
+    def check_mine(self, field: str, value: Any) -> None:
+        """Raise `InputError` for an array of another library; NumPy's are taken by every library."""
+        try:
+            name = backends.of(value).name
+        except (TypeError, BackendError):
+            raise InputError(field, value, f"a number, or an array of {self.backend.name}") from None
+        if name not in ("numpy", self.backend.name):
+            raise InputError(field, f"an array of {name}", f"a number, or an array of {self.backend.name}")
+
+
+def whole_number(field: str, value: Any, minimum: int) -> int:
+    """Return a whole number as an int, or raise `InputError`; 1e5 is one."""
+    allowed = f"a whole number, at least {minimum}"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise InputError(field, value, allowed) from None
+    if isinstance(value, bool) or number < minimum:
+        raise InputError(field, value, allowed)
+    return number
+
+
+def check_names(given: dict[str, Any], allowed: tuple[str, ...], kind: str) -> None:
+    """Raise `InputError` for a parameter that a distribution does not have."""
+    for name in given:
+        if name not in allowed:
+            raise InputError(f"beam.{name}", given[name], f"left out: {kind} has {', '.join(allowed)}")
+
+
+def reference_of(place: Place, species: Species, kinetic_energy: Any, momentum: Any) -> Reference:
+    """Reference of a kinetic energy or of a momentum [eV], whichever is given."""
+    if (kinetic_energy is None) == (momentum is None):
+        raise InputError(
+            "beam.kinetic_energy", kinetic_energy, "one of kinetic_energy and reference_momentum [eV]"
+        )
+    if momentum is None:
+        energy = place.array("beam.kinetic_energy", kinetic_energy, KINETIC_ENERGY)
+        return Reference.from_kinetic_energy(energy, species)
+    momentum = place.array("beam.reference_momentum", momentum, REFERENCE_MOMENTUM)
+    return Reference(momentum / species.mass, species)
+
+
+def sign_of(species: Species) -> float:
+    """Sign of the species' charge: 1.0, -1.0 or 0.0."""
+    return float(np.sign(species.charge_number))
+
+
+def even_charges(place: Place, species: Species, charge: Any, n: int) -> Array:
+    """Total charge split evenly, signed as the species, ``(..., n)``."""
+    sign = sign_of(species)
+    signed = "0" if sign == 0 else "positive" if sign > 0 else "negative or as a magnitude"
+    rule = Rule(
+        f"a charge in C, {signed}, at most {LARGEST_CHARGE:g} C",
+        lambda v: (abs(v) <= LARGEST_CHARGE * abs(sign)) & ((v >= 0) | (sign < 0)),
+    )
+    total = place.array("beam.charge", charge, rule)
+    xp = namespace(total)
+    one_each = place.asarray(np.full(n, 1.0 / n))
+    # |v| without its kink at 0, where a gradient may be asked for.
+    magnitude = xp.where(total < 0.0, -total, total)
+    return per_particle(sign * magnitude) * one_each
+
+
+def given_charges(place: Place, species: Species, charges: Any, n: int) -> Array:
+    """Charges of each macroparticle ``(..., n)``, signed as the species."""
+    sign = sign_of(species)
+    side = {1.0: "at least 0", -1.0: "at most 0", 0.0: "0"}[sign]
+    rule = Rule(
+        f"charges in C of the sign of {species.name} ({side}), of magnitude at most {LARGEST_CHARGE:g} C",
+        lambda v: (abs(v) <= LARGEST_CHARGE * abs(sign)) & (sign * v >= 0),
+    )
+    q = place.array("beam.charges", charges, rule)
+    if q.ndim < 1 or q.shape[-1] != n:
+        raise InputError(
+            "beam.charges", f"an array of shape {tuple(q.shape)}", f"shape (..., {n}), one a particle"
+        )
+    return q
+
+
+def dtype_of(array: Array) -> str:
+    """Name of a floating-point data type; of whole numbers, the one that they are taken for."""
+    xp = namespace(array)
+    if array.dtype == xp.float32:
+        return "float32"
+    if array.dtype == xp.float64 or xp.isdtype(array.dtype, "integral"):
+        return "float64"
+    raise InputError("beam.dtype", str(array.dtype), "float64 or float32")

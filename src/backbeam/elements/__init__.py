@@ -1,0 +1,25 @@
+"""Elements: what a line is made of. One file a family; see `backbeam.elements.base` for the contract."""
+
+from __future__ import annotations
+
+from backbeam.elements.aperture import Aperture
+from backbeam.elements.base import Element
+from backbeam.elements.bend import DipoleEdge, RectangularBend, SectorBend
+from backbeam.elements.cavity import Buncher, RFCavity
+from backbeam.elements.constant_focusing import ConstantFocusing
+from backbeam.elements.diagnostics import Marker, Monitor, Screen
+from backbeam.elements.drift import Drift
+from backbeam.elements.linear_map import LinearMap
+from backbeam.elements.multipoles import Corrector, Multipole, Octupole, Quadrupole, Sextupole, ThinMultipole
+from backbeam.elements.solenoid import Solenoid
+
+ALL = (
+    Aperture, Buncher, ConstantFocusing, Corrector, DipoleEdge, Drift, LinearMap, Marker, Monitor, Multipole,
+    Octupole, Quadrupole, RectangularBend, RFCavity, Screen, SectorBend, Sextupole, Solenoid, ThinMultipole,
+)  # fmt: skip
+"""Every element."""
+
+KINDS: dict[str, type[Element]] = {cls.kind: cls for cls in ALL}
+"""Every element by the name that problem files call it."""
+
+__all__ = ["ALL", "KINDS", "Element", *(cls.__name__ for cls in ALL)]

@@ -1,0 +1,176 @@
+"""What an element is: a name, parameters with units, and the maps that it is made of.
+
+An element is an immutable dataclass. Its *parameters* (fields made with `parameter`) are what a gradient can be
+asked for: numbers, or arrays of any library, with leading axes for a batch of settings. A parameter left at None is
+absent: it costs nothing, and the maps that would need it are left out. All other fields are static.
+
+`body` returns the maps that cover a fraction of the element, `entrance` and `exit` those at its ends. Each is bound
+to the element's parameters by name, so a gradient with respect to a map's parameter is one with respect to the element's.
+
+To add an element: a file with one family, a line in ``elements/__init__.py``, and a case in ``tests/elements/element_cases.py``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from backbeam.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from backbeam.arrays import Array
+    from backbeam.maps.base import Map
+
+
+class Bound(NamedTuple):
+    """A map, and which of the element's parameters each of its own parameters is."""
+
+    map: Map
+    names: tuple[tuple[str, str], ...]
+    """Pairs (map's parameter, element's parameter)."""
+
+
+def bind(map: Map, **renamed: str) -> Bound:
+    """Bind a map's parameters to the element's of the same name, but for those renamed."""
+    return Bound(map, tuple((p, renamed.get(p, p)) for p in map.parameters))
+
+
+REQUIRED: Any = object()
+
+
+def parameter(
+    default: Any = None,
+    *,
+    unit: str,
+    minimum: float | None = None,
+    positive: bool = False,
+    shape: tuple[int, ...] = (),
+    kw_only: bool = False,
+) -> Any:
+    """Dataclass field of an element's parameter; ``REQUIRED`` as default makes it so, None makes it absent.
+
+    ``shape`` is its own shape behind the batch axes; ``minimum`` and ``positive`` bound plain numbers.
+    """
+    metadata = {"parameter": True, "unit": unit, "minimum": minimum, "positive": positive, "shape": shape}
+    if default is REQUIRED:
+        return field(metadata=metadata, kw_only=kw_only)
+    return field(default=default, metadata=metadata, kw_only=kw_only)
+
+
+MODELS = ("exact", "linear")
+"""exact: the full Hamiltonian, split where it must be. linear: its first-order matrix about the reference."""
+
+
+@dataclass(frozen=True, eq=False)
+class Element:
+    """Base of every element.
+
+    Parameters
+    ----------
+    name:
+        How results and gradients refer to it; the line numbers those without one.
+    dx, dy:
+        Displacement of the element in x and y [m].
+    roll:
+        Rotation of the element about the beam axis [rad], from x towards y.
+    slices:
+        Number of space-charge kicks in it; None leaves it to `track`.
+    """
+
+    name: str | None = field(default=None, kw_only=True)
+    slices: int | None = field(default=None, kw_only=True)
+    dx: Array | float | None = parameter(None, unit="m", kw_only=True)
+    dy: Array | float | None = parameter(None, unit="m", kw_only=True)
+    roll: Array | float | None = parameter(None, unit="rad", kw_only=True)
+
+    kind: ClassVar[str] = "element"
+    """What problem files call it."""
+
+    def __post_init__(self) -> None:
+        if self.name is not None and (not isinstance(self.name, str) or not self.name or set(self.name) & set(". \t\n")):
+            raise InputError("name", self.name, "text without dots and spaces")
+        for f in fields(self):
+            if f.metadata.get("parameter"):
+                self._check_parameter(f.name, f.metadata)
+        model = getattr(self, "model", "exact")
+        if model not in MODELS:
+            raise InputError(self._label("model"), model, " or ".join(MODELS))
+        for name, allowed in (("order", (2, 4, 6)), ("steps", None), ("slices", None)):
+            value = getattr(self, name, None)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(self._label(name), value, "a whole number, at least 1")
+            if allowed and value not in allowed:
+                raise InputError(self._label(name), value, "2, 4 or 6")
+
+    def _label(self, name: str) -> str:
+        return f"{self.name or self.kind}.{name}"
+
+    def _check_parameter(self, name: str, rule: Mapping[str, Any]) -> None:
+        value = getattr(self, name)
+        if value is None or hasattr(value, "shape"):
+            return  # absent, or an array: looked at by `track`, which knows its library
+        unit = "without unit" if rule["unit"] == "1" else f"in {rule['unit']}"
+        if rule["shape"]:
+            raise InputError(self._label(name), value, f"an array of shape {rule['shape']} {unit}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            if callable(getattr(value, "__array_namespace__", None)) or type(value).__module__ != "builtins":
+                return  # an array-like or a placeholder of a pytree
+            raise InputError(self._label(name), value, f"a number {unit}")
+        if not math.isfinite(value):
+            raise InputError(self._label(name), value, f"a finite number {unit}")
+        if rule["positive"] and not value > 0:
+            raise InputError(self._label(name), value, f"a number {unit}, greater than 0")
+        if rule["minimum"] is not None and value < rule["minimum"]:
+            raise InputError(self._label(name), value, f"a number {unit}, at least {rule['minimum']:g}")
+
+    # -- parameters --------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def parameter_names(cls) -> tuple[str, ...]:
+        """Names of all parameters that the element can have."""
+        return tuple(f.name for f in fields(cls) if f.metadata.get("parameter"))
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that are present, by name."""
+        return {n: v for n in self.parameter_names() if (v := getattr(self, n)) is not None}
+
+    def static(self) -> dict[str, Any]:
+        """The fields that are no parameters, and which parameters are absent: what a compiled line depends on."""
+        names = self.parameter_names()
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in names}
+
+    def replace(self, **changes: Any) -> Element:
+        """Same element with other values."""
+        for name in changes:
+            if name not in {f.name for f in fields(self)}:
+                raise InputError(self._label(name), changes[name], f"one of {', '.join(f.name for f in fields(self))}")
+        return replace(self, **changes)
+
+    # -- maps --------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_thick(self) -> bool:
+        """Whether it has a length: then it can be sliced, and space charge acts in it."""
+        return "length" in self.parameters()
+
+    def entrance(self) -> tuple[Bound, ...]:
+        """Maps at its beginning (an edge)."""
+        return ()
+
+    def body(self, fraction: float) -> tuple[Bound, ...]:
+        """Maps over a fraction of its length; of a thin element, its maps."""
+        return ()
+
+    def exit(self) -> tuple[Bound, ...]:
+        """Maps at its end."""
+        return ()
+
+
+def steps_over(steps: int, fraction: float) -> int:
+    """Number of integrator steps on a fraction of an element that has so many on its whole length: at least one."""
+    return max(1, math.ceil(steps * fraction - 1e-9))

@@ -1,0 +1,65 @@
+"""What looks at the beam and leaves it as it is: marker, monitor, screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from backbeam.elements.base import Bound, Element
+from backbeam.errors import InputError
+from backbeam.observation import Centroid, Image
+
+
+@dataclass(frozen=True, eq=False)
+class Marker(Element):
+    """A name for a place."""
+
+    kind: ClassVar[str] = "marker"
+
+
+@dataclass(frozen=True, eq=False)
+class Monitor(Element):
+    """Beam position monitor: reads the charge-weighted centroid (x, y) of what is alive, ``(..., 2)`` [m].
+
+    A displaced monitor reads relative to its own centre and axes.
+    """
+
+    kind: ClassVar[str] = "monitor"
+
+    def body(self, fraction: float) -> tuple[Bound, ...]:
+        """The reading."""
+        return (Bound(Centroid(), ()),)
+
+
+@dataclass(frozen=True, eq=False)
+class Screen(Element):
+    """Screen: an image of the beam, its charge [C] on a grid of pixels by cloud-in-cell, ``(..., *pixels)``.
+
+    Parameters
+    ----------
+    half_x, half_y:
+        Half width and half height of the screen [m]; charge beyond it is not seen.
+    pixels:
+        Number of pixels in x and y.
+    """
+
+    half_x: float = 0.0
+    half_y: float = 0.0
+    pixels: tuple[int, int] = (64, 64)
+
+    kind: ClassVar[str] = "screen"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("half_x", "half_y"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+                raise InputError(self._label(name), value, "a number in m, greater than 0")
+        pixels = self.pixels
+        if not isinstance(pixels, list | tuple) or len(pixels) != 2 or any(type(k) is not int or k < 2 for k in pixels):
+            raise InputError(self._label("pixels"), pixels, "two whole numbers, each at least 2")
+        object.__setattr__(self, "pixels", tuple(pixels))
+
+    def body(self, fraction: float) -> tuple[Bound, ...]:
+        """The image."""
+        return (Bound(Image(self.half_x, self.half_y, self.pixels), ()),)

@@ -1,0 +1,27 @@
+"""Field-free space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from backbeam.elements.base import REQUIRED, Bound, Element, bind, parameter
+from backbeam.maps.drift import Drift as DriftMap
+from backbeam.maps.linear import LinearBody
+
+if TYPE_CHECKING:
+    from backbeam.arrays import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Drift(Element):
+    """Field-free space of a length [m]."""
+
+    length: Array | float = parameter(REQUIRED, unit="m", minimum=0.0)
+    model: str = "exact"
+
+    kind: ClassVar[str] = "drift"
+
+    def body(self, fraction: float) -> tuple[Bound, ...]:
+        """Exact drift, or its matrix."""
+        return (bind(DriftMap(fraction) if self.model == "exact" else LinearBody(fraction)),)

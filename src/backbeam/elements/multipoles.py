@@ -1,0 +1,198 @@
+"""Straight magnets: quadrupole, sextupole, octupole, general multipole, corrector; and the thin multipole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from backbeam.elements.base import REQUIRED, Bound, Element, bind, parameter, steps_over
+from backbeam.errors import InputError
+from backbeam.maps.linear import LinearBody
+from backbeam.maps.multipole import Component, ThickMultipole
+from backbeam.maps.multipole import ThinMultipole as ThinKick
+
+if TYPE_CHECKING:
+    from backbeam.arrays import Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Straight(Element):
+    """A thick straight magnet: subclasses add strengths k<j> (normal) and k<j>s (skew) of order j."""
+
+    def _components(self) -> tuple[Component, ...]:
+        present = (n for n in self.parameters() if n[0] == "k")
+        return tuple(Component(n, int(n.strip("ks")), n.endswith("s")) for n in present)
+
+    def body(self, fraction: float) -> tuple[Bound, ...]:
+        """Splitting of exact drifts and kicks; or the matrix of the quadrupole in it."""
+        if self.model == "linear":
+            has_gradient = "k1" in self.parameters()
+            return (bind(LinearBody(fraction, gradient=has_gradient)),)
+        steps = steps_over(self.steps, fraction)
+        return (bind(ThickMultipole(self._components(), self.order, steps, fraction)),)
+
+
+@dataclass(frozen=True, eq=False)
+class Quadrupole(_Straight):
+    """Quadrupole.
+
+    Parameters
+    ----------
+    length:
+        Length [m].
+    k1:
+        Normalised gradient (dBy/dx)/(B rho) [1/m^2]; positive focuses x whatever the sign of the charge.
+    model, order, steps:
+        "exact" splits the full Hamiltonian to an order (2, 4, 6) in steps over the whole length; "linear" is its matrix.
+    """
+
+    length: Array | float = parameter(REQUIRED, unit="m", minimum=0.0)
+    k1: Array | float = parameter(REQUIRED, unit="1/m^2")
+    model: str = "exact"
+    order: int = 4
+    steps: int = 4
+
+    kind: ClassVar[str] = "quadrupole"
+
+
+@dataclass(frozen=True, eq=False)
+class Sextupole(_Straight):
+    """Sextupole: k2 = (d^2By/dx^2)/(B rho) [1/m^3], skew k2s. Its linear model is a drift."""
+
+    length: Array | float = parameter(REQUIRED, unit="m", minimum=0.0)
+    k2: Array | float = parameter(REQUIRED, unit="1/m^3")
+    k2s: Array | float | None = parameter(None, unit="1/m^3")
+    model: str = "exact"
+    order: int = 4
+    steps: int = 2
+
+    kind: ClassVar[str] = "sextupole"
+
+
+@dataclass(frozen=True, eq=False)
+class Octupole(_Straight):
+    """Octupole: k3 = (d^3By/dx^3)/(B rho) [1/m^4], skew k3s. Its linear model is a drift."""
+
+    length: Array | float = parameter(REQUIRED, unit="m", minimum=0.0)
+    k3: Array | float = parameter(REQUIRED, unit="1/m^4")
+    k3s: Array | float | None = parameter(None, unit="1/m^4")
+    model: str = "exact"
+    order: int = 4
+    steps: int = 2
+
+    kind: ClassVar[str] = "octupole"
+
+
+@dataclass(frozen=True, eq=False)
+class Multipole(_Straight):
+    """Thick straight magnet with several orders together: normal k0 ... k5 and skew k0s ... k5s.
+
+    dpx - i dpy = -sum_j (k_j + i k_js)(x + iy)^j/j! per metre. The linear model knows k1 and drifts through the rest;
+    it refuses k0, k0s and k1s, which its matrix cannot hold.
+    """
+
+    length: Array | float = parameter(REQUIRED, unit="m", minimum=0.0)
+    k0: Array | float | None = parameter(None, unit="1/m")
+    k1: Array | float | None = parameter(None, unit="1/m^2")
+    k2: Array | float | None = parameter(None, unit="1/m^3")
+    k3: Array | float | None = parameter(None, unit="1/m^4")
+    k4: Array | float | None = parameter(None, unit="1/m^5")
+    k5: Array | float | None = parameter(None, unit="1/m^6")
+    k0s: Array | float | None = parameter(None, unit="1/m")
+    k1s: Array | float | None = parameter(None, unit="1/m^2")
+    k2s: Array | float | None = parameter(None, unit="1/m^3")
+    k3s: Array | float | None = parameter(None, unit="1/m^4")
+    k4s: Array | float | None = parameter(None, unit="1/m^5")
+    k5s: Array | float | None = parameter(None, unit="1/m^6")
+    model: str = "exact"
+    order: int = 4
+    steps: int = 4
+
+    kind: ClassVar[str] = "multipole"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self._components():
+            raise InputError(self._label("k0"), None, "at least one of k0 ... k5, k0s ... k5s")
+        if self.model == "linear":
+            for name in ("k0", "k0s", "k1s"):
+                if name in self.parameters():
+                    raise InputError(self._label("model"), "linear", f"exact, where {name} is given")
+
+
+@dataclass(frozen=True, eq=False)
+class ThinMultipole(Element):
+    """Multipole of no length: integrated normal k0l ... k5l and skew k0sl ... k5sl."""
+
+    k0l: Array | float | None = parameter(None, unit="1")
+    k1l: Array | float | None = parameter(None, unit="1/m")
+    k2l: Array | float | None = parameter(None, unit="1/m^2")
+    k3l: Array | float | None = parameter(None, unit="1/m^3")
+    k4l: Array | float | None = parameter(None, unit="1/m^4")
+    k5l: Array | float | None = parameter(None, unit="1/m^5")
+    k0sl: Array | float | None = parameter(None, unit="1")
+    k1sl: Array | float | None = parameter(None, unit="1/m")
+    k2sl: Array | float | None = parameter(None, unit="1/m^2")
+    k3sl: Array | float | None = parameter(None, unit="1/m^3")
+    k4sl: Array | float | None = parameter(None, unit="1/m^4")
+    k5sl: Array | float | None = parameter(None, unit="1/m^5")
+
+    kind: ClassVar[str] = "thin_multipole"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self._components():
+            raise InputError(self._label("k0l"), None, "at least one of k0l ... k5l, k0sl ... k5sl")
+
+    def _components(self) -> tuple[Component, ...]:
+        present = (n for n in self.parameters() if n[0] == "k")
+        return tuple(Component(n, int(n[1]), n.endswith("sl")) for n in present)
+
+    def body(self, fraction: float) -> tuple[Bound, ...]:
+        """One kick."""
+        return (bind(ThinKick(self._components())),)
+
+
+@dataclass(frozen=True, eq=False)
+class Corrector(Element):
+    """Steering magnet: adds ``hkick`` to px and ``vkick`` to py, spread over its length; a thin one has no length.
+
+    Parameters
+    ----------
+    length:
+        Length [m], or None for a thin corrector.
+    hkick, vkick:
+        Change of px and py at the reference momentum [rad].
+    """
+
+    length: Array | float | None = parameter(None, unit="m", minimum=0.0)
+    hkick: Array | float | None = parameter(None, unit="rad")
+    vkick: Array | float | None = parameter(None, unit="rad")
+    model: str = "exact"
+    order: int = 2
+    steps: int = 1
+
+    kind: ClassVar[str] = "corrector"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self._components():
+            raise InputError(self._label("hkick"), None, "at least one of hkick, vkick [rad]")
+
+    def _components(self) -> tuple[Component, ...]:
+        # dpx - i dpy = -(k0 + i k0s): a positive kick is a negative k0 and a positive k0s.
+        present = self.parameters()
+        both = (Component("hkick", 0, False, -1.0), Component("vkick", 0, True, 1.0))
+        return tuple(c for c in both if c.parameter in present)
+
+    def body(self, fraction: float) -> tuple[Bound, ...]:
+        """Drift, kick, drift; or the kick alone. The linear model drifts by the matrix."""
+        components = self._components()
+        if not self.is_thick:
+            return (bind(ThinKick(components)),)
+        if self.model == "linear":
+            half = bind(LinearBody(0.5 * fraction))
+            share = tuple(c._replace(scale=c.scale * fraction) for c in components)
+            return (half, bind(ThinKick(share)), half)
+        steps = steps_over(self.steps, fraction)
+        return (bind(ThickMultipole(components, self.order, steps, fraction, integrated=True)),)

@@ -1,0 +1,298 @@
+"""Value and gradient of an objective of the tracked beam, on every array library, with our own pullbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from backbeam.adjoint import Adjoint, Reversible, Tape
+from backbeam.adjoint.base import Report, zero_bars
+from backbeam.arrays import Array, namespace, over_particles, per_particle
+from backbeam.beam import Beam
+from backbeam.errors import InputError
+from backbeam.plan import Bars, Plan, Setting, Slicing, State, advance, compile_line
+from backbeam.tracking import Run, observers, readings_by_name
+
+if TYPE_CHECKING:
+    from backbeam.line import Line
+    from backbeam.space_charge import SpaceCharge
+
+Objective = Callable[[Beam], Any]
+"""An observable with a pullback; or any function of a beam: in PyTorch and JAX it gives a number, anywhere it may give
+``(value, cotangent)``, the cotangent being of the coordinates, or a dict of some of the fields of `FinalBars`."""
+
+BEAM_PARAMETERS = ("coordinates", "charges", "charge", "kinetic_energy", "beta_gamma")
+"""What of every beam a gradient can be asked for, besides the parameters of the distribution that it was drawn from."""
+
+
+class FinalBars(NamedTuple):
+    """Cotangents of what comes out of a line."""
+
+    coordinates: Array
+    charges: Array
+    beta_gamma: Array
+    readings: dict[str, Array]
+    """By name of the monitor or screen; a list where the element is passed several times."""
+
+
+class Gradient(NamedTuple):
+    """What `differentiate` found."""
+
+    value: Array
+    """Value of the objective ``(...)``."""
+    gradient: dict[str, Array]
+    """Derivative with respect to each name asked for, ``(..., own shape)``: a leading axis of settings stays."""
+    beam: Beam
+    """The beam at the end."""
+    report: Report
+    """What is known of the adjoint's work."""
+
+
+def value_and_grad(
+    objective: Objective,
+    line: Line,
+    beam: Beam,
+    wrt: Sequence[str],
+    *,
+    space_charge: SpaceCharge | None = None,
+    slices: int | None = None,
+    step: float | None = None,
+    adjoint: Adjoint | None = None,
+) -> tuple[Array, dict[str, Array]]:
+    """Track, and differentiate an objective of the final beam.
+
+    Parameters
+    ----------
+    objective:
+        See `Objective`; `backbeam.observables` has those of the field.
+    line, beam, space_charge, slices, step:
+        As in `track`.
+    wrt:
+        Names: ``qf.k1`` of an element (a parameter that the element leaves out counts as 0), ``beam.charge`` (as it was
+        given, a magnitude), ``beam.kinetic_energy``, ``beam.coordinates``, ``beam.charges``, ``beam.beta_gamma``, and
+        parameters of the beam's distribution such as ``beam.sigma_x`` or ``beam.radius``.
+    adjoint:
+        How the way is remembered, see `backbeam.adjoint`; None: `Reversible`.
+
+    Returns
+    -------
+    value, gradient
+        Value ``(...)``, and a dict from each name to the derivative, with the batch axes of the settings in front.
+
+    Raises
+    ------
+    InputError
+        For a name that is not known, or an objective that has no pullback here.
+    TrackingError
+        If the adjoint finds that its gradient is not to be trusted.
+    """
+    found = differentiate(
+        objective, line, beam, wrt, space_charge=space_charge, slices=slices, step=step, adjoint=adjoint
+    )
+    return found.value, found.gradient
+
+
+def differentiate(
+    objective: Objective,
+    line: Line,
+    beam: Beam,
+    wrt: Sequence[str],
+    *,
+    space_charge: SpaceCharge | None = None,
+    slices: int | None = None,
+    step: float | None = None,
+    adjoint: Adjoint | None = None,
+) -> Gradient:
+    """`value_and_grad` with all that is known besides: the final beam, and the adjoint's report."""
+    names = _checked_names(wrt, line, beam)
+    line = with_parameters(line, names)
+    adjoint = adjoint or Reversible()
+    run = Run(line, beam, space_charge, Slicing(slices, step))
+    plan = compile_line(line, run.slicing, space_charge is not None)
+    setting = run.setting(plan)
+    if isinstance(adjoint, Tape):
+        value, bars, final = _by_tape(objective, run, plan, setting)
+        report = Report()
+    else:
+        backend, first, P = run.backend, run.state(), run.parameters
+        last, readings, kept = adjoint.forward(backend, plan, setting, first, P)
+        run.check(last)
+        final = run.result(last, plan, readings)
+        value, final_bars = pull_objective(objective, run, plan, final, last, readings)
+        bars = zero_bars(first, P, run.core_ranks)._replace(
+            X=final_bars.coordinates, q=final_bars.charges, beta_gamma=final_bars.beta_gamma
+        )
+        readings_bar = _in_order(final_bars.readings, plan, readings)
+        bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, bars, readings_bar)
+        bars = adjoint.check(backend, report, bars)
+    return Gradient(value, {name: _wanted(name, run, bars) for name in names}, final, report)
+
+
+def _checked_names(wrt: Sequence[str], line: Line, beam: Beam) -> list[str]:
+    names = [wrt] if isinstance(wrt, str) else list(wrt)
+    if not names:
+        raise InputError("wrt", names, "at least one name, such as qf.k1 or beam.charge")
+    recipe = () if beam.recipe is None else tuple(beam.recipe.parameters)
+    fixed = () if beam.recipe is None else beam.recipe.fixed
+    for name in names:
+        owner, _, field = str(name).rpartition(".")
+        if owner != "beam":
+            line.get(str(name))
+            if field not in type(line[owner]).parameter_names():
+                raise InputError("wrt", name, f"{owner} with one of {', '.join(type(line[owner]).parameter_names())}")
+        elif field in fixed or (field == "beta_gamma" and "kinetic_energy" in fixed):
+            raise InputError("wrt", name, f"what a {beam.recipe.kind} beam has a gradient for: its shape is made on the host")
+        elif field not in (*BEAM_PARAMETERS, *recipe):
+            raise InputError("wrt", name, f"beam with one of {', '.join((*BEAM_PARAMETERS, *recipe))}")
+    return names
+
+
+def with_parameters(line: Line, names: Sequence[str]) -> Line:
+    """Return the line with the parameters present that are named and that their elements leave out: they are 0."""
+    absent = [n for n in names if not n.startswith("beam.") and line.get(n) is None]
+    for name in absent:
+        owner, _, field = name.rpartition(".")
+        (found,) = (f for f in fields(type(line[owner])) if f.name == field)
+        if field == "length":
+            raise InputError("wrt", name, "a length that the element has")
+        assert found.default is None
+    return line.replace(dict.fromkeys(absent, 0.0)) if absent else line
+
+
+# -- objectives -------------------------------------------------------------------------------------------------------
+
+
+def pull_objective(
+    objective: Objective, run: Run, plan: Plan, final: Beam, last: State, readings: tuple[Array, ...]
+) -> tuple[Array, FinalBars]:
+    """Value of an objective and the cotangents of what came out of the line, for a cotangent of 1."""
+    xp = namespace(last.X)
+    nothing = FinalBars(xp.zeros_like(last.X), xp.zeros_like(last.q), xp.zeros_like(last.beta_gamma), {})
+    if hasattr(objective, "pullback"):
+        value = objective(final)
+        bars = objective.pullback(final, xp.ones_like(value))
+        found = {"coordinates": bars.coordinates, "charges": bars.charges, "beta_gamma": bars.beta_gamma}
+        found["readings"] = getattr(bars, "readings", {})
+        return value, _filled(nothing, found)
+    if not callable(objective):
+        raise InputError("objective", objective, "an observable, or a function of a beam")
+    if not run.backend.has_autodiff:
+        result = objective(final)
+        if not isinstance(result, tuple) or len(result) != 2:
+            allowed = f"on {run.backend.name}: an observable, or a function that gives (value, cotangent)"
+            raise InputError("objective", objective, allowed)
+        return result[0], _filled(nothing, result[1])
+    given: dict[str, Any] = {}
+
+    def function(X: Array, q: Array, beta_gamma: Array, *seen: Array) -> Array:
+        state = State(X, q, beta_gamma, last.lost_at)
+        result = objective(run.result(state, plan, seen))
+        if isinstance(result, tuple):
+            given["cotangent"] = result[1]
+            result = result[0]
+        return result
+
+    value, pull = run.backend.pull(function, [last.X, last.q, last.beta_gamma, *readings])
+    if "cotangent" in given:
+        return value, _filled(nothing, given["cotangent"])
+    X_bar, q_bar, beta_gamma_bar, *seen_bar = pull(xp.ones_like(value))
+    return value, FinalBars(X_bar, q_bar, beta_gamma_bar, readings_by_name(plan, tuple(seen_bar)))
+
+
+def _filled(nothing: FinalBars, given: Any) -> FinalBars:
+    """The cotangents that were given, zeros for the rest."""
+    if isinstance(given, Mapping):
+        unknown = set(given) - set(FinalBars._fields)
+        if unknown:
+            raise InputError("objective", sorted(unknown), f"cotangents of {', '.join(FinalBars._fields)}")
+        given = {k: v for k, v in given.items() if v is not None}
+    else:
+        given = {"coordinates": given}
+    xp = namespace(nothing.coordinates)
+    for name in ("coordinates", "charges", "beta_gamma"):
+        if name in given:
+            given[name] = xp.broadcast_to(given[name], getattr(nothing, name).shape)
+    return nothing._replace(**given)
+
+
+def _in_order(bars: Mapping[str, Any], plan: Plan, readings: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Cotangents of the readings in the order in which they were taken; zeros where there is none."""
+    waiting = {name: list(bar) if isinstance(bar, list | tuple) else [bar] for name, bar in bars.items()}
+    ordered = []
+    for name, reading in zip(observers(plan), readings, strict=True):
+        xp = namespace(reading)
+        mine = waiting.get(name)
+        ordered.append(xp.broadcast_to(mine.pop(0), reading.shape) if mine else xp.zeros_like(reading))
+    return tuple(ordered)
+
+
+# -- the library's own tape -------------------------------------------------------------------------------------------
+
+
+def _by_tape(objective: Objective, run: Run, plan: Plan, setting: Setting) -> tuple[Array, Bars, Beam]:
+    """Value and cotangents of everything at the start, by the library's automatic differentiation alone."""
+    if not run.backend.has_autodiff:
+        raise InputError("adjoint", "tape", f"reversible, store or checkpoint: {run.backend.name} does not differentiate")
+    first = run.state()
+    xp = namespace(first.X)
+    batch = tuple(first.beta_gamma.shape)
+    # Inputs with the full batch in front: a gradient for each setting, as the other adjoints give.
+    values = [v for fields_ in run.parameters.values() for v in fields_.values()]
+    ranks = run.ranks[4:]
+    spread = [xp.broadcast_to(v, batch + tuple(v.shape[v.ndim - r :])) for v, r in zip(values, ranks, strict=True)]
+    last: dict[str, Any] = {}
+
+    def function(X: Array, q: Array, beta_gamma: Array, *parameters: Array) -> Array:
+        state, P = run.unpack((X, q, beta_gamma, first.lost_at, *parameters))
+        state, readings = advance(plan, setting, state, P)
+        last["state"] = state
+        result = objective(run.result(state, plan, readings))
+        return result[0] if isinstance(result, tuple) else result
+
+    value, pull = run.backend.pull(function, [first.X, first.q, first.beta_gamma, *spread])
+    X_bar, q_bar, beta_gamma_bar, *bars = pull(xp.ones_like(value))
+    final_state, readings = advance(plan, setting, first, run.parameters)
+    run.check(final_state)
+    names = iter(bars)
+    parameters = {n: {f: next(names) for f in fields_} for n, fields_ in run.parameters.items()}
+    return value, Bars(X_bar, q_bar, beta_gamma_bar, parameters), run.result(final_state, plan, readings)
+
+
+# -- from cotangents at the start to what was asked for ----------------------------------------------------------------
+
+
+def _wanted(name: str, run: Run, bars: Bars) -> Array:
+    owner, _, field = name.rpartition(".")
+    if owner != "beam":
+        return bars.parameters[owner][field]
+    if field == "coordinates":
+        return bars.X
+    if field == "charges":
+        return bars.q
+    if field == "charge":
+        return charge_bar(run.beam, bars.q)
+    beam, recipe = run.beam, run.beam.recipe
+    shape_bars, beta_gamma_bar = {}, 0.0
+    if recipe is not None:
+        beta_gamma = beam.reference.beta_gamma
+        shape_bars, beta_gamma_bar = recipe.assemble_pullback(recipe.variates(), recipe.parameters, beta_gamma, bars.X)
+    if field in ("kinetic_energy", "beta_gamma"):
+        total = bars.beta_gamma + beta_gamma_bar
+        # d(beta gamma)/dT = 1/(beta m c^2)
+        return total if field == "beta_gamma" else total / (beam.reference.beta * beam.species.mass)
+    return shape_bars[field]
+
+
+def charge_bar(beam: Beam, q_bar: Array) -> Array:
+    """Cotangent of the total charge, as a magnitude, from those of the particles' charges.
+
+    All charges scale with the total. Where it is zero they grow from there evenly, with the sign of the species.
+    """
+    xp = namespace(q_bar)
+    sign = float(beam.species.charge_number > 0) - float(beam.species.charge_number < 0)
+    total = sign * over_particles(beam.charges)
+    charged = total > 0.0
+    share = beam.charges / per_particle(xp.where(charged, total, xp.ones_like(total)))
+    even = xp.full_like(share, sign / beam.n)
+    return over_particles(q_bar * xp.where(per_particle(charged), share, even))

@@ -1,0 +1,433 @@
+"""What a beam is judged by: objectives that give a number and pull a cotangent of it back to the beam.
+
+``objective(beam)`` is the value, of the beam's batch shape; ``objective.pullback(beam, bar)`` is the
+transpose of its derivative, by hand, so that a gradient needs no automatic differentiation. They add,
+subtract and scale:
+``2 * sigma("x") + sigma("y")``. `named` finds one by the name that the command line uses.
+
+All moments are weighted by charge among the particles that are alive. Where a slope does not exist (a size or
+an emittance of exactly 0, a beam that is all lost) it is 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backbeam import moments
+from backbeam.arrays import COORDINATES, Array, namespace, per_particle
+from backbeam.beam import PLANES, Beam, BeamCotangent
+from backbeam.distributions.inputs import sign_of
+from backbeam.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Base of every objective."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        raise NotImplementedError
+
+    def __call__(self, beam: Beam) -> Array:
+        """Value ``(...)``."""
+        raise NotImplementedError
+
+    def pullback(self, beam: Beam, bar: Array) -> BeamCotangent:
+        """Cotangents of the beam from that of the value ``(...)``."""
+        raise NotImplementedError
+
+    def __add__(self, other: Objective) -> WeightedSum:
+        """Sum of two objectives."""
+        if not isinstance(other, Objective):
+            return NotImplemented
+        return WeightedSum((*_terms(self), *_terms(other)))
+
+    def __mul__(self, factor: float) -> WeightedSum:
+        """An objective times a number."""
+        if isinstance(factor, bool) or not isinstance(factor, int | float):
+            return NotImplemented
+        return WeightedSum(tuple((factor * weight, term) for weight, term in _terms(self)))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> WeightedSum:
+        """An objective over a number."""
+        return self * (1.0 / divisor)
+
+    def __neg__(self) -> WeightedSum:
+        """An objective with the other sign."""
+        return self * -1.0
+
+    def __sub__(self, other: Objective) -> WeightedSum:
+        """Difference of two objectives."""
+        if not isinstance(other, Objective):
+            return NotImplemented
+        return self + -other
+
+
+@dataclass(frozen=True)
+class WeightedSum(Objective):
+    """Sum of weights times objectives."""
+
+    terms: tuple[tuple[float, Objective], ...]
+
+    @property
+    def name(self) -> str:
+        """``2 sigma_x + sigma_y``."""
+        return " + ".join(
+            term.name if weight == 1.0 else f"{weight:g} {term.name}" for weight, term in self.terms
+        )
+
+    def __call__(self, beam: Beam) -> Array:
+        """Weighted sum of the values."""
+        first, *others = (weight * term(beam) for weight, term in self.terms)
+        return sum(others, first)
+
+    def pullback(self, beam: Beam, bar: Array) -> BeamCotangent:
+        """Weighted sum of the cotangents."""
+        first, *others = (term.pullback(beam, weight * bar) for weight, term in self.terms)
+        for other in others:
+            first = BeamCotangent(*(a + b for a, b in zip(first, other, strict=True)))
+        return first
+
+
+def _terms(objective: Objective) -> tuple[tuple[float, Objective], ...]:
+    return objective.terms if isinstance(objective, WeightedSum) else ((1.0, objective),)
+
+
+@dataclass(frozen=True)
+class _OfCoordinate(Objective):
+    """An objective of one coordinate."""
+
+    coordinate: str
+
+    def __post_init__(self) -> None:
+        """Refuse what is no coordinate."""
+        if self.coordinate not in COORDINATES:
+            raise InputError("coordinate", self.coordinate, f"one of {', '.join(COORDINATES)}")
+
+    def _row(self, beam: Beam) -> Array:
+        k = COORDINATES.index(self.coordinate)
+        return beam.coordinates[..., k : k + 1, :]
+
+    def _cotangent(self, beam: Beam, row_bar: Array, q_bar: Array) -> BeamCotangent:
+        return _among_six(COORDINATES.index(self.coordinate), row_bar, q_bar)
+
+
+@dataclass(frozen=True)
+class Mean(_OfCoordinate):
+    """Mean of a coordinate."""
+
+    @property
+    def name(self) -> str:
+        """``mean_x``."""
+        return f"mean_{self.coordinate}"
+
+    def __call__(self, beam: Beam) -> Array:
+        """Mean [m or 1]."""
+        return beam.mean(self.coordinate)
+
+    def pullback(self, beam: Beam, bar: Array) -> BeamCotangent:
+        """See `backbeam.moments.pullback`."""
+        return self._cotangent(
+            beam, *moments.pullback(self._row(beam), beam.charges, beam.alive, bar[..., None], None)
+        )
+
+
+@dataclass(frozen=True)
+class Sigma(_OfCoordinate):
+    """Rms size of a coordinate about its mean."""
+
+    label: str = "sigma"
+
+    @property
+    def name(self) -> str:
+        """``sigma_x``."""
+        return self.label if self.label != "sigma" else f"sigma_{self.coordinate}"
+
+    def __call__(self, beam: Beam) -> Array:
+        """Rms size [m or 1]."""
+        return beam.sigma(self.coordinate)
+
+    def pullback(self, beam: Beam, bar: Array) -> BeamCotangent:
+        """d sigma = d variance/(2 sigma)."""
+        variance_bar = moments.safe_divide(0.5 * bar, self(beam))
+        return self._cotangent(
+            beam,
+            *moments.pullback(self._row(beam), beam.charges, beam.alive, None, variance_bar[..., None, None]),
+        )
+
+
+@dataclass(frozen=True)
+class _OfPlane(Objective):
+    """An objective of the second moments of a plane."""
+
+    plane: str
+
+    def __post_init__(self) -> None:
+        """Refuse what is no plane."""
+        if self.plane not in PLANES:
+            raise InputError("plane", self.plane, f"one of {', '.join(PLANES)}")
+
+    def _value(self, p: moments.Plane) -> Array:
+        raise NotImplementedError
+
+    def _value_pullback(self, p: moments.Plane, bar: Array) -> moments.Plane:
+        raise NotImplementedError
+
+    def __call__(self, beam: Beam) -> Array:
+        """Value from the plane's moments."""
+        return self._value(beam.plane(self.plane))
+
+    def pullback(self, beam: Beam, bar: Array) -> BeamCotangent:
+        """See `backbeam.moments.plane_pullback`."""
+        plane_bar = self._value_pullback(beam.plane(self.plane), bar)
+        pair_bar, q_bar = moments.plane_pullback(beam.pair(self.plane), beam.charges, beam.alive, plane_bar)
+        return _among_six(PLANES[self.plane], pair_bar, q_bar)
+
+
+@dataclass(frozen=True)
+class Emittance(_OfPlane):
+    """Geometric rms emittance [m]."""
+
+    @property
+    def name(self) -> str:
+        """``emittance_x``."""
+        return f"emittance_{self.plane}"
+
+    def _value(self, p: moments.Plane) -> Array:
+        return p.emittance
+
+    def _value_pullback(self, p: moments.Plane, bar: Array) -> moments.Plane:
+        return p.emittance_pullback(bar)
+
+
+@dataclass(frozen=True)
+class NormalizedEmittance(Emittance):
+    """beta0 gamma0 times the geometric rms emittance [m]."""
+
+    @property
+    def name(self) -> str:
+        """``normalized_emittance_x``."""
+        return f"normalized_emittance_{self.plane}"
+
+    def __call__(self, beam: Beam) -> Array:
+        """Value [m]."""
+        return beam.normalized_emittance(self.plane)
+
+    def pullback(self, beam: Beam, bar: Array) -> BeamCotangent:
+        """The reference's momentum counts too."""
+        X_bar, q_bar, _ = super().pullback(beam, beam.reference.beta_gamma * bar)
+        return BeamCotangent(X_bar, q_bar, bar * beam.emittance(self.plane))
+
+
+@dataclass(frozen=True)
+class TwissBeta(_OfPlane):
+    """Twiss beta [m]."""
+
+    @property
+    def name(self) -> str:
+        """``beta_x``."""
+        return f"beta_{self.plane}"
+
+    def _value(self, p: moments.Plane) -> Array:
+        return p.beta
+
+    def _value_pullback(self, p: moments.Plane, bar: Array) -> moments.Plane:
+        return p.beta_pullback(bar)
+
+
+@dataclass(frozen=True)
+class TwissAlpha(_OfPlane):
+    """Twiss alpha."""
+
+    @property
+    def name(self) -> str:
+        """``alpha_x``."""
+        return f"alpha_{self.plane}"
+
+    def _value(self, p: moments.Plane) -> Array:
+        return p.alpha
+
+    def _value_pullback(self, p: moments.Plane, bar: Array) -> moments.Plane:
+        return p.alpha_pullback(bar)
+
+
+@dataclass(frozen=True)
+class Mismatch(_OfPlane):
+    """Mismatch (beta gamma' - 2 alpha alpha' + gamma beta')/2 with wanted Twiss parameters (primed).
+
+    1 where they agree, else more (Sands, SLAC-AP-85, 1991). With t = beta/beta' it is (t + 1/t + (alpha -
+    alpha' t)^2/t)/2.
+    """
+
+    beta: float
+    alpha: float
+
+    def __post_init__(self) -> None:
+        """Refuse a beta that is not positive."""
+        super().__post_init__()
+        if not self.beta > 0:
+            raise InputError("mismatch.beta", self.beta, "a Twiss beta in m, greater than 0")
+
+    @property
+    def name(self) -> str:
+        """``mismatch_x``."""
+        return f"mismatch_{self.plane}"
+
+    def _value(self, p: moments.Plane) -> Array:
+        t = p.beta / self.beta
+        difference = p.alpha - self.alpha * t
+        return 0.5 * (t + moments.safe_divide(1.0 + difference * difference, t))
+
+    def _value_pullback(self, p: moments.Plane, bar: Array) -> moments.Plane:
+        t = p.beta / self.beta
+        difference = p.alpha - self.alpha * t
+        t_bar = 0.5 * bar * (1.0 - moments.safe_divide(1.0 + difference * difference, t * t))
+        difference_bar = bar * moments.safe_divide(difference, t)
+        from_beta = p.beta_pullback((t_bar - self.alpha * difference_bar) / self.beta)
+        from_alpha = p.alpha_pullback(difference_bar)
+        return moments.Plane(*(a + b for a, b in zip(from_beta, from_alpha, strict=True)))
+
+
+@dataclass(frozen=True)
+class MeanSquareSize(Objective):
+    """<x^2 + y^2> about the axis [m^2]: offsets count."""
+
+    @property
+    def name(self) -> str:
+        """``mean_square_size``."""
+        return "mean_square_size"
+
+    def _squares(self, beam: Beam) -> Array:
+        return (beam.x * beam.x + beam.y * beam.y)[..., None, :]
+
+    def __call__(self, beam: Beam) -> Array:
+        """Mean of the squares."""
+        return moments.centroid(self._squares(beam), beam.charges, beam.alive)[..., 0]
+
+    def pullback(self, beam: Beam, bar: Array) -> BeamCotangent:
+        """d<x^2 + y^2> = 2<x dx + y dy>."""
+        squares_bar, q_bar = moments.pullback(
+            self._squares(beam), beam.charges, beam.alive, bar[..., None], None
+        )
+        xp = namespace(beam.coordinates)
+        position = xp.where(beam.alive[..., None, :], beam.coordinates, xp.zeros_like(beam.coordinates))
+        both = 2.0 * squares_bar[..., 0, :]
+        zero = xp.zeros_like(both)
+        rows = (both * position[..., 0, :], zero, both * position[..., 2, :], zero, zero, zero)
+        return BeamCotangent(xp.stack(rows, axis=-2), q_bar, xp.zeros_like(bar))
+
+
+@dataclass(frozen=True)
+class TransmittedCharge(Objective):
+    """Magnitude of the charge [C] of all that is alive; by steps in the positions, whose slope is 0."""
+
+    @property
+    def name(self) -> str:
+        """``charge``."""
+        return "charge"
+
+    def __call__(self, beam: Beam) -> Array:
+        """Sum of the charges, of positive sign."""
+        return sign_of(beam.species) * beam.charge
+
+    def pullback(self, beam: Beam, bar: Array) -> BeamCotangent:
+        """The same for every particle that is alive."""
+        xp = namespace(beam.coordinates)
+        alive = xp.astype(beam.alive, beam.charges.dtype)
+        q_bar = sign_of(beam.species) * per_particle(bar) * alive
+        zero = per_particle(per_particle(xp.zeros_like(bar)))
+        return BeamCotangent(xp.zeros_like(beam.coordinates) + zero, q_bar, xp.zeros_like(bar))
+
+
+def _among_six(first: int, rows_bar: Array, q_bar: Array) -> BeamCotangent:
+    """Cotangent of a few neighbouring rows ``(..., k, n)`` as one of the beam."""
+    xp = namespace(rows_bar)
+    zero = xp.zeros_like(rows_bar[..., :1, :])
+    k = rows_bar.shape[-2]
+    X_bar = xp.concat([*([zero] * first), rows_bar, *([zero] * (6 - first - k))], axis=-2)
+    return BeamCotangent(X_bar, q_bar, xp.zeros_like(rows_bar[..., 0, 0]))
+
+
+def sigma(coordinate: str) -> Objective:
+    """Rms size of x, px, y, py, tau or pt about its mean [m or 1]."""
+    return Sigma(coordinate)
+
+
+def mean(coordinate: str) -> Objective:
+    """Mean of x, px, y, py, tau or pt [m or 1]."""
+    return Mean(coordinate)
+
+
+def energy_spread() -> Objective:
+    """Rms of pt = (E - E0)/(P0 c)."""
+    return Sigma("pt", "energy_spread")
+
+
+def emittance(plane: str) -> Objective:
+    """Geometric rms emittance of plane x, y or z, which is (tau, pt) [m]."""
+    return Emittance(plane)
+
+
+def normalized_emittance(plane: str) -> Objective:
+    """beta0 gamma0 times the geometric rms emittance of plane x, y or z [m]."""
+    return NormalizedEmittance(plane)
+
+
+def twiss_beta(plane: str) -> Objective:
+    """Twiss beta of plane x, y or z [m]."""
+    return TwissBeta(plane)
+
+
+def twiss_alpha(plane: str) -> Objective:
+    """Twiss alpha of plane x, y or z."""
+    return TwissAlpha(plane)
+
+
+def mismatch(plane: str, *, beta: float, alpha: float = 0.0) -> Objective:
+    """Mismatch of a plane with wanted Twiss parameters: 1 where they agree, else more."""
+    return Mismatch(plane, beta, alpha)
+
+
+def mean_square_size() -> Objective:
+    """<x^2 + y^2> about the axis [m^2]."""
+    return MeanSquareSize()
+
+
+def transmitted_charge() -> Objective:
+    """Magnitude of the charge of all that is alive [C]."""
+    return TransmittedCharge()
+
+
+def catalogue() -> Mapping[str, Objective]:
+    """Return every objective that has a name of its own, by that name."""
+    of_planes = (Emittance, NormalizedEmittance, TwissBeta, TwissAlpha)
+    objectives: list[Objective] = [
+        *(Sigma(c) for c in COORDINATES),
+        *(Mean(c) for c in COORDINATES),
+        *(kind(plane) for kind in of_planes for plane in PLANES),
+        MeanSquareSize(),
+        energy_spread(),
+        TransmittedCharge(),
+    ]
+    return {objective.name: objective for objective in objectives}
+
+
+def named(text: str) -> Objective:
+    """Objective by its name: ``sigma_x``, ``mean_tau``, ``normalized_emittance_y``, ``charge``, ...
+
+    Raises
+    ------
+    InputError
+        If there is none of that name; it lists them all.
+    """
+    found = catalogue()
+    if text not in found:
+        raise InputError("objective", text, f"one of {', '.join(found)}")
+    return found[text]

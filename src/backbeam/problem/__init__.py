@@ -1,0 +1,25 @@
+"""Problem files: YAML that says a beam, a lattice, space charge and how to track; and the objects that it becomes.
+
+::
+
+    title: FODO cell
+    beam: {distribution: waterbag, species: electron, n: 10000, kinetic_energy: 2e9, charge: 1e-9, sigma_x: 75e-6}
+    lattice:                      # see `backbeam.problem.lattice`
+      - drift: {length: 0.25}
+      - quadrupole: {length: 1.0, k1: 1.0, name: qf}
+    space_charge: {model: 3d, grid: [32, 32, 32], extent: beam}    # or null
+    track: {slices: 4}            # or {step: 0.05}, a length in m
+    gradient: {objective: sigma_x, wrt: [qf.k1], adjoint: reversible}
+    run: {backend: numpy, dtype: float64}
+
+All numbers are in SI units, energies in eV, angles in rad. `Problem.load` reads a file or a shipped example.
+"""
+
+from __future__ import annotations
+
+from backbeam.problem.examples import example_names
+from backbeam.problem.outcome import Outcome, moments_of
+from backbeam.problem.problem import Problem
+from backbeam.problem.text import ProblemError
+
+__all__ = ["Outcome", "Problem", "ProblemError", "example_names", "moments_of"]

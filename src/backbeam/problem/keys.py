@@ -1,0 +1,54 @@
+"""Keys that a mapping of a problem file may have, and the one line that a wrong one gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from backbeam.errors import InputError
+
+
+class Said:
+    """A value shown in an error as plain words instead of quoted."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+
+    def __repr__(self) -> str:
+        return self.words
+
+
+def unknown(path: str, name: str, allowed: Iterable[str], what: str = "an unknown key") -> InputError:
+    """Error for a name that is not among those allowed: it offers the nearest, or else all."""
+    allowed = tuple(allowed)
+    close = get_close_matches(name, allowed, 3)
+    return InputError(path, Said(what), " or ".join(close) if close else f"one of {', '.join(allowed)}")
+
+
+def missing(path: str, allowed: str) -> InputError:
+    """Error for a key that has to be given."""
+    return InputError(path, Said("missing"), allowed)
+
+
+def check_mapping(value: Any, path: str, allowed: str) -> Mapping[str, Any]:
+    """Return a mapping with text as keys, or raise `InputError`; null is an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InputError(path, value, allowed)
+    return value
+
+
+def check_keys(given: Mapping[str, Any], allowed: Iterable[str], required: Mapping[str, str], path: str) -> None:
+    """Raise `InputError` for a key that is not allowed or a required one that is not there.
+
+    ``required`` says of each required key what it may be.
+    """
+    allowed = tuple(allowed)
+    for key in given:
+        if key not in allowed:
+            raise unknown(f"{path}.{key}" if path else str(key), str(key), allowed)
+    for key, description in required.items():
+        if given.get(key) is None:
+            raise missing(f"{path}.{key}" if path else key, description)

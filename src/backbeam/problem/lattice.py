@@ -1,0 +1,214 @@
+"""The lattice of a problem file, and the line that it becomes.
+
+A lattice is a list of entries, or a mapping with more to say::
+
+    lattice:
+      model: exact                # or linear: for every element that has the choice and does not make it itself
+      order: 4                    # the same for the order and the number of steps of integrators
+      steps: 8
+      define:                     # elements and lines that entries call by name
+        qf: {quadrupole: {length: 0.1, k1: 29.6}}
+        cell: [qf, {drift: {length: 0.2}}, qd, {drift: {length: 0.2}}]
+      line: [cell, {repeat: 10, line: cell}, {screen: {half_x: 0.01, half_y: 0.01}}]
+
+An entry is one of
+
+- the name of something defined; an element that is used twice is one element, with one set of parameters,
+- an element: its kind and its parameters, ``{drift: {length: 0.2, name: d1}}``; the kinds are those of `backbeam.elements`,
+- a list of entries,
+- ``{repeat: n, line: entries}``.
+
+``{file: other.yaml}`` takes the lattice of another file, relative to this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from backbeam.elements import KINDS, Element
+from backbeam.errors import InputError
+from backbeam.line import Line
+from backbeam.problem.keys import Said, check_keys, check_mapping, missing, unknown
+
+LARGEST = 1_000_000
+"""More elements than this are taken for a slip."""
+DEFAULTS = ("model", "order", "steps")
+KEYS = (*DEFAULTS, "define", "line")
+_ENTRY = "the name of something defined, {kind: {parameters}}, a list, or {repeat: n, line: entries}"
+
+
+@dataclass(frozen=True, eq=False)
+class Lattice:
+    """A line, and where in the problem's data each of its elements stands."""
+
+    line: Line
+    homes: tuple[tuple[Element, dict[str, Any]], ...]
+    """(element, mapping whose only key is its kind and whose value holds its parameters)"""
+
+    def home(self, name: str) -> dict[str, Any]:
+        """Mapping ``{kind: parameters}`` of the element of that name; `InputError` if there is none."""
+        if name not in self.line.names:
+            raise unknown(f"lattice.{name}", name, self.line.names, what="no element of the line")
+        element = self.line[name]
+        return next(home for mine, home in self.homes if mine is element)
+
+
+def read_lattice(given: Any, name: str | None = None) -> Lattice:
+    """Return the lattice that a section describes.
+
+    Raises
+    ------
+    InputError
+        For what cannot be built, with its path.
+    """
+    if given is None:
+        raise missing("lattice", "a list of elements, or a mapping with define and line")
+    builder = _Builder(given)
+    entries, path = (given, "lattice") if isinstance(given, list) else (given.get("line"), "lattice.line")
+    if entries is None:
+        raise missing(path, "a list of entries")
+    items = builder.entries(entries, path)
+    try:
+        line = Line(items.items, name=name)
+    except InputError as error:
+        raise InputError("lattice", error.value, error.allowed) from None
+    if not len(line):
+        raise InputError(path, entries, "at least one element")
+    return Lattice(line, tuple(builder.homes))
+
+
+class _Builder:
+    """Builds what is defined once, when it is first called for."""
+
+    def __init__(self, given: Any) -> None:
+        section = {} if isinstance(given, list) else check_mapping(given, "lattice", f"a list, or {', '.join(KEYS)}")
+        check_keys(section, (*KEYS, "file"), {}, "lattice")
+        self.defaults = {key: section[key] for key in DEFAULTS if section.get(key) is not None}
+        self._check_defaults()
+        self.define = check_mapping(section.get("define"), "lattice.define", "a mapping of names to entries")
+        self.built: dict[str, Element | Line] = {}
+        self.under_way: list[str] = []
+        self.homes: list[tuple[Element, dict[str, Any]]] = []
+        for name in self.define:
+            self.defined(name, "lattice.define")
+
+    def _check_defaults(self) -> None:
+        rules = (("model", ("exact", "linear")), ("order", (2, 4, 6)))
+        for key, allowed in rules:
+            if key in self.defaults and self.defaults[key] not in allowed:
+                raise InputError(f"lattice.{key}", self.defaults[key], " or ".join(map(str, allowed)))
+        if "steps" in self.defaults:
+            self.defaults["steps"] = _count(self.defaults["steps"], "lattice.steps")
+
+    def defined(self, name: str, path: str) -> Element | Line:
+        """What a name stands for."""
+        if name not in self.define:
+            raise unknown(path, name, self.define or ("names under lattice.define",), what=f"{name!r}, which is not defined")
+        if name in self.built:
+            return self.built[name]
+        if name in self.under_way:
+            raise InputError(f"lattice.define.{name}", self.define[name], "a line that does not hold itself")
+        self.under_way.append(name)
+        self.built[name] = self.entry(self.define[name], f"lattice.define.{name}", name)
+        self.under_way.pop()
+        return self.built[name]
+
+    def entries(self, given: Any, path: str, name: str | None = None) -> Line:
+        """Line of a list of entries, or of one."""
+        if not isinstance(given, list):
+            item = self.entry(given, path)
+            return item if isinstance(item, Line) else Line([item])
+        items = [self.entry(entry, f"{path}[{k}]") for k, entry in enumerate(given)]
+        self._check_size(sum(len(i) if isinstance(i, Line) else 1 for i in items), path)
+        return _line(items, path, name)
+
+    def entry(self, given: Any, path: str, name: str | None = None) -> Element | Line:
+        """Element or line of one entry; ``name`` is what it is defined as."""
+        if isinstance(given, str):
+            return self.defined(given, path)
+        if isinstance(given, list):
+            return self.entries(given, path, name)
+        if not isinstance(given, Mapping) or not given:
+            raise InputError(path, given, _ENTRY)
+        if "repeat" in given:
+            check_keys(given, ("repeat", "line"), {"line": "entries to repeat"}, path)
+            count = _count(given["repeat"], f"{path}.repeat")
+            line = self.entries(given["line"], f"{path}.line", name)
+            self._check_size(count * len(line), f"{path}.repeat")
+            return count * line
+        if len(given) != 1:
+            raise InputError(path, given, _ENTRY)
+        return self.element(given, path, name)
+
+    def element(self, given: Mapping[str, Any], path: str, name: str | None) -> Element:
+        """Element of ``{kind: parameters}``."""
+        ((kind, parameters),) = given.items()
+        path = f"{path}.{kind}"
+        if kind not in KINDS:
+            raise unknown(path, str(kind), KINDS, what="an unknown element")
+        cls = KINDS[kind]
+        values = dict(check_mapping(parameters, path, f"a mapping with the parameters of a {kind}"))
+        known = {f.name: f for f in fields(cls)}
+        required = {
+            key: _unit(f) for key, f in known.items() if f.default is MISSING and f.default_factory is MISSING
+        }
+        check_keys(values, known, required, path)
+        if name is not None:
+            if "name" in values:
+                raise InputError(f"{path}.name", values["name"], f"left out: it is defined as {name}")
+            values["name"] = name
+        for key, value in self.defaults.items():
+            integrates = "order" in known
+            if key in known and values.get(key) is None and (integrates or key == "model"):
+                values[key] = value
+        try:
+            element = cls(**{key: _value(known[key], value, f"{path}.{key}") for key, value in values.items()})
+        except InputError as error:
+            raise InputError(f"{path}.{error.field.rpartition('.')[2]}", error.value, error.allowed) from None
+        self.homes.append((element, given))
+        return element
+
+    @staticmethod
+    def _check_size(count: int, path: str) -> None:
+        if count > LARGEST:
+            raise InputError(path, Said(f"a line of {count} elements"), f"at most {LARGEST}")
+
+
+def _line(items: list[Element | Line], path: str, name: str | None) -> Line:
+    try:
+        return Line(items, name=name)
+    except InputError as error:
+        raise InputError(path, error.value, error.allowed) from None
+
+
+def _count(value: Any, path: str) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if type(value) is not int or value < 1:
+        raise InputError(path, value, "a whole number, at least 1")
+    return value
+
+
+def _unit(field: Any) -> str:
+    unit = field.metadata.get("unit", "")
+    return "a number" + ("" if not unit else " without unit" if unit == "1" else f" in {unit}")
+
+
+def _value(field: Any, value: Any, path: str) -> Any:
+    """A list as the array that an element wants; whole numbers written as 1e2 where they count something."""
+    shape = field.metadata.get("shape")
+    if shape and value is not None:
+        try:
+            array = np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            array = np.zeros(0)
+        if array.shape != shape or not np.isfinite(array).all():
+            raise InputError(path, value, f"finite numbers of shape {shape}")
+        return array
+    if field.name in ("steps", "slices") and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

@@ -1,0 +1,119 @@
+"""``--set path=value``: change any field of a problem's plain data.
+
+A path names keys and, in brackets, places in lists: ``beam.n``, ``track.slices``, ``space_charge.grid``,
+``lattice.line[2].repeat``; ``lattice.qf.k1`` is a parameter of the element of that name, wherever it stands. A value is
+read as a problem file would be. null takes a key away. What the new data mean is checked when they are read, as if a
+file had said so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from backbeam.errors import InputError
+from backbeam.problem.lattice import KEYS as LATTICE_KEYS
+from backbeam.problem.lattice import read_lattice
+from backbeam.problem.text import ProblemError, Tree, read_tree
+
+_EXCLUDES = {
+    ("track", "slices"): "step",
+    ("track", "step"): "slices",
+    ("beam", "kinetic_energy"): "reference_momentum",
+    ("beam", "reference_momentum"): "kinetic_energy",
+}
+"""Setting one takes the other away."""
+_TOKEN = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+_PATH = re.compile(r"[^.\[\]]+(?:\[\d+\])*(?:\.[^.\[\]]+(?:\[\d+\])*)*")
+
+
+def split_override(text: str) -> tuple[str, Any]:
+    """Return path and value of ``path=value``.
+
+    Raises
+    ------
+    InputError
+        If it has no ``=``.
+    ProblemError
+        If the value is not YAML.
+    """
+    path, equals, value = text.partition("=")
+    if not equals or not path.strip():
+        raise InputError("--set", text, "path=value, such as beam.n=1000000")
+    try:
+        return path.strip(), read_tree(value, "value")
+    except ProblemError as error:
+        raise ProblemError(f"--set {text}: {error}") from None
+
+
+def override(tree: Tree, path: str, value: Any) -> Tree:
+    """Return a copy of a problem's data with another value at a path.
+
+    Raises
+    ------
+    InputError
+        For a path that leads nowhere.
+    """
+    if not _PATH.fullmatch(path):
+        raise InputError("--set", path, "a path such as beam.n, space_charge.grid or lattice.qf.k1")
+    tokens = [name or int(index) for name, index in _TOKEN.findall(path)]
+    tree = deepcopy(tree)
+    if tokens[0] == "lattice" and len(tokens) > 1 and isinstance(tokens[1], str):
+        if tokens[1] not in (*LATTICE_KEYS, "file"):
+            _set_parameter(tree, path, tokens[1:], value)
+            return tree
+        if isinstance(tree.get("lattice"), list):
+            tree["lattice"] = {"line": tree["lattice"]}
+    _assign(tree, tokens, value, path)
+    if tuple(tokens) in _EXCLUDES and value is not None:
+        tree[tokens[0]].pop(_EXCLUDES[tuple(tokens)], None)
+    return tree
+
+
+def _set_parameter(tree: Tree, path: str, tokens: list[Any], value: Any) -> None:
+    """Set ``name.parameter`` where the element of that name stands."""
+    home = read_lattice(tree.get("lattice")).home(tokens[0])
+    if len(tokens) < 2:
+        raise InputError(path, value, f"lattice.{tokens[0]}.parameter, such as lattice.{tokens[0]}.length")
+    (kind,) = home
+    _assign(home, [kind, *tokens[1:]], value, path)
+
+
+def _assign(node: Any, tokens: list[Any], value: Any, path: str) -> None:
+    """Put a value at the end of a path; mappings on the way are made where there are none."""
+    *way, last = tokens
+    for token, following in zip(way, tokens[1:], strict=True):
+        node = _step(node, token, path, make=isinstance(following, str))
+    if isinstance(last, int):
+        if not isinstance(node, list) or last >= len(node):
+            raise InputError(path, value, _reach(node))
+        node[last] = value
+    elif not isinstance(node, Mapping):
+        raise InputError(path, value, _reach(node))
+    elif value is None:
+        node.pop(last, None)
+    else:
+        node[last] = value
+
+
+def _step(node: Any, token: str | int, path: str, make: bool) -> Any:
+    if isinstance(token, int):
+        if not isinstance(node, list) or token >= len(node):
+            raise InputError("--set", path, _reach(node))
+        return node[token]
+    if not isinstance(node, Mapping):
+        raise InputError("--set", path, _reach(node))
+    if node.get(token) is None and make:
+        node[token] = {}
+    return node.get(token)
+
+
+def _reach(node: Any) -> str:
+    """What a path can go on with."""
+    if isinstance(node, list):
+        return f"[0] ... [{len(node) - 1}] at this place"
+    if isinstance(node, Mapping):
+        return f"one of {', '.join(map(str, node))} at this place"
+    return "a path to something that there is"

@@ -1,0 +1,245 @@
+"""A problem: beam, lattice, space charge and tracking as one file says them, and as the objects that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backbeam.beam import Beam
+from backbeam.errors import InputError
+from backbeam.line import Line
+from backbeam.problem.examples import example_names, example_text
+from backbeam.problem.keys import Said, check_keys, check_mapping
+from backbeam.problem.lattice import Lattice, read_lattice
+from backbeam.problem.outcome import Outcome, run_problem
+from backbeam.problem.overrides import override, split_override
+from backbeam.problem.sections import (
+    FreeSpace,
+    Gradient,
+    Run,
+    Track,
+    check_beam,
+    draw_beam,
+    read,
+    read_space_charge,
+)
+from backbeam.problem.text import ProblemError, Tree, read_tree, write_tree
+
+KEYS = ("title", "beam", "lattice", "space_charge", "track", "gradient", "run")
+"""Sections of a problem file."""
+LARGEST_FILE = 64 * 2**20
+"""A file of more bytes than this is taken for something else."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A problem that has been read and checked. Make one by `load`, `parse` or from plain data.
+
+    Parameters
+    ----------
+    tree:
+        Its plain data, as a file holds them.
+    name:
+        What tables and plots call it.
+
+    Raises
+    ------
+    InputError
+        For data that say nothing sensible: it names the path, the value and what is allowed. The numbers of the beam
+        are looked at when it is drawn.
+    """
+
+    tree: Tree
+    name: str = "problem"
+    lattice: Lattice = field(init=False)
+    gradient: Gradient = field(init=False)
+    """What the file says of gradients."""
+    settings: Run = field(init=False)
+    """Where it runs: backend, device, dtype."""
+    _track: Track = field(init=False, repr=False)
+    _space_charge: FreeSpace | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        tree = check_mapping(self.tree, self.name, f"a mapping with {', '.join(KEYS)}")
+        check_keys(tree, KEYS, {}, "")
+        if not isinstance(tree.get("title", ""), str | None):
+            raise InputError("title", tree["title"], "text")
+        check_beam(tree.get("beam"))
+        track = read(Track, tree.get("track"), "track")
+        track.options()
+        space_charge = read_space_charge(tree.get("space_charge"))
+        if space_charge is not None:
+            space_charge.build()
+        for name, value in (
+            ("lattice", read_lattice(tree.get("lattice"), self.name)),
+            ("gradient", read(Gradient, tree.get("gradient"), "gradient")),
+            ("settings", read(Run, tree.get("run"), "run")),
+            ("_track", track),
+            ("_space_charge", space_charge),
+        ):
+            object.__setattr__(self, name, value)
+
+    # -- reading and writing ---------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, overrides: Mapping[str, Any] | Iterable[str] = ()) -> Problem:
+        """Read a problem file, or a shipped example by its name.
+
+        Parameters
+        ----------
+        name_or_path:
+            A file; or, where there is no such file, the name of an example.
+        overrides:
+            Changes, in order: ``{"beam.n": 1000}`` or ``["beam.n=1000"]``.
+
+        Raises
+        ------
+        ProblemError
+            For a file that cannot be read.
+        InputError
+            For one that says nothing sensible.
+        """
+        path = Path(name_or_path)
+        examples = example_names()
+        if not path.exists() and str(name_or_path) in examples:
+            return cls.parse(example_text(str(name_or_path)), str(name_or_path), overrides=overrides)
+        if not path.exists() and path.suffix == "" and path.parent == Path("."):
+            raise ProblemError(f"{name_or_path}: no such file, and no such example; examples: {', '.join(examples)}")
+        return cls.parse(read_file(path), path.stem, folder=path.parent, source=str(path), overrides=overrides)
+
+    @classmethod
+    def parse(
+        cls,
+        text: str,
+        name: str = "problem",
+        *,
+        folder: Path | None = None,
+        source: str | None = None,
+        overrides: Mapping[str, Any] | Iterable[str] = (),
+    ) -> Problem:
+        """Read a problem from text; files that it names are looked for in ``folder``. Raises as `load` does."""
+        source = source or name
+        tree = read_tree(text, source)
+        if not isinstance(tree, dict):
+            what = "empty" if tree is None else f"not a mapping but a {_KIND.get(type(tree), 'scalar')}"
+            raise ProblemError(f"{source}: the file is {what}; a problem has {', '.join(KEYS)}")
+        tree = _with_lattice_file(tree, folder or Path())
+        for path, value in _pairs(overrides):
+            tree = _with_lattice_file(override(tree, path, value), Path())
+        return cls(tree, name)
+
+    def replace(self, overrides: Mapping[str, Any] | Iterable[str]) -> Problem:
+        """Same problem with other values, as in `load`."""
+        tree = self.tree
+        for path, value in _pairs(overrides):
+            tree = _with_lattice_file(override(tree, path, value), Path())
+        return Problem(tree, self.name)
+
+    def dump(self) -> str:
+        """Text of a problem file that says the same."""
+        return write_tree(self.tree)
+
+    # -- what it says ----------------------------------------------------------------------------------------------
+
+    @property
+    def title(self) -> str:
+        """Its title, or its name."""
+        return self.tree.get("title") or self.name
+
+    def line(self) -> Line:
+        """The beamline."""
+        return self.lattice.line
+
+    def beam(
+        self,
+        backend: str | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        seed: int | None = None,
+    ) -> Beam:
+        """Draw the beam; what is not given is as the problem says.
+
+        Raises
+        ------
+        InputError, BackendError
+            For numbers out of range, and for a library, device or data type that there is not.
+        """
+        given = dict(self.tree["beam"])
+        if seed is not None:
+            given["seed"] = seed
+        run = self.settings
+        device = device if device is not None or (backend or run.backend) != run.backend else run.device
+        return draw_beam(given, backend or run.backend, device, dtype or run.dtype)
+
+    def space_charge(self) -> Any:
+        """Model of space charge for `backbeam.track`; None for none."""
+        return None if self._space_charge is None else self._space_charge.build()
+
+    def track_options(self) -> dict[str, Any]:
+        """``slices`` or ``step`` for `backbeam.track`, if the problem says one of them."""
+        return self._track.options()
+
+    def run(
+        self,
+        backend: str | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        seed: int | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> Outcome:
+        """Draw the beam, track it, and time the tracking alone; ``progress`` is told each stage."""
+        tell = progress or (lambda stage: None)
+        tell("drawing particles")
+        beam = self.beam(backend, device, dtype, seed)
+        return run_problem(self.line(), beam, self.space_charge(), self.track_options(), tell)
+
+
+_KIND = {list: "list", str: "text", int: "number", float: "number", bool: "truth value"}
+
+
+def _pairs(overrides: Mapping[str, Any] | Iterable[str]) -> list[tuple[str, Any]]:
+    if isinstance(overrides, Mapping):
+        return list(overrides.items())
+    return [split_override(text) for text in overrides]
+
+
+def read_file(path: Path) -> str:
+    """Text of a file; `ProblemError` if it is none."""
+    if path.is_dir():
+        raise ProblemError(f"{path}: a folder, not a problem file")
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ProblemError(f"{path}: {path.stat().st_size} bytes are too many for a problem file")
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ProblemError(f"{path}: not a text file in UTF-8 (byte {error.start})") from None
+    except OSError as error:
+        raise ProblemError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+
+
+def _with_lattice_file(tree: Tree, folder: Path) -> Tree:
+    """Put the lattice of another file in the place of its name, so that the data stand for themselves."""
+    lattice = tree.get("lattice")
+    if not isinstance(lattice, dict) or "file" not in lattice:
+        return tree
+    others = [key for key in lattice if key not in ("file", "model", "order", "steps")]
+    if others:
+        raise InputError(f"lattice.{others[0]}", lattice[others[0]], "left out where file is given")
+    name = lattice["file"]
+    if not isinstance(name, str):
+        raise InputError("lattice.file", name, "the path of a file")
+    path = folder / name
+    found = read_tree(read_file(path), str(path))
+    if isinstance(found, dict) and "lattice" in found:
+        found = found["lattice"]
+    if isinstance(found, list):
+        found = {"line": found}
+    if not isinstance(found, dict):
+        raise InputError("lattice.file", name, "a file with a list of elements, or with define and line")
+    if "file" in found:
+        raise InputError("lattice.file", Said(f"{path}, which names another file"), "a file that holds its lattice")
+    own = {key: lattice[key] for key in ("model", "order", "steps") if key in lattice}
+    return {**deepcopy(tree), "lattice": {**own, **{k: v for k, v in found.items() if k not in own}}}

@@ -1,0 +1,204 @@
+"""Sections of a problem file besides the lattice, each with the keys that it may have.
+
+The text beside each key is what an error says is allowed. Numbers are looked at again, with their units, by the objects
+that the sections become.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Annotated, Any
+
+from backbeam.beam import KINDS as DISTRIBUTIONS
+from backbeam.beam import Beam
+from backbeam.distributions.families import FAMILIES
+from backbeam.distributions.inputs import MEANS
+from backbeam.distributions.planar import parameter_names
+from backbeam.errors import InputError
+from backbeam.extras import need
+from backbeam.plan import Slicing
+from backbeam.problem.keys import check_keys, check_mapping, missing, unknown
+from backbeam.space_charge import BeamExtent, Extent, FixedExtent, RmsExtent, SpaceCharge3D
+from backbeam.species import Species
+
+(pydantic,) = need("cli", "pydantic", purpose="reading problem files")
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool):
+        raise ValueError("not a number")
+    return value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("not a number")
+    return value
+
+
+Whole = Annotated[int, pydantic.BeforeValidator(_whole)]
+"""A whole number; 1e5 is one, "5" and true are not."""
+Number = Annotated[float, pydantic.BeforeValidator(_number)]
+"""A number; "5" and true are none."""
+
+
+class Section(pydantic.BaseModel):
+    """Base of every section: no key but those that it names."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Run(Section):
+    """``run``: where the problem runs if the command does not say."""
+
+    backend: str = pydantic.Field("numpy", description="the name of an array library")
+    device: str | None = pydantic.Field(None, description="the name of a device, or null for the library's own choice")
+    dtype: str = pydantic.Field("float64", description="float64 or float32")
+
+
+class Track(Section):
+    """``track``: how thick elements are cut into slices, each with one space-charge kick."""
+
+    slices: Whole | None = pydantic.Field(None, description="a whole number, at least 1")
+    step: Number | None = pydantic.Field(None, description="a length in m, greater than 0")
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of `backbeam.track`."""
+        Slicing(self.slices, self.step)
+        return {name: value for name, value in (("slices", self.slices), ("step", self.step)) if value is not None}
+
+
+class Gradient(Section):
+    """``gradient``: what the commands that differentiate take if they are not told otherwise."""
+
+    objective: str | None = pydantic.Field(None, description="the name of an objective, such as sigma_x")
+    wrt: list[str] | None = pydantic.Field(None, description="a list of parameters, such as [qf.k1, beam.charge]")
+    adjoint: str | None = pydantic.Field(None, description="the name of an adjoint, such as reversible")
+
+
+class FreeSpace(Section):
+    """``space_charge`` with ``model: 3d``: `SpaceCharge3D`."""
+
+    model: str = pydantic.Field("3d", description="3d")
+    grid: list[Whole] = pydantic.Field([32, 32, 32], description="three whole numbers, each at least 4")
+    extent: Any = pydantic.Field("beam", description="beam, rms, or {fixed: {lower: [x, y, z], upper: [x, y, z]}}")
+    grid_gradient: str = pydantic.Field("exact", description="exact or frozen")
+
+    def build(self) -> SpaceCharge3D:
+        """Make the space-charge model."""
+        return SpaceCharge3D(
+            grid=tuple(self.grid), extent=_extent(self.extent), grid_gradient=self.grid_gradient
+        )
+
+
+SPACE_CHARGE: dict[str, type[FreeSpace]] = {"3d": FreeSpace}
+"""Section of each space-charge model by the name that ``model`` gives it."""
+EXTENTS: dict[str, type[Extent]] = {"beam": BeamExtent, "rms": RmsExtent, "fixed": FixedExtent}
+
+
+def _extent(given: Any) -> Any:
+    """``beam``, ``rms``, or a kind with its own keys: ``{rms: {sigmas: 5}}``."""
+    if not isinstance(given, Mapping):
+        return given
+    path = "space_charge.extent"
+    if len(given) != 1:
+        raise InputError(path, given, f"one of {', '.join(EXTENTS)} with its own keys")
+    ((kind, values),) = given.items()
+    if kind not in EXTENTS:
+        raise unknown(f"{path}.{kind}", kind, EXTENTS)
+    path = f"{path}.{kind}"
+    values = check_mapping(values, path, "keys of the extent")
+    names = [f.name for f in fields(EXTENTS[kind])]
+    required = {"lower": "three numbers (x, y, z) in m", "upper": "three numbers (x, y, z) in m"}
+    check_keys(values, names, required if kind == "fixed" else {}, path)
+    return EXTENTS[kind](**values)
+
+
+def read(section: type[Section], given: Any, path: str) -> Any:
+    """Return the section that a mapping describes.
+
+    Raises
+    ------
+    InputError
+        For the first key that is wrong, with its path.
+    """
+    keys = section.model_fields
+    given = check_mapping(given, path, f"a mapping with {', '.join(keys)}")
+    check_keys(given, keys, {}, path)
+    try:
+        return section(**given)
+    except pydantic.ValidationError as error:
+        name = str(error.errors()[0]["loc"][0])
+        raise InputError(f"{path}.{name}", given[name], keys[name].description or "another value") from None
+
+
+def read_space_charge(given: Any) -> FreeSpace | None:
+    """Return the section of ``space_charge``; None for null: no space charge."""
+    if given is None:
+        return None
+    given = check_mapping(given, "space_charge", "null, or a mapping with model, grid, extent")
+    model = given.get("model", "3d")
+    if model not in SPACE_CHARGE:
+        raise InputError("space_charge.model", model, " or ".join(SPACE_CHARGE))
+    return read(SPACE_CHARGE[model], given, "space_charge")
+
+
+# -- the beam ---------------------------------------------------------------------------------------------------------
+
+_REQUIRED = {
+    "species": "the name of a species, such as electron",
+    "n": "a number of macroparticles, at least 1",
+    "charge": "a total charge in C",
+}
+_HEAD = (*_REQUIRED, "kinetic_energy", "reference_momentum", "seed")
+_THERMAL = ("k", "kT", "kT_halo", "halo", "normalize", "normalize_halo", *MEANS)
+
+
+def beam_keys(distribution: str) -> tuple[str, ...]:
+    """Keys that ``beam`` may have besides ``distribution``."""
+    if distribution == "thermal":
+        return (*_HEAD, *_THERMAL)
+    more = ("covariance",) if distribution == "gaussian" else ()
+    return (*_HEAD, *parameter_names(FAMILIES[distribution]), *more)
+
+
+def check_beam(given: Any) -> Mapping[str, Any]:
+    """Return the section ``beam`` if its keys fit its distribution; `InputError` if they do not."""
+    given = check_mapping(given, "beam", "a mapping with distribution, species, n, charge, kinetic_energy, ...")
+    distribution = given.get("distribution")
+    if distribution is None:
+        raise missing("beam.distribution", f"one of {', '.join(DISTRIBUTIONS)}")
+    if distribution not in DISTRIBUTIONS:
+        raise unknown("beam.distribution", str(distribution), DISTRIBUTIONS, what=repr(distribution))
+    check_keys(given, ("distribution", *beam_keys(distribution)), _REQUIRED, "beam")
+    return given
+
+
+def draw_beam(given: Mapping[str, Any], backend: str, device: str | None, dtype: str) -> Beam:
+    """Draw the beam that a checked section describes."""
+    arguments = {name: value for name, value in given.items() if value is not None}
+    kind = arguments.pop("distribution")
+    try:
+        arguments["species"] = _species(arguments["species"])
+        return Beam.draw(kind, **arguments, backend=backend, device=device, dtype=dtype)
+    except InputError as error:
+        place = {"backend": "run.backend", "beam.device": "run.device", "beam.dtype": "run.dtype"}
+        field = place.get(error.field, error.field)
+        raise InputError(
+            field if field.startswith(("beam.", "run.")) else f"beam.{field}", error.value, error.allowed
+        ) from None
+
+
+def _species(given: Any) -> Any:
+    """Return the name of a species, or one made of its own mass and charge."""
+    if not isinstance(given, Mapping):
+        return given
+    rules = {"name": "text", "mass": "a rest energy in eV", "charge_number": "a charge in units of e"}
+    check_keys(given, rules, rules, "beam.species")
+    for key, kind in (("name", str), ("mass", int | float), ("charge_number", int | float)):
+        if not isinstance(given[key], kind) or isinstance(given[key], bool):
+            raise InputError(f"beam.species.{key}", given[key], rules[key])
+    return Species(**given)

@@ -1,0 +1,20 @@
+"""Space charge: the field of the beam itself, as a kick between two maps.
+
+`SpaceCharge3D` is the kick in free space; what it is made of stands in files of its own:
+
+=================== ===========================================================================================
+``transforms``      coordinates at fixed s and at fixed t
+``extents``         which box the grid covers, and the gradient through it
+``cloud_in_cell``   particles to nodes and back with the same weights
+``green``           potential of a uniformly charged cell
+``poisson``         potential of a charged grid: convolution by FFT
+``stencil``         field from potential
+=================== ===========================================================================================
+"""
+
+from __future__ import annotations
+
+from backbeam.space_charge.extents import BeamExtent, Extent, FixedExtent, RmsExtent
+from backbeam.space_charge.kick import Fields, SpaceCharge3D
+
+__all__ = ["BeamExtent", "Extent", "Fields", "FixedExtent", "RmsExtent", "SpaceCharge3D"]

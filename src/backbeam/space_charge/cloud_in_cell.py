@@ -1,0 +1,105 @@
+"""Cloud in cell: a particle shares its charge among the eight nodes around it, and feels their field, by the same weights.
+
+Because deposit and gather use the same nodes and weights, and the Green function is even, a beam exerts no force on
+itself as a whole (Hockney & Eastwood, *Computer Simulation Using Particles*, ch. 5).
+
+Grids are ``(k, B, nx, ny, nz)``, particles are flattened over the batch: rows ``(k, B n)``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from array_api_compat import device
+
+from backbeam import backends
+from backbeam.arrays import namespace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from backbeam.arrays import Array
+
+    Rows = tuple[Array, Array, Array]
+
+
+class Cloud(NamedTuple):
+    """Where particles are on their grids."""
+
+    cell: Array
+    """Index ``(B n,)`` of the lower node of a particle's cell, among the nodes of all grids of the batch."""
+    upper: Rows
+    """Weight ``(B n,)`` of the upper node along each axis: the position in the cell, 0 to 1."""
+    grids: tuple[int, int, int, int]
+    """Shape (B, nx, ny, nz)."""
+
+    def corners(self) -> Iterator[tuple[Array, tuple[int, int, int], tuple[Array, Array, Array]]]:
+        """Index, side (0 or 1 along each axis) and weight along each axis of the eight nodes around each particle."""
+        _, _, ny, nz = self.grids
+        weights = tuple((1.0 - d, d) for d in self.upper)
+        for i in (0, 1):
+            for j in (0, 1):
+                for k in (0, 1):
+                    offset = (i * ny + j) * nz + k
+                    yield self.cell + offset, (i, j, k), (weights[0][i], weights[1][j], weights[2][k])
+
+
+def locate(u: Rows, grid: tuple[int, int, int], guard: int) -> Cloud:
+    """Find the cells of particles at positions ``u`` [spacings from the first node], three rows ``(B, n)``.
+
+    A position on the last node that may hold charge, n - 1 - guard, counts as the end of the cell before it, so that no
+    particle touches the guard nodes.
+    """
+    xp = namespace(*u)
+    integer = xp.asarray(0).dtype  # the library's own: JAX has 32 bits unless told otherwise
+    batch, count = u[0].shape
+    cell, upper = None, []
+    for position, n in zip(u, grid, strict=True):
+        lower = xp.clip(xp.floor(position), float(guard), float(n - 2 - guard))
+        upper.append(xp.reshape(position - lower, (-1,)))
+        lower = xp.astype(lower, integer)
+        cell = lower if cell is None else cell * n + lower
+    if batch > 1:
+        first = xp.arange(batch, dtype=integer, device=device(cell)) * (grid[0] * grid[1] * grid[2])
+        cell = cell + first[:, None]
+    return Cloud(xp.reshape(cell, (batch * count,)), tuple(upper), (batch, *grid))
+
+
+def deposit(values: Array, cloud: Cloud) -> Array:
+    """Share ``values (k, B n)`` among the nodes: ``(k, B, nx, ny, nz)``."""
+    backend = backends.of(values)
+    b, nx, ny, nz = cloud.grids
+    total = 0.0
+    for index, _, (wx, wy, wz) in cloud.corners():
+        total = total + backend.scatter_add(values * (wx * wy * wz), index, b * nx * ny * nz)
+    return namespace(values).reshape(total, (values.shape[0], b, nx, ny, nz))
+
+
+def gather(field: Array, cloud: Cloud) -> Array:
+    """Read ``field (k, B, nx, ny, nz)`` where the particles are: ``(k, B n)``."""
+    xp = namespace(field)
+    flat = xp.reshape(field, (field.shape[0], -1))
+    total = 0.0
+    for index, _, (wx, wy, wz) in cloud.corners():
+        total = total + xp.take(flat, index, axis=-1) * (wx * wy * wz)
+    return total
+
+
+def gather_slope(field: Array, factors: Array, cloud: Cloud) -> tuple[Array, Rows]:
+    """Return `gather` of the field and the derivatives of ``sum(factors * gather(field))``.
+
+    ``factors`` is ``(k, B n)``; the derivatives are with respect to positions in spacings, three rows ``(B n,)``.
+    """
+    xp = namespace(field)
+    flat = xp.reshape(field, (field.shape[0], -1))
+    total, dx, dy, dz = 0.0, 0.0, 0.0, 0.0
+    for index, (i, j, k), (wx, wy, wz) in cloud.corners():
+        at = xp.take(flat, index, axis=-1)
+        wxy = wx * wy
+        total = total + at * (wxy * wz)
+        v = xp.sum(at * factors, axis=0)
+        vz = v * wz
+        dx = dx + vz * (wy if i else -wy)
+        dy = dy + vz * (wx if j else -wx)
+        dz = dz + v * (wxy if k else -wxy)
+    return total, (dx, dy, dz)

@@ -1,0 +1,301 @@
+"""Track a beam through a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from backbeam import backends
+from backbeam.adjoint import Adjoint, Reversible, Tape
+from backbeam.adjoint.base import zero_bars
+from backbeam.arrays import Array, namespace, sum_to_shape
+from backbeam.beam import Beam
+from backbeam.errors import InputError, TrackingError
+from backbeam.line import Line
+from backbeam.plan import (
+    ALIVE,
+    LOST_BEFORE,
+    Observe,
+    Plan,
+    Setting,
+    Slicing,
+    State,
+    advance,
+    compile_line,
+    compile_pieces,
+    may_lose,
+)
+from backbeam.plan import count_kicks as count_kicks_of_plan
+
+if TYPE_CHECKING:
+    from backbeam.space_charge import SpaceCharge
+
+
+def track(
+    line: Line,
+    beam: Beam,
+    *,
+    space_charge: SpaceCharge | None = None,
+    slices: int | None = None,
+    step: float | None = None,
+    adjoint: Adjoint | None = None,
+) -> Beam:
+    """Track a beam to the end of a line.
+
+    Parameters
+    ----------
+    line:
+        The beamline. Its parameters may be numbers, or arrays of the beam's library with leading batch axes.
+    beam:
+        Coordinates ``(..., 6, n)`` and charges ``(..., n)`` of any array library.
+    space_charge:
+        Model of space charge, such as `SpaceCharge3D`; None for none.
+    slices, step:
+        Number of kicks in each thick element, or the longest distance between kicks [m]; an element's own ``slices``
+        goes first. Without either, one kick an element.
+    adjoint:
+        How PyTorch's or JAX's automatic differentiation of the result is to remember the way, see `backbeam.adjoint`;
+        None: `Reversible`. It matters only where a gradient is being recorded.
+
+    Returns
+    -------
+    Beam
+        The beam at the end, in the same library and on the same device, with ``readings`` of the line's monitors and
+        screens by name.
+
+    Raises
+    ------
+    InputError
+        For parameters that are not of the beam's library, or slices and step together.
+    TrackingError
+        If particles would turn round (px^2 + py^2 > p^2); it says where. Under a JAX trace they become NaN.
+    """
+    run = Run(line, beam, space_charge, Slicing(slices, step))
+    plan = compile_line(line, run.slicing, space_charge is not None)
+    setting = run.setting(plan)
+    if run.records() and not isinstance(adjoint, Tape):
+        state, readings = differentiable_run(run, plan, setting, adjoint or Reversible())
+    else:
+        state, readings = advance(plan, setting, run.state(), run.parameters)
+    run.check(state)
+    return run.result(state, plan, readings)
+
+
+def trace(
+    line: Line,
+    beam: Beam,
+    *,
+    space_charge: SpaceCharge | None = None,
+    slices: int | None = None,
+    step: float | None = None,
+) -> Iterator[tuple[float, str, Beam]]:
+    """Track as `track` does and look at the beam on the way: ``(s, element, beam)`` at the start and after every slice.
+
+    Without space charge too, thick elements are cut into slices.
+    """
+    run = Run(line, beam, space_charge, Slicing(slices, step))
+    pieces = compile_pieces(line, run.slicing, space_charge is not None)
+    setting = run.setting(tuple(s for _, _, piece in pieces for s in piece))
+    state, s = run.state(), beam.s
+    yield s, "", run.result(state, (), (), s)
+    for name, fraction, piece in pieces:
+        state, readings = advance(piece, setting, state, run.parameters)
+        element = line[name]
+        if element.is_thick:
+            s = s + fraction * element.length
+        yield s, name, run.result(state, piece, readings, s)
+
+
+def count_kicks(
+    line: Line, *, space_charge: SpaceCharge | None = None, slices: int | None = None, step: float | None = None
+) -> int:
+    """Number of space-charge kicks that `track` would make with these arguments."""
+    return count_kicks_of_plan(compile_line(line, Slicing(slices, step), space_charge is not None))
+
+
+class Run:
+    """What a run starts from: the beam and the line's parameters as arrays of one library and one batch shape."""
+
+    def __init__(self, line: Line, beam: Beam, space_charge: SpaceCharge | None, slicing: Slicing) -> None:
+        if not isinstance(line, Line):
+            raise InputError("line", line, "a Line")
+        if not isinstance(beam, Beam):
+            raise InputError("beam", beam, "a Beam")
+        self.line, self.beam, self.space_charge, self.slicing = line, beam, space_charge, slicing
+        self.backend = backends.of(beam.coordinates)
+        self.parameters = self._parameters()
+        self.batch = self._batch()
+
+    def _parameters(self) -> dict[str, dict[str, Array]]:
+        """Every parameter of the line as an array beside the beam's."""
+        found: dict[str, dict[str, Array]] = {}
+        for path, value in self.line.parameters.items():
+            name, _, field = path.rpartition(".")
+            found.setdefault(name, {})[field] = self._beside(value, path)
+        return found
+
+    def _beside(self, value: Any, path: str) -> Array:
+        """A number or an array as an array of the beam's library, type and device."""
+        host = not hasattr(value, "shape") or type(value).__module__ == "numpy"
+        if not host and backends.of(value) is not self.backend:
+            raise InputError(path, f"an array of {backends.of(value).name}", f"a number, or an array of {self.backend.name}")
+        traced = self.backend.traced([self.beam.coordinates])
+        device = self.beam.device if host and not traced else None
+        return self.backend.asarray(value, dtype=self.beam.dtype, device=device)
+
+    def core_shape(self, name: str, field: str) -> tuple[int, ...]:
+        """Own shape of a parameter, behind its batch axes."""
+        element = type(self.line[name])
+        return element.__dataclass_fields__[field].metadata["shape"]
+
+    def _batch(self) -> tuple[int, ...]:
+        shapes = [self.beam.coordinates.shape[:-2], self.beam.charges.shape[:-1], self.beam.reference.beta_gamma.shape]
+        for name, fields in self.parameters.items():
+            for field, value in fields.items():
+                core = self.core_shape(name, field)
+                lead = value.ndim - len(core)
+                if lead < 0 or tuple(value.shape[lead:]) != core:
+                    raise InputError(f"{name}.{field}", f"an array of shape {tuple(value.shape)}", f"shape (..., {core})")
+                shapes.append(value.shape[:lead])
+        return broadcast_shapes(*shapes)
+
+    @property
+    def inputs(self) -> tuple[Array, ...]:
+        """Every array that the run depends on, as it was given: four of the beam, then the parameters in order."""
+        beam = self.beam
+        xp = namespace(beam.coordinates)
+        lost_at = xp.where(beam.alive, xp.full_like(beam.lost_at, ALIVE), xp.full_like(beam.lost_at, LOST_BEFORE))
+        values = (value for fields in self.parameters.values() for value in fields.values())
+        return (beam.coordinates, beam.charges, beam.reference.beta_gamma, lost_at, *values)
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """Number of own axes of each of the `inputs`, behind the batch."""
+        return (2, 1, 0, 1, *(rank for fields in self.core_ranks.values() for rank in fields.values()))
+
+    @property
+    def core_ranks(self) -> dict[str, dict[str, int]]:
+        """Number of own axes of each parameter."""
+        return {n: {f: len(self.core_shape(n, f)) for f in fields} for n, fields in self.parameters.items()}
+
+    def unpack(self, inputs: tuple[Array, ...]) -> tuple[State, dict[str, dict[str, Array]]]:
+        """State and parameters of some `inputs`, whose batch axes may be more than those of the run itself."""
+        values = iter(inputs[4:])
+        P = {name: {field: next(values) for field in fields} for name, fields in self.parameters.items()}
+        batch = broadcast_shapes(*(x.shape[: x.ndim - r] for x, r in zip(inputs, self.ranks, strict=True)))
+        X, q, beta_gamma, lost_at = inputs[:4]
+        xp, n = namespace(X), X.shape[-1]
+        state = State(
+            xp.broadcast_to(X, (*batch, 6, n)),
+            xp.broadcast_to(q, (*batch, n)),
+            xp.broadcast_to(beta_gamma, batch),
+            xp.broadcast_to(lost_at, (*batch, n)),
+        )
+        return state, P
+
+    def state(self) -> State:
+        """The beam at the start of the line."""
+        return self.unpack(self.inputs)[0]
+
+    def records(self) -> bool:
+        """Whether the library's automatic differentiation is watching."""
+        return self.backend.records(self.inputs)
+
+    def setting(self, plan: Plan) -> Setting:
+        """What the steps share; lost particles are looked for only where there can be any."""
+        return Setting(self.beam.species, self.space_charge, may_lose(plan) or self._any_lost())
+
+    def _any_lost(self) -> bool:
+        if self.backend.traced([self.beam.lost_at]):
+            return True
+        return bool((self.backend.to_numpy(self.beam.lost_at) >= 0).any())
+
+    def result(self, state: State, plan: Plan, readings: tuple[Array, ...], s: Any = None) -> Beam:
+        """The beam of a state."""
+        xp = namespace(state.X)
+        before = xp.broadcast_to(self.beam.lost_at, state.lost_at.shape)
+        lost_at = xp.where(state.lost_at == LOST_BEFORE, before, state.lost_at)
+        return self.beam.replace(
+            coordinates=state.X,
+            charges=state.q,
+            reference=self.beam.reference.with_beta_gamma(state.beta_gamma),
+            lost_at=lost_at,
+            s=self.beam.s + self.line.length if s is None else s,
+            readings=readings_by_name(plan, readings),
+            recipe=None,
+        )
+
+    def check(self, state: State) -> None:
+        """Raise `TrackingError` if a particle alive has coordinates that are no numbers, and say where it began."""
+        if self.backend.traced([state.X]):
+            return
+        xp = namespace(state.X)
+        if bool(xp.isfinite(xp.sum(state.X))):
+            return
+        for s, name, beam in trace(self.line, self.beam, space_charge=self.space_charge, slices=self.slicing.slices,
+                                   step=self.slicing.step):  # fmt: skip
+            bad = ~xp.all(xp.isfinite(beam.coordinates), axis=-2)
+            if bool(xp.any(bad)):
+                count = int(xp.sum(xp.astype(bad, xp.int32)))
+                raise TrackingError(
+                    f"{count} of {self.beam.n} particles turn round (px^2 + py^2 > p^2) in element {name!r}, by s = {float(s):g} m"
+                )
+        raise TrackingError("coordinates that are no numbers came out of the line")
+
+
+def differentiable_run(run: Run, plan: Plan, setting: Setting, adjoint: Adjoint) -> tuple[State, tuple[Array, ...]]:
+    """Run a plan so that the library's own automatic differentiation uses our pullbacks."""
+    backend = run.backend
+
+    def primal(*inputs: Array) -> tuple[tuple[Array, ...], Any]:
+        state, P = run.unpack(inputs)
+        last, readings, kept = adjoint.forward(backend, plan, setting, state, P)
+        return (last.X, last.beta_gamma, last.lost_at, *readings), kept
+
+    def reverse(
+        inputs: tuple[Array, ...], outputs: tuple[Array, ...], kept: Any, cotangents: tuple[Array, ...]
+    ) -> list[Array | None]:
+        first, P = run.unpack(inputs)
+        last = State(outputs[0], first.q, outputs[1], outputs[2])
+        bars = zero_bars(first, P, run.core_ranks)._replace(X=cotangents[0], beta_gamma=cotangents[1])
+        bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, bars, tuple(cotangents[3:]))
+        bars = adjoint.check(backend, report, bars)
+        own = [bars.X, bars.q, bars.beta_gamma, None]
+        own += [bar for fields in bars.parameters.values() for bar in fields.values()]
+        return [None if bar is None else sum_to_shape(bar, x.shape) for bar, x in zip(own, inputs, strict=True)]
+
+    outputs = backend.differentiable(primal, reverse, run.ranks)(*run.inputs)
+    first, _ = run.unpack(run.inputs)
+    xp = namespace(outputs[0])
+    q = xp.broadcast_to(first.q, (*outputs[1].shape, outputs[0].shape[-1]))
+    return State(outputs[0], q, outputs[1], outputs[2]), tuple(outputs[3:])
+
+
+def readings_by_name(plan: Plan, readings: tuple[Array, ...]) -> dict[str, Any]:
+    """Readings by the name of their element; an element passed several times gives a list."""
+    names = observers(plan)
+    found: dict[str, Any] = {}
+    for name, reading in zip(names, readings, strict=True):
+        if names.count(name) > 1:
+            found.setdefault(name, []).append(reading)
+        else:
+            found[name] = reading
+    return found
+
+
+def observers(plan: Plan) -> list[str]:
+    """Name of the element of every reading that a plan takes, in order."""
+    return [step.element for step in plan if isinstance(step, Observe)]
+
+
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape that all shapes broadcast to; InputError if there is none."""
+    result: list[int] = []
+    for shape in shapes:
+        shape = tuple(shape)
+        width = max(len(result), len(shape))
+        a, b = [1] * (width - len(result)) + result, [1] * (width - len(shape)) + list(shape)
+        if any(m != k and 1 not in (m, k) for m, k in zip(a, b, strict=True)):
+            raise InputError("batch", " and ".join(str(tuple(s)) for s in shapes if s), "shapes that broadcast")
+        result = [max(m, k) if 0 not in (m, k) else 0 for m, k in zip(a, b, strict=True)]
+    return tuple(result)

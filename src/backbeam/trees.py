@@ -1,0 +1,74 @@
+"""Lines and beams as trees of arrays, for libraries that transform functions of such trees (JAX's pytrees)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from backbeam.beam import Beam
+from backbeam.elements.base import Element
+from backbeam.line import Line
+from backbeam.reference import Reference
+
+
+def flatten_element(element: Element) -> tuple[tuple[Any, ...], Any]:
+    """Parameters that are present; class, their names and the static fields."""
+    parameters = element.parameters()
+    return tuple(parameters.values()), (type(element), tuple(parameters), tuple(element.static().items()))
+
+
+def unflatten_element(static: Any, leaves: Any) -> Element:
+    """Rebuild without validation: the leaves may be placeholders."""
+    cls, names, fixed = static
+    element = object.__new__(cls)
+    values = dict.fromkeys(cls.parameter_names()) | dict(fixed) | dict(zip(names, leaves, strict=True))
+    for name, value in values.items():
+        object.__setattr__(element, name, value)
+    return element
+
+
+def flatten_line(line: Line) -> tuple[tuple[Any, ...], Any]:
+    """Each distinct element once; how they are arranged."""
+    distinct = list(line._named.values())
+    place = {id(e): k for k, e in enumerate(distinct)}
+
+    def arrange(item: Element | Line) -> Any:
+        if isinstance(item, Element):
+            return place[id(item)]
+        return (item.name, tuple(arrange(i) for i in item.items))
+
+    return tuple(distinct), arrange(line)
+
+
+def unflatten_line(arrangement: Any, elements: Any) -> Line:
+    """Rebuild the nest; an element that was shared is shared again."""
+
+    def rebuild(item: Any) -> Element | Line:
+        if isinstance(item, int):
+            return elements[item]
+        name, items = item
+        return Line._of([rebuild(i) for i in items], name)
+
+    return rebuild(arrangement)
+
+
+def flatten_beam(beam: Beam) -> tuple[tuple[Any, ...], Any]:
+    """All arrays of a beam; the species. How it was drawn is left behind."""
+    return (beam.coordinates, beam.charges, beam.reference.beta_gamma, beam.lost_at, beam.s, dict(beam.readings)), (
+        beam.reference.species
+    )
+
+
+def unflatten_beam(species: Any, leaves: Any) -> Beam:
+    """Rebuild without validation."""
+    coordinates, charges, beta_gamma, lost_at, s, readings = leaves
+    return Beam(coordinates, charges, Reference(beta_gamma, species), lost_at, s, None, readings)
+
+
+def trees(element_classes: tuple[type[Element], ...]) -> list[tuple[type, Callable[..., Any], Callable[..., Any]]]:
+    """(class, flatten, unflatten) of everything that is a tree."""
+    return [
+        (Line, flatten_line, unflatten_line),
+        (Beam, flatten_beam, unflatten_beam),
+        *((cls, flatten_element, unflatten_element) for cls in element_classes),
+    ]

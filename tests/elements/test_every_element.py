@@ -1,0 +1,112 @@
+"""What every element must do, on every array library: give the same beam, in a batch and alone, and be undone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from element_cases import CASES, make
+
+import backbeam as bb
+from backbeam import backends
+from backbeam.plan import Slicing, compile_line, retreat
+from backbeam.adjoint.base import zero_bars
+from backbeam.tracking import Run
+
+every_case = pytest.mark.parametrize("label", CASES)
+
+
+def beam(backend="numpy", dtype="float64", batch=(), n=40):
+    X = np.random.default_rng(7).uniform(-1e-3, 1e-3, (*batch, 6, n))
+    return bb.Beam.from_arrays(
+        X, species="electron", kinetic_energy=20e6, charge=1e-10, backend=backend, dtype=dtype
+    )
+
+
+def host(beam):
+    return np.asarray(beam.backend.to_numpy(beam.coordinates), dtype=np.float64)
+
+
+def close(actual, wanted, tolerance):
+    assert np.all(np.isfinite(actual))
+    scale = np.abs(wanted).max(axis=-1, keepdims=True)
+    assert np.all(np.abs(actual - wanted) <= tolerance * np.maximum(scale, 1e-3))
+
+
+def test_every_element_has_a_case():
+    made = {type(make(label)) for label in CASES}
+    assert made == set(bb.elements.ALL)
+
+
+@every_case
+def test_same_beam_on_every_library(label, backend, dtype):
+    line = bb.Line([make(label)])
+    wanted = bb.track(line, beam())
+    found = bb.track(line, beam(backend.name, dtype))
+    assert found.backend is backend and found.dtype == dtype
+    assert found.s == pytest.approx(wanted.s)
+    close(host(found), host(wanted), 1e-13 if dtype == "float64" else 3e-5)
+    np.testing.assert_array_equal(backend.to_numpy(found.lost_at), wanted.lost_at)
+    for name, reading in wanted.readings.items():
+        np.testing.assert_allclose(
+            backend.to_numpy(found.readings[name]), reading, rtol=0, atol=(1e-13 if dtype == "float64" else 1e-4) * np.abs(reading).max()
+        )
+
+
+@every_case
+def test_batch_of_beams_equals_loop(label, backend):
+    line = bb.Line([make(label)])
+    out = bb.track(line, beam(backend.name, batch=(2, 2)))
+    for k in np.ndindex(2, 2):
+        one = bb.Beam.from_arrays(
+            host(beam(batch=(2, 2)))[k], species="electron", kinetic_energy=20e6, charge=1e-10
+        )
+        wanted = bb.track(line, one)
+        close(host(out)[k], host(wanted), 1e-13)
+        for name, reading in wanted.readings.items():
+            np.testing.assert_allclose(backend.to_numpy(out.readings[name])[k], reading, rtol=1e-11, atol=1e-25)
+
+
+@every_case
+def test_batch_of_settings_equals_loop(label, backend):
+    element = make(label)
+    names = [n for n in element.parameters() if n != "matrix"]
+    if not names:
+        pytest.skip("no scalar parameter")
+    factors = np.asarray([0.9, 1.0, 1.1])
+    batched = element.replace(**{n: backend.asarray(getattr(element, n) * factors) for n in names})
+    out = bb.track(bb.Line([batched]), beam(backend.name))
+    for k, factor in enumerate(factors):
+        single = element.replace(**{n: getattr(element, n) * float(factor) for n in names})
+        close(host(out)[k], host(bb.track(bb.Line([single]), beam())), 1e-12)
+
+
+@every_case
+def test_the_whole_element_can_be_undone(label):
+    start = beam()
+    run = Run(bb.Line([make(label)]), start, None, Slicing())
+    plan = compile_line(run.line, run.slicing, False)
+    setting = run.setting(plan)
+    out = bb.track(run.line, start)
+    last = run.state()._replace(
+        X=out.coordinates, beta_gamma=out.reference.beta_gamma, lost_at=np.asarray(out.lost_at)
+    )
+    bars = zero_bars(last, run.parameters, run.core_ranks)
+    readings_bar = tuple(np.zeros_like(r) for r in out.readings.values())
+    first, _ = retreat(plan, setting, last, run.parameters, bars, readings_bar)
+    close(first.X, start.coordinates, 1e-13 if "map" not in label else 1e-12)
+    np.testing.assert_allclose(first.beta_gamma, start.reference.beta_gamma, rtol=1e-14)
+    assert np.all(np.asarray(first.lost_at) == -1)
+
+
+@every_case
+def test_slices_add_up(label):
+    """An element in seven slices is the element; an integrator differs by its own error."""
+    element = make(label)
+    if not element.is_thick:
+        pytest.skip("thin")
+    *_, (s, _, cut) = bb.trace(bb.Line([element]), beam(), slices=7)
+    assert s == pytest.approx(element.length)
+    tolerance = 3e-5 if hasattr(element, "steps") and getattr(element, "model", "") != "linear" else 1e-13
+    if element.kind == "rf_cavity":
+        tolerance = 2e-2
+    close(host(cut), host(bb.track(bb.Line([element]), beam())), tolerance)

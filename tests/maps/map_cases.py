@@ -1,0 +1,113 @@
+"""One case for every map: how to make it, and the range of each parameter. A map without a case fails the suite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from backbeam.maps import constant_focusing, drift, linear, multipole, rf
+from backbeam.maps.base import Map
+
+
+@dataclass(frozen=True)
+class Case:
+    """A map with a range for each of its parameters.
+
+    ``singular`` lists parameter values at which a careless formula breaks; they are tried besides the drawn ones.
+    """
+
+    label: str
+    map: Map
+    ranges: dict[str, tuple[float, float]]
+    singular: tuple[dict[str, float], ...] = ()
+    species: str = "electron"
+    kinetic_energy: float = 20e6
+    kinetic_energies: tuple[float, ...] = field(default=())
+    size: float = 1e-3
+    """Size of the coordinates that are drawn."""
+
+
+C = multipole.Component
+ALL_ORDERS = tuple(C(f"k{j}", j) for j in range(4)) + tuple(C(f"k{j}s", j, True) for j in range(4))
+STRENGTHS = {"k0": (-0.3, 0.3), "k1": (-20.0, 20.0), "k2": (-400.0, 400.0), "k3": (-9e3, 9e3)}
+STRENGTHS |= {f"{k}s": v for k, v in STRENGTHS.items()}
+
+CASES = [
+    Case("drift", drift.Drift(), {"length": (0.0, 2.0)}, ({"length": 0.0},)),
+    Case("drift_fraction", drift.Drift(0.3), {"length": (0.0, 2.0)}, species="proton", kinetic_energy=2e6),
+    Case("thin_multipole", multipole.ThinMultipole(ALL_ORDERS), STRENGTHS, (dict.fromkeys(STRENGTHS, 0.0),)),
+    Case(
+        "thick_quadrupole",
+        multipole.ThickMultipole((C("k1", 1),), 4, 2),
+        {"length": (0.0, 0.5), "k1": (-20.0, 20.0)},
+        ({"length": 0.3, "k1": 0.0}, {"length": 0.0, "k1": 3.0}),
+    ),
+    Case("thick_mixed", multipole.ThickMultipole(ALL_ORDERS, 2, 3, 0.5), {"length": (0.0, 0.5), **STRENGTHS}),
+    Case("thick_sixth_order", multipole.ThickMultipole((C("k2", 2),), 6, 1), {"length": (0.0, 0.5), "k2": (-90.0, 90.0)}),
+    Case(
+        "corrector",
+        multipole.ThickMultipole((C("h", 0, False, -1.0), C("v", 0, True)), 2, 1, 0.5, integrated=True),
+        {"length": (0.0, 0.5), "h": (-1e-2, 1e-2), "v": (-1e-2, 1e-2)},
+    ),
+    Case(
+        "rf_gap",
+        rf.RFGap(),
+        {"voltage": (-2e6, 2e7), "frequency": (1e8, 3e9), "phase": (-1.6, 1.6)},
+        ({"voltage": 0.0}, {"frequency": 0.0}, {"phase": 0.0}, {"voltage": 0.0, "frequency": 0.0, "phase": 0.0}),
+    ),
+    Case(
+        "rf_gap_share",
+        rf.RFGap(0.25),
+        {"voltage": (-5e5, 5e5), "frequency": (1e8, 4e8), "phase": (-3.2, 3.2)},
+        ({"voltage": 0.0}, {"frequency": 0.0}),
+        species="alpha",
+        kinetic_energy=12e6,
+        size=3e-3,
+    ),
+    Case(
+        "rf_gap_linear",
+        rf.LinearRFGap(),
+        {"voltage": (-2e6, 2e7), "frequency": (1e8, 3e9), "phase": (-1.6, 1.6)},
+        ({"voltage": 0.0}, {"frequency": 0.0}, {"phase": 0.0}),
+    ),
+    Case("linear_drift", linear.LinearBody(0.4), {"length": (0.0, 2.0)}, ({"length": 0.0},)),
+    Case(
+        "linear_quadrupole",
+        linear.LinearBody(0.7, gradient=True),
+        {"length": (0.0, 0.6), "k1": (-20.0, 20.0)},
+        ({"length": 0.3, "k1": 0.0}, {"length": 0.0, "k1": 3.0}),
+    ),
+    Case(
+        "linear_bend",
+        linear.LinearBody(0.5, curvature=True),
+        {"length": (0.2, 2.0), "angle": (-1.0, 1.0)},
+        ({"length": 0.5, "angle": 0.0},),
+        species="proton",
+        kinetic_energy=50e6,
+    ),
+    Case(
+        "linear_combined",
+        linear.LinearBody(gradient=True, curvature=True),
+        {"length": (0.2, 0.6), "k1": (-8.0, 8.0), "angle": (-0.5, 0.5)},
+        (
+            {"length": 0.5, "k1": 0.0, "angle": 0.0},
+            {"length": 0.5, "k1": -0.16, "angle": 0.2},
+            {"length": 0.5, "k1": 0.0, "angle": 0.2},
+            {"length": 0.5, "k1": 3.0, "angle": 0.0},
+        ),
+    ),
+    Case(
+        "linear_solenoid",
+        linear.LinearSolenoid(0.6),
+        {"length": (0.0, 1.5), "ks": (-5.0, 5.0)},
+        ({"length": 0.5, "ks": 0.0}, {"length": 0.0, "ks": 1.0}),
+    ),
+    Case("matrix", linear.MatrixMap(), {"matrix": (-0.2, 0.2)}),
+    Case(
+        "constant_focusing",
+        constant_focusing.ConstantFocusing(0.5),
+        {"length": (0.0, 2.0), "kx": (-3.0, 3.0), "ky": (-3.0, 3.0), "kt": (-3.0, 3.0)},
+        ({"length": 1.0, "kx": 0.0, "ky": 0.0, "kt": 0.0}, {"length": 0.0, "kx": 1.0, "ky": 0.0, "kt": 1.0}),
+        species="proton",
+        kinetic_energy=2.5e6,
+    ),
+]

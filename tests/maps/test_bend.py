@@ -1,0 +1,225 @@
+"""Sector and combined-function bend: closed forms, Hamilton's equations, limits, particles of ImpactX."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from impactx import vector
+from motion import arrays, electrons, integrate, jacobian, particles
+
+from backbeam.arrays import join, rows
+from backbeam.maps.bend import Bend, bend
+from backbeam.maps.combined_bend import CombinedBend, Field, curved_kick
+from backbeam.maps.drift import Drift
+from backbeam.maps.linear import LinearBody
+from backbeam.maps.multipole import Component, ThickMultipole
+from backbeam.maps.splitting import splitting
+from backbeam.reference import Reference
+
+
+def deviation(found, wanted):
+    """Largest deviation of each row, as a part of the largest coordinate."""
+    return np.abs(np.asarray(found) - np.asarray(wanted)).max() / np.abs(np.asarray(wanted)).max()
+
+
+def hamilton(x, px, y, py, pt, b, h, k1=0.0, k2=0.0):
+    """Slopes under H = -(1 + h x) pz + pt/beta0 + h x + h^2 x^2/2 + psi."""
+    X = np.asarray([[x], [0.0], [y], [0.0], [0.0], [0.0]])
+    field = Field(*(np.asarray([v]) for v in (h, k1, k2)))
+    _, fx, _, fy, _, _ = curved_kick(X, field, 1.0)[:, 0]
+    pz = np.sqrt(1.0 + pt * (2.0 * b + pt) - px * px - py * py)
+    u = 1.0 + h * x
+    return u * px / pz, h * (pz - u) + fx, u * py / pz, fy, u * (pt + b) / pz - b
+
+
+@pytest.mark.parametrize("angle", [1e-6, 0.1, -np.pi / 4, 1.4])
+@pytest.mark.parametrize("size", [1e-3, 3e-2])
+def test_bend_solves_its_equations_of_motion(angle, size):
+    X, reference = particles(1, size), electrons()
+    found = Bend(0.5).forward(X, reference, arrays(length=1.4, angle=angle))
+    assert deviation(found, integrate(hamilton, X, reference, 0.7, h=angle / 1.4)) < 1e-12
+
+
+@pytest.mark.parametrize("radius", [0.4, -2.0])
+def test_every_circle_closes_after_a_full_turn(radius):
+    X, reference = particles(2, 2e-2), electrons()
+    x, px, y, py, tau, pt = X
+    turn = 2.0 * np.pi * abs(radius)
+    found = Bend().forward(X, reference, arrays(length=turn, angle=turn / radius))
+    assert deviation(found, (x, px, y + turn * py, py, tau + turn * pt, pt)) < 1e-14
+
+
+def textbook(X, reference, L, h):
+    """The solution as it stands in the books, which loses digits at small angles."""
+    x, px, y, py, tau, pt = X
+    b, s = reference.inverse_beta, h * L
+    ps2 = 1.0 + pt * (2.0 * b + pt) - py**2
+    pz = np.sqrt(ps2 - px**2)
+    px1 = px * np.cos(s) + (pz - (1.0 + h * x)) * np.sin(s)
+    x1 = (np.sqrt(ps2 - px1**2) - 1.0 + px * np.sin(s) - (pz - 1.0 - h * x) * np.cos(s)) / h
+    A = (s + np.arcsin(px / np.sqrt(ps2)) - np.arcsin(px1 / np.sqrt(ps2))) / h
+    return np.stack([x1, px1, y + py * A, py, tau + (pt + b) * A - L * b, pt])
+
+
+@pytest.mark.parametrize("angle", [0.05, 0.7, -1.3])
+def test_bend_equals_the_textbook(angle):
+    X, reference = particles(3, 5e-2), electrons()
+    found = Bend().forward(X, reference, arrays(length=1.1, angle=angle))
+    assert deviation(found, textbook(X, reference, 1.1, angle / 1.1)) < 1e-13
+
+
+def test_bend_without_angle_is_the_drift_and_so_is_its_limit():
+    X, reference = particles(4, 1e-2), electrons()
+    wanted = Drift().forward(X, reference, arrays(length=1.3))
+    assert deviation(Bend().forward(X, reference, arrays(length=1.3, angle=0.0)), wanted) < 1e-15
+    angles = (1e-5, -1e-5, 1e-7)
+    slopes = [(Bend().forward(X, reference, arrays(length=1.3, angle=a)) - wanted) / a for a in angles]
+    assert deviation(slopes[1], slopes[0]) < 1e-4
+    assert deviation(slopes[2], slopes[0]) < 1e-4
+
+
+def test_first_order_is_the_linear_bend():
+    reference, p = electrons(), arrays(length=0.9, angle=0.6)
+    linear = LinearBody(curvature=True).forward(np.eye(6), reference, p)
+    assert deviation(jacobian(Bend(), np.zeros(6), reference, p), linear) < 1e-14
+    p |= arrays(k1=-2.1)
+    linear = LinearBody(gradient=True, curvature=True).forward(np.eye(6), reference, p)
+    found = jacobian(CombinedBend(("k1",), 6, 80), np.zeros(6), reference, p)
+    assert deviation(found, linear) < 1e-12
+
+
+def test_low_energy_bends_more():
+    X = np.asarray([[0.0], [0.0], [0.0], [0.0], [0.0], [-1e-2]])
+    after = Bend().forward(X, electrons(), arrays(length=1.0, angle=0.3))
+    assert after[0, 0] < 0 and after[1, 0] < 0
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-4, 0.02, 0.5])
+def test_single_precision_keeps_its_digits(angle):
+    """The delay at small angles is a thousand times less than the textbook's terms, yet keeps its digits."""
+    reference = electrons(1e9)
+    narrow = Reference(reference.beta_gamma.astype(np.float32), reference.species)
+    X = particles(5).astype(np.float32)
+    p = arrays(length=1.0, angle=angle)
+    p32 = {k: v.astype(np.float32) for k, v in p.items()}
+    p = {k: v.astype(np.float64) for k, v in p32.items()}
+    wide = X.astype(np.float64)
+    reference = Reference(narrow.beta_gamma.astype(np.float64), reference.species)
+    X[4], wide[4] = 0.0, 0.0
+    found, wanted = Bend().forward(X, narrow, p32), Bend().forward(wide, reference, p)
+    assert found.dtype == np.float32
+    for row in range(5):
+        assert np.abs(found[row] - wanted[row]).max() < 1e-6 * np.abs(wanted[row]).max(), row
+
+
+# -- combined function ---------------------------------------------------------------------------------------
+
+
+def log_field(X, h, k1, k2, weight):
+    """ImpactX's kick: McMillan's basis (Zolkin, PRAB 20, 043501, 2017), By = k1 ln(1 + h x)/h + ..."""
+    x, px, y, py, tau, pt = rows(X)
+    u = 1.0 + h * x
+    log = np.log(u)
+    dpx = u * ((1.0 + 2.0 * (h * y) ** 2 - u * u + 2.0 * log) * k2 / (4.0 * h * h) - log / h * k1)
+    dpy = y * (k1 + (u * u - 1.0) / (2.0 * h) * k2)
+    return join(x, px + weight * dpx, y, py + weight * dpy, tau, pt)
+
+
+def impactx_bend(X, reference, L, h, k1, k2):
+    """Its splitting, with our bend between its kicks."""
+    for kind, part in splitting(6, 50):
+        if kind == "drift":
+            X = bend(X, reference, np.asarray(part * L), np.asarray(h))
+        else:
+            X = log_field(X, h, k1, k2, part * L)
+    return X
+
+
+def test_particles_of_impactx():
+    v = vector("cfbend_exact_o6")
+    h, k1, k2 = v.given["k_normal"]
+    found = impactx_bend(v.X, v.reference, v.given["ds"], h, k1, k2)
+    assert np.abs(found - v.X1).max() < 2e-14  # 350 kicks, each rounded by it at rho + x, some 2 m
+
+
+def test_gradients_are_those_of_impactx_but_for_the_basis():
+    """ln(1 + h x)/h = x - h x^2/2 + ..: its k1 brings -h k1 to our k2, and the fields differ from x^3 on."""
+    v = vector("cfbend_exact_o6")
+    h, k1, k2 = v.given["k_normal"]
+    L = v.given["ds"]
+    map, p = CombinedBend(("k1", "k2"), 6, 50), arrays(length=L, angle=h * L, k1=k1, k2=k2 - h * k1)
+    assert np.abs(map.forward(v.X, v.reference, p) - v.X1).max() < 2e-9
+    far, near = (
+        np.abs(map.forward(s * v.X, v.reference, p) - impactx_bend(s * v.X, v.reference, L, h, k1, k2)).max()
+        for s in (0.2, 0.1)
+    )
+    assert far / near == pytest.approx(8.0, rel=0.01)
+
+
+def test_field_of_the_kick_is_maxwellian_and_as_told_on_the_plane():
+    h, k1, k2 = 0.8, 1.7, -9.0
+    field = Field(*(torch.asarray([v], dtype=torch.float64) for v in (h, k1, k2)))
+
+    def force(at):
+        """(psi_x, psi_y)/(1 + h x): By and -Bx."""
+        zero = torch.zeros_like(at[0])
+        kicked = curved_kick(torch.stack([at[0], zero, at[1], zero, zero, zero])[:, None], field, 1.0)
+        return -torch.stack([kicked[1, 0], kicked[3, 0]]) / (1.0 + h * at[0])
+
+    for x, y in ((0.02, 0.03), (-0.1, 0.07), (0.05, -0.2)):
+        J = torch.func.jacrev(force)(torch.asarray([x, y], dtype=torch.float64))
+        u = 1.0 + h * x
+        # What the dropped term -h^3 (k2 - h k1) y^6/(240 u^3) would have cancelled.
+        assert float(J[0, 0] + J[1, 1]) == pytest.approx(h**3 * (k2 - h * k1) * y**4 / (8.0 * u**4), rel=1e-9)
+        plane = force(torch.asarray([x, 0.0], dtype=torch.float64))
+        assert float(plane[0]) == pytest.approx(k1 * x + k2 * x * x / 2.0, rel=1e-14)
+        assert float(plane[1]) == 0.0
+
+
+def test_combined_bend_solves_its_equations_of_motion():
+    X, reference = particles(6, 1e-2), electrons()
+    p = arrays(length=1.2, angle=0.6, k1=2.3, k2=-15.0)
+    found = CombinedBend(("k1", "k2"), 6, 60, 0.5).forward(X, reference, p)
+    assert deviation(found, integrate(hamilton, X, reference, 0.6, h=0.5, k1=2.3, k2=-15.0)) < 1e-12
+
+
+@pytest.mark.parametrize("order", [2, 4, 6])
+def test_error_falls_with_the_order(order):
+    X, reference, p = particles(7, 1e-2), electrons(), arrays(length=1.2, angle=0.6, k1=2.3)
+    wanted = integrate(hamilton, X, reference, 1.2, h=0.5, k1=2.3)
+    maps = (CombinedBend(("k1",), order, steps) for steps in (2, 4))
+    coarse, fine = (np.abs(map.forward(X, reference, p) - wanted).max() for map in maps)
+    assert np.log2(coarse / fine) == pytest.approx(order, abs=0.25)
+
+
+def test_combined_bend_without_angle_is_the_straight_magnet():
+    X, reference = particles(8, 1e-2), electrons()
+    p = arrays(length=0.4, angle=0.0, k1=5.0, k2=-60.0)
+    straight = ThickMultipole((Component("k1", 1), Component("k2", 2)), 4, 3)
+    found = CombinedBend(("k1", "k2"), 4, 3).forward(X, reference, p)
+    assert deviation(found, straight.forward(X, reference, p)) < 1e-15
+
+
+def test_combined_bend_without_gradients_is_the_bend():
+    X, reference = particles(9, 1e-2), electrons()
+    p = arrays(length=0.4, angle=0.5, k1=0.0, k2=0.0)
+    found = CombinedBend(("k1", "k2"), 4, 3).forward(X, reference, p)
+    assert deviation(found, Bend().forward(X, reference, p)) < 1e-14
+
+
+def test_pieces_make_the_whole():
+    X, reference, p = particles(10, 1e-2), electrons(), arrays(length=0.9, angle=-1.1)
+    pieces = X
+    for fraction in (0.2, 0.5, 0.3):
+        pieces = Bend(fraction).forward(pieces, reference, p)
+    assert deviation(pieces, Bend().forward(X, reference, p)) < 1e-14
+
+
+def test_quarter_turn_is_geometry():
+    """A uniform field over pi/2 from the axis of a circle: the particle ends where compass and ruler say."""
+    rho, x0 = 1.0, 0.01
+    X = np.asarray([[x0], [0.0], [0.0], [0.0], [0.0], [0.0]])
+    x1 = Bend().forward(X, electrons(), arrays(length=rho * np.pi / 2, angle=np.pi / 2))[0, 0]
+    # A circle of radius rho about (x0, 0), seen from the bend's centre, meets the exit at sqrt(rho^2 - x0^2).
+    assert x1 == pytest.approx(np.sqrt(rho**2 - x0**2) - rho, rel=1e-12)

@@ -1,0 +1,91 @@
+"""Bunches for the tests of space charge; NumPy arrays, turned into another library's by `given`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from backbeam.reference import Reference
+from backbeam.species import KNOWN, VACUUM_PERMITTIVITY
+
+COULOMB = 1.0 / (4.0 * math.pi * VACUUM_PERMITTIVITY)
+
+
+def reference(species="proton", kinetic_energy=20e6, batch=()):
+    """Reference with NumPy parameters; in a batch every energy is another."""
+    species = KNOWN.get(species, species)
+    steps = 1.0 + 0.1 * np.arange(math.prod(batch)).reshape(batch)
+    return Reference.from_kinetic_energy(kinetic_energy * steps, species)
+
+
+def warm(n=200, batch=(), lost=None, seed=1):
+    """A warm bunch off the axis: X, q, alive, ds."""
+    rng = np.random.default_rng(seed)
+    scale = np.array([1e-3, 2e-3, 2e-3, 1e-3, 3e-3, 2e-3])[:, None]
+    middle = np.array([1e-2, 1e-3, 0.0, 0.0, 2e-3, 1e-3])[:, None]
+    X = middle + scale * rng.normal(size=(*batch, 6, n))
+    q = (1.0 + 0.3 * rng.normal(size=(*batch, n))) * 1e-9 / n
+    alive = None if lost is None else rng.random((*batch, n)) > lost
+    return X, q, alive, np.full(batch, 0.1)
+
+
+def at_rest(r, ref):
+    """Coordinates at fixed s of particles without momentum that stand at r (3, n) at fixed t; z in the laboratory."""
+    zero = np.zeros_like(r[0])
+    return np.stack([r[0], zero, r[1], zero, -r[2] / ref.beta, zero])
+
+
+def ball(n, radius, ref, seed=2):
+    """Points of a ball, uniform in the rest frame: (3, n), z in the laboratory."""
+    rng = np.random.default_rng(seed)
+    v = rng.normal(size=(3, n))
+    v *= radius * rng.random(n) ** (1.0 / 3.0) / np.sqrt(np.sum(v * v, axis=0))
+    return v / np.array([1.0, 1.0, float(ref.gamma)])[:, None]
+
+
+def momenta(X, ref):
+    """(px, py, d) at fixed t, the kicked ones."""
+    from backbeam.maps.kinematics import delta_pz
+
+    return np.stack([X[1], X[3], delta_pz(X[1], X[3], X[5], ref.inverse_beta)])
+
+
+def expected_kick(rest_field, r, ref, ds):
+    """Kick (3, n) from a rest-frame field rest_field(r' (3, n)) -> (3, n) [V/m] at points r, z in the laboratory.
+
+    Transverse: E = gamma E', and the magnetic force leaves 1/gamma^2 of it; longitudinal: E = E'. With d = Pz/P0 - 1 at
+    fixed t of the reference frame's dt = ds/(beta c), and the model's -grad(phi)/gamma^2 in z, equal to E'_z.
+    """
+    stretch = np.array([1.0, 1.0, float(ref.gamma)])[:, None]
+    force = rest_field(r * stretch) * np.array([1.0 / float(ref.gamma)] * 2 + [1.0])[:, None]
+    return ref.species.charge_number * force * ds / (float(ref.beta) * float(ref.momentum))
+
+
+def given(backend, *arrays, dtype="float64"):
+    """Arrays of the adapter's library; booleans and None stay what they are."""
+    made = []
+    for a in arrays:
+        if a is None:
+            made.append(None)
+        elif np.asarray(a).dtype == bool:
+            made.append(backend.asarray(np.asarray(a)))
+        else:
+            made.append(backend.asarray(np.asarray(a), dtype=dtype))
+    return made
+
+
+def reference_for(backend, ref, dtype="float64"):
+    """The same reference in the adapter's library."""
+    return Reference(given(backend, ref.beta_gamma, dtype=dtype)[0], ref.species)
+
+
+def worst(a, b):
+    """Largest deviation of a from b over the largest of b."""
+    a, b = np.asarray(a), np.asarray(b)
+    return float(np.max(np.abs(a - b)) / np.max(np.abs(b)))
+
+
+def worst_row(a, b):
+    """`worst` of the worst of the six coordinates."""
+    return max(worst(a[..., k, :], b[..., k, :]) for k in range(6))

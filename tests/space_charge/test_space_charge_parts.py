@@ -1,0 +1,200 @@
+"""The parts of the kick, each against something that could disagree."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from bunches import given, reference, warm, worst
+
+from backbeam.space_charge.cloud_in_cell import deposit, gather, gather_slope, locate
+from backbeam.space_charge.extents import BeamExtent, Box, RmsExtent
+from backbeam.space_charge.green import green, green_slope
+from backbeam.space_charge.poisson import convolve, convolve_transpose, even_transform, spectrum
+from backbeam.space_charge.stencil import difference, difference_transpose
+from backbeam.space_charge.transforms import to_fixed_s, to_fixed_t
+
+
+def rng():
+    return np.random.default_rng(21)
+
+
+# -- transforms ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("species", "energy"), [("proton", 6.7e6), ("electron", 250e6)])
+def test_transforms_are_free_flight_between_s_and_t(species, energy):
+    """Written with subtractions, in quadruple precision's stead: long double."""
+    X, _, _, _ = warm()
+    X[4] *= 10
+    ref = reference(species, energy)
+    x, px, y, py, tau, pt = X.astype(np.longdouble)
+    beta = np.longdouble(ref.beta)
+    e = 1 / beta + pt
+    pz = np.sqrt(e**2 - (1 / beta**2 - 1) - px**2 - py**2)
+    # In the time -tau/c since it was at s, a particle goes c P/E.
+    target = (x - tau * px / e, y - tau * py / e, -tau * pz / e, pz - 1)
+    found = to_fixed_t(*X, ref.inverse_beta)
+    for a, b in zip(found, target, strict=True):
+        assert worst(a, b) < 1e-13
+
+
+def test_transforms_undo_each_other(backend, dtype):
+    X, _, _, _ = warm(batch=(2,))
+    X0, inverse_beta = given(backend, X, np.array([[1.002], [5.0]]), dtype=dtype)
+    x, px, y, py, tau, pt = (X0[..., k, :] for k in range(6))
+    xt, yt, z, d = to_fixed_t(x, px, y, py, tau, pt, inverse_beta)
+    back = to_fixed_s(xt, px, yt, py, z, d, inverse_beta)
+    for a, k in zip(back, (0, 2, 4, 5), strict=True):
+        assert worst(backend.to_numpy(a), backend.to_numpy(X0)[..., k, :]) < (1e-15 if dtype == "float64" else 1e-6)
+
+
+# -- stencil ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axis", [-1, -2, -3])
+def test_difference(backend, axis):
+    """That of NumPy's gradient, and its transpose."""
+    f, g = rng().normal(size=(2, 2, 4, 5, 6))
+    f0, g0 = given(backend, f, g)
+    found = backend.to_numpy(difference(f0, axis))
+    np.testing.assert_allclose(found, np.gradient(f, axis=axis), rtol=1e-14, atol=1e-14)
+    transposed = backend.to_numpy(difference_transpose(g0, axis))
+    assert np.sum(found * g) == pytest.approx(np.sum(f * transposed), rel=1e-12)
+
+
+# -- cloud in cell -----------------------------------------------------------------------------------------------------------
+
+
+GRID = (5, 6, 7)
+
+
+def positions(count=40, batch=2):
+    return rng().uniform(1.0, np.array(GRID)[:, None, None] - 2.0, size=(3, batch, count))
+
+
+def test_gather_is_exact_for_a_linear_field(backend):
+    """And the transpose of the deposit."""
+    u, generator = positions(), rng()
+    cloud = locate(tuple(given(backend, *u)), GRID, 1)
+    nodes = np.meshgrid(*(np.arange(n) for n in GRID), indexing="ij")
+    slope = np.array([2.0, -3.0, 0.5])
+    field = np.stack([1.0 + sum(s * a for s, a in zip(slope, nodes, strict=True))] * 2)[None]
+    found = backend.to_numpy(gather(given(backend, field)[0], cloud))
+    np.testing.assert_allclose(found.reshape(2, -1), 1.0 + np.tensordot(slope, u, 1), rtol=1e-13)
+    values, field = generator.normal(size=(3, 80)), generator.normal(size=(3, 2, *GRID))
+    values0, field0 = given(backend, values, field)
+    left = np.sum(backend.to_numpy(deposit(values0, cloud)) * field)
+    assert left == pytest.approx(np.sum(values * backend.to_numpy(gather(field0, cloud))), rel=1e-12)
+    total, slopes = gather_slope(field0, values0, cloud)
+    np.testing.assert_allclose(backend.to_numpy(total), backend.to_numpy(gather(field0, cloud)), rtol=1e-13)
+    for k in range(3):
+        step = 1e-3 * np.eye(3)[k][:, None, None]
+        inside = np.all(np.floor(u - step) == np.floor(u + step), axis=0).reshape(-1)
+        ends = [
+            np.sum(values * backend.to_numpy(gather(field0, locate(tuple(given(backend, *at)), GRID, 1))), axis=0)
+            for at in (u + step, u - step)
+        ]
+        target = (ends[0] - ends[1]) / 2e-3
+        np.testing.assert_allclose(backend.to_numpy(slopes[k])[inside], target[inside], rtol=1e-8, atol=1e-9)
+
+
+def test_no_particle_touches_the_guard_nodes():
+    ends = tuple(np.array([[1.0, n - 2.0, np.nextafter(1.0, 0), np.nextafter(n - 2.0, n)]]) for n in GRID)
+    charge = deposit(np.ones((1, 4)), locate(ends, GRID, 1))[0, 0]
+    assert np.sum(charge) == pytest.approx(4.0)
+    assert np.sum(charge[1:-1, 1:-1, 1:-1]) == np.sum(charge)
+
+
+# -- Green function -------------------------------------------------------------------------------------------------------
+
+
+def mean_over_cell(offset, sides):
+    """Mean of 1/r over a cell: Gauss-Legendre in two axes where 1/r is smooth, exact along the third."""
+    t, w = np.polynomial.legendre.leggauss(24)
+    x, y = (offset[k] + 0.5 * sides[k] * t for k in (0, 1))
+    rho = np.sqrt(x[:, None] ** 2 + y[None, :] ** 2)
+    ends = [np.arcsinh((offset[2] + s * sides[2]) / rho) for s in (0.5, -0.5)]
+    return float(w @ ((ends[0] - ends[1]) / sides[2]) @ w) / 4.0
+
+
+@pytest.mark.parametrize("sides", [(1.0, 1.0, 1.0), (1.0, 2.0, 0.5), (1e-3, 2e-3, 0.5)])
+def test_green_function_is_the_mean_over_the_cell(backend, sides):
+    n = (6, 7, 8)
+    g = backend.to_numpy(green(n, given(backend, np.array(sides)[:, None])[0]))[0]
+    assert g.shape == n
+    for node in ((2, 1, 0), (5, 6, 7), (0, 3, 2), (1, 1, 7), (4, 0, 0)):
+        offset = np.array(node) * sides
+        assert g[node] == pytest.approx(mean_over_cell(offset, sides), rel=1e-9)
+
+
+def test_green_function_of_the_cell_itself():
+    """Mean of 1/r over a unit cube around its middle: 6 asinh(1/sqrt 2) - pi/2... and 1/r far away."""
+    g = green((24, 4, 4), np.ones((3, 1)))[0]
+    middle = 3.0 * math.log(2.0 + math.sqrt(3.0)) - math.pi / 2
+    assert g[0, 0, 0] == pytest.approx(middle, rel=1e-12)
+    assert g[23, 0, 0] == pytest.approx(1.0 / 23.0, rel=1e-6)
+
+
+def test_slopes_of_the_green_function():
+    spacing = np.array([[1e-3], [2e-3], [4e-3]])
+    value, slopes = green_slope((5, 6, 7), spacing)
+    assert worst(value, green((5, 6, 7), spacing)) < 1e-12
+    for k in range(3):
+        step = 1e-5 * spacing * np.eye(3)[k][:, None]
+        target = (green((5, 6, 7), spacing + step) - green((5, 6, 7), spacing - step)) / (2e-5 * spacing[k])
+        assert worst(slopes[k], target) < 1e-7
+
+
+# -- convolution -------------------------------------------------------------------------------------------------------------
+
+
+def direct(f, g):
+    """Sum over all pairs of nodes."""
+    n = f.shape
+    index = [np.abs(np.arange(m)[:, None] - np.arange(m)[None, :]) for m in n]
+    full = g[index[0][:, None, None, :, None, None], index[1][None, :, None, None, :, None], index[2][None, None, :, None, None, :]]
+    return np.einsum("abcdef,def->abc", full, f)
+
+
+def test_convolution_is_the_sum_over_pairs(backend):
+    n = (4, 5, 6)
+    f, g, h = rng().normal(size=(3, 2, *n))
+    fft = backend.fft
+    f0, g0, h0 = given(backend, f, g, h)
+    found = backend.to_numpy(convolve(spectrum(f0, fft), even_transform(g0, fft), fft))
+    for k in range(2):
+        assert worst(found[k], direct(f[k], g[k])) < 1e-13
+    g_bar = backend.to_numpy(convolve_transpose(spectrum(f0, fft), spectrum(h0, fft), fft))
+    assert g_bar.shape == g.shape
+    for k in range(2):
+        assert np.sum(g_bar[k] * g[k]) == pytest.approx(np.sum(h[k] * found[k]), rel=1e-12)
+        other = rng().normal(size=n)
+        assert np.sum(g_bar[k] * other) == pytest.approx(np.sum(h[k] * direct(f[k], other)), rel=1e-11)
+
+
+# -- extents -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("extent", [BeamExtent(), RmsExtent(3.0)])
+@pytest.mark.parametrize("flat", [False, True])
+def test_pullback_of_a_box(extent, flat):
+    """A width that is none hangs on the largest one and on gamma."""
+    generator = rng()
+    r = generator.normal(size=(3, 2, 30)) * np.array([1.0, 0.0 if flat else 0.5, 0.4])[:, None, None]
+    alive, gamma, grid = generator.random((2, 30)) > 0.3, np.array([1.5, 4.0]), (8, 9, 10)
+    bar = Box(*generator.normal(size=(2, 3, 2)))
+    r_bar, gamma_bar = extent.pullback(tuple(r), alive, gamma, grid, bar)
+    if flat:
+        bar.spacing[1] *= 1e6
+        r_bar, gamma_bar = extent.pullback(tuple(r), alive, gamma, grid, bar)
+    directions = generator.normal(size=r.shape) * (r != 0.0), generator.normal(size=2)
+
+    def value(step):
+        box = extent.box(tuple(r + step * directions[0]), alive, gamma + step * directions[1], grid)
+        return np.sum(bar.centre * box.centre) + np.sum(bar.spacing * box.spacing)
+
+    slope = (value(1e-6) - value(-1e-6)) / 2e-6
+    found = sum(np.sum(a * b) for a, b in zip(r_bar, directions[0], strict=True)) + np.sum(gamma_bar * directions[1])
+    assert found == pytest.approx(slope, rel=1e-7)

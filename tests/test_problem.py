@@ -1,0 +1,366 @@
+"""Problem files: what they may say, what becomes of it, and that the shipped ones give the numbers they promise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backbeam import elements
+from backbeam.errors import InputError
+from backbeam.problem import Problem, example_names
+from backbeam.problem.overrides import split_override
+from backbeam.problem.text import ProblemError, read_tree, write_tree
+from backbeam.tracking import count_kicks
+
+EXAMPLES = ("awake", "expanding-beam", "fodo", "fodo-space-charge", "kurth", "thermal")
+
+SMALL = """
+title: two cells
+beam: {distribution: gaussian, species: proton, n: 100, kinetic_energy: 250e6, charge: 1e-9, sigma_x: 1e-3, sigma_y: 2e-3, sigma_tau: 3e-3}
+lattice:
+  model: linear
+  define:
+    qf: {quadrupole: {length: 0.1, k1: 29.6}}
+    qd: {quadrupole: {length: 0.1, k1: -29.6, model: exact}}
+    d: {drift: {length: 0.2}}
+    cell: [qf, d, qd, d]
+  line: [cell, {repeat: 2, line: [d, {marker: {name: here}}]}, [d, cell], {screen: {half_x: 0.01, half_y: 0.01, pixels: [8, 8]}}]
+space_charge: {grid: [8, 8, 8]}
+track: {step: 0.05}
+"""
+
+
+# -- text -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("250e6", 250e6), ("1e-9", 1e-9), ("-1.5E+3", -1500.0), (".5", 0.5), ("1.", 1.0), ("100_000", 100000), ("010", 10),
+        ("7", 7), ("-7", -7), ("true", True), ("null", None), ("~", None), ("no", "no"), ("on", "on"), ("y", "y"),
+        ("12:30", "12:30"), ("2001-01-01", "2001-01-01"), ("'1e-9'", "1e-9"), (".inf", math.inf), ("e5", "e5"),
+    ],
+)  # fmt: skip
+def test_scalars_are_those_of_yaml_1_2(text, value):
+    found = read_tree(text, "text")
+    assert found == value
+    assert type(found) is type(value)
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(PLAIN)
+def test_what_is_written_is_read_as_the_same(tree):
+    assert read_tree(write_tree(tree), "text") == tree
+
+
+@given(st.sampled_from(["1e-9", "250e6", "null", "true", "12", ".inf", "~", "", "no", "- a", "a: b", "&a", "!!str"]))
+def test_text_that_looks_like_something_else_stays_text(text):
+    assert read_tree(write_tree({"k": text}), "text") == {"k": text}
+
+
+# -- lattice ----------------------------------------------------------------------------------------------------------
+
+
+def test_lattice_grammar():
+    line = Problem.parse(SMALL).line()
+    cell = ["qf", "d", "qd", "d"]
+    assert list(line.sequence) == [*cell, "d", "here", "d", "here", "d", *cell, "screen_1"]
+    assert line.length == pytest.approx(2 * 0.6 + 3 * 0.2)
+    assert line["qf"].model == "linear"
+    assert line["qd"].model == "exact"
+    assert line["screen_1"].pixels == (8, 8)
+    assert line.elements[0] is line.elements[9], "an element that is used twice is one element"
+
+
+def test_every_kind_can_be_said():
+    """Whatever the package calls an element, a problem file can; the fields are the class's own."""
+    extra = {
+        "aperture": {"half_x": 0.01, "half_y": 0.02}, "screen": {"half_x": 0.01, "half_y": 0.02}, "corrector": {"hkick": 1e-3},
+        "multipole": {"length": 0.1, "k1": 1.0}, "thin_multipole": {"k1l": 0.1}, "dipole_edge": {"curvature": 0.1, "e": 0.1},
+        "rf_cavity": {"voltage": 1e6, "frequency": 1e9}, "buncher": {"voltage": 1e6, "frequency": 1e9},
+        "linear_map": {"matrix": np.eye(6).tolist()},
+    }  # fmt: skip
+    required = {"length": 0.2, "k1": 1.0, "k2": 1.0, "k3": 1.0, "angle": 0.1, "ks": 0.3, "kx": 1.0, "ky": 1.0, "kt": 1.0}
+    for kind, cls in elements.KINDS.items():
+        names = set(cls.__dataclass_fields__)
+        values = extra.get(kind, {k: v for k, v in required.items() if k in names})
+        problem = _small({"lattice": [{kind: values}]})
+        (element,) = problem.line()
+        assert type(element) is cls
+        for key, value in values.items():
+            assert np.all(np.asarray(getattr(element, key)) == np.asarray(value))
+
+
+def test_integrator_defaults_go_to_what_integrates():
+    lattice = {
+        "order": 2,
+        "steps": 50,
+        "line": [
+            {"drift": {"length": 1.0}},
+            {"quadrupole": {"length": 0.1, "k1": 1.0}},
+            {"quadrupole": {"length": 0.1, "k1": 1.0, "steps": 3}},
+            {"rf_cavity": {"length": 1.0, "voltage": 1e6, "frequency": 1e9}},
+        ],
+    }
+    _, first, second, cavity = _small({"lattice": lattice}).line()
+    assert (first.order, first.steps, second.order, second.steps) == (2, 50, 2, 3)
+    assert cavity.steps == elements.RFCavity(voltage=1e6, frequency=1e9).steps, "its steps are gaps, not an integrator's"
+
+
+def test_lattice_of_another_file(tmp_path):
+    (tmp_path / "ring.yaml").write_text("- drift: {length: 0.5}\n- quadrupole: {name: q, length: 0.1, k1: 2.0}\n")
+    main = SMALL.partition("lattice:")[0] + "lattice: {file: ring.yaml, model: linear}\n"
+    (tmp_path / "main.yaml").write_text(main)
+    problem = Problem.load(tmp_path / "main.yaml")
+    assert problem.line().sequence == ("drift_1", "q")
+    assert problem.line()["q"].model == "linear"
+    assert Problem.parse(problem.dump()).line().length == pytest.approx(0.6), "what is written stands for itself"
+    shared = tmp_path / "shared.yaml"
+    shared.write_text(main.replace("ring.yaml", "main2.yaml"))
+    (tmp_path / "main2.yaml").write_text(SMALL)
+    assert len(Problem.load(shared).line()) == len(Problem.parse(SMALL).line())
+
+
+# -- sections ---------------------------------------------------------------------------------------------------------
+
+
+def test_sections_become_objects():
+    problem = Problem.parse(SMALL)
+    beam = problem.beam()
+    assert (beam.n, beam.species.name, beam.backend.name, beam.dtype) == (100, "proton", "numpy", "float64")
+    assert float(beam.charge) == pytest.approx(1e-9)
+    assert problem.space_charge().grid == (8, 8, 8)
+    assert problem.track_options() == {"step": 0.05}
+    assert _small({"space_charge": None}).space_charge() is None
+    assert _small({"track": None}).track_options() == {}
+
+
+def test_extents():
+    from backbeam.space_charge import FixedExtent, RmsExtent
+
+    rms = _small({"space_charge": {"extent": {"rms": {"sigmas": 5.0, "guard": 2}}}}).space_charge()
+    assert rms.extent == RmsExtent(sigmas=5.0, guard=2)
+    corners = {"lower": [-1.0, -1.0, -1.0], "upper": [1.0, 1.0, 1.0]}
+    assert _small({"space_charge": {"extent": {"fixed": corners}}}).space_charge().extent == FixedExtent(
+        lower=(-1.0, -1.0, -1.0), upper=(1.0, 1.0, 1.0)
+    )
+
+
+def test_species_of_its_own():
+    heavy = {"name": "xenon", "mass": 1.2e11, "charge_number": 3}
+    beam = Problem.parse(SMALL, overrides={"beam.species": heavy}).beam()
+    assert (beam.species.name, beam.species.mass, beam.species.charge_number) == ("xenon", 1.2e11, 3)
+
+
+def test_covariance():
+    cov = np.diag([1e-6, 1e-8, 2e-6, 1e-8, 1e-6, 1e-6])
+    problem = Problem.parse(
+        SMALL,
+        overrides={f"beam.sigma_{q}": None for q in ("x", "y", "tau")} | {"beam.covariance": cov.tolist(), "beam.n": 20000},
+    )
+    assert np.allclose(problem.beam().sigma(), np.sqrt(np.diag(cov)), rtol=0.03)
+
+
+def test_seed_gives_the_same_particles_on_every_backend(backend):
+    problem = Problem.parse(SMALL)
+    host = backend.to_numpy
+    here = host(problem.beam(backend=backend.name).coordinates)
+    assert np.array_equal(here, problem.beam().coordinates)
+    assert not np.array_equal(here, problem.beam(seed=7).coordinates)
+
+
+# -- overrides --------------------------------------------------------------------------------------------------------
+
+
+def test_overrides():
+    problem = Problem.parse(
+        SMALL,
+        overrides=[
+            "beam.n=1e3", "space_charge.grid=[16, 16, 32]", "track.slices=3", "lattice.qf.k1=30", "lattice.d.length=0.3",
+            "lattice.screen_1.half_x=0.02", "lattice.line[1].repeat=5", "title=other", "beam.reference_momentum=1e9",
+        ],
+    )  # fmt: skip
+    line = problem.line()
+    assert problem.beam().n == 1000
+    assert problem.beam().reference.momentum == pytest.approx(1e9)
+    assert problem.space_charge().grid == (16, 16, 32)
+    assert problem.track_options() == {"slices": 3}, "slices take the place of a step"
+    assert (line["qf"].k1, line["d"].length, line["screen_1"].half_x) == (30, 0.3, 0.02)
+    assert line.sequence.count("here") == 5
+    assert problem.title == "other"
+    assert Problem.parse(SMALL).line()["qf"].k1 == 29.6
+
+
+def test_overrides_make_sections():
+    problem = _small({"lattice": [{"drift": {"length": 1.0}}]})
+    changed = problem.replace(["space_charge=null", "track=null"]).replace(["track.step=0.1", "lattice.model=linear"])
+    assert changed.space_charge() is None
+    assert changed.track_options() == {"step": 0.1}
+    assert changed.line().elements[0].model == "linear"
+    assert changed.replace(["space_charge.grid=[4,4,4]"]).space_charge().grid == (4, 4, 4)
+
+
+def test_override_of_an_inline_element_reaches_all_its_uses():
+    problem = Problem.parse(SMALL).replace({"lattice.qf.k1": 1.0})
+    assert {e.k1 for e in problem.line() if e.name == "qf"} == {1.0}
+
+
+@given(st.text(max_size=12), PLAIN)
+def test_no_override_ends_in_anything_but_one_of_our_errors(path, value):
+    problem = Problem.parse(SMALL)
+    for text in (f"{path}={write_tree(value)}", path):
+        try:
+            changed = problem.replace([text])
+        except (InputError, ProblemError) as error:
+            assert "\n" not in str(error)
+        else:
+            assert isinstance(changed, Problem)
+
+
+def test_split_override():
+    assert split_override("beam.n=1e6") == ("beam.n", 1e6)
+    assert split_override("title=a = b") == ("title", "a = b")
+
+
+# -- round trip -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_dump_and_parse_give_the_same_problem(name):
+    problem = Problem.load(name)
+    again = Problem.parse(problem.dump())
+    assert again.tree == problem.tree
+    assert again.dump() == problem.dump()
+    assert again.line().parameters == problem.line().parameters
+    assert np.array_equal(again.beam().coordinates, problem.beam().coordinates)
+
+
+# -- what ships -------------------------------------------------------------------------------------------------------
+
+
+def test_shipped_examples():
+    assert example_names() == EXAMPLES
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_gradient_sections_name_parameters_that_there_are(name):
+    """``wrt`` of an example is a parameter of its line or its beam."""
+    problem = Problem.load(name, ["beam.n=100"])
+    beam = {f"beam.{key}" for key in problem.beam().parameters()}
+    known = set(problem.line().parameters) | beam
+    # A thermal beam has no gradient with respect to its charge.
+    assert set(problem.gradient.wrt) <= known
+
+
+def test_expanding_beam_doubles():
+    """Closed form: see the file. 1e5 particles, 32^3 nodes, 6 slices: within 0.5 % of double."""
+    outcome = Problem.load("expanding-beam").run()
+    sigma = outcome.summary()["final"]["sigma"]
+    radius, beta_gamma = 1e-3, float(outcome.initial.reference.beta_gamma)
+    assert outcome.kicks == 6
+    assert sigma["x"] == pytest.approx(2 * radius / math.sqrt(5), rel=5e-3)
+    assert sigma["y"] == pytest.approx(2 * radius / math.sqrt(5), rel=5e-3)
+    assert sigma["tau"] == pytest.approx(2 * radius / math.sqrt(5) / beta_gamma, rel=5e-3)
+
+
+def test_fodo_comes_back():
+    """Sizes of ImpactX's case "fodo", with its tolerance."""
+    final = Problem.load("fodo").run().summary()["final"]
+    for name, value in (("x", 7.51215e-5), ("y", 7.51215e-5), ("tau", 1e-3), ("pt", 2e-3)):
+        assert final["sigma"][name] == pytest.approx(value, rel=0.022)
+    for plane, value in (("x", 2e-9), ("y", 2e-9), ("z", 2e-6)):
+        assert final["emittance"][plane] == pytest.approx(value, rel=0.022)
+
+
+def test_fodo_with_space_charge():
+    """ImpactX's 2.5D answer with a million particles, in its tolerance of 3 %; without space charge the beam comes back."""
+    problem = Problem.load("fodo-space-charge", ["beam.n=20000"])
+    final = problem.run().summary()["final"]
+    assert final["sigma"]["x"] == pytest.approx(9.122e-5, rel=0.03)
+    assert final["sigma"]["y"] == pytest.approx(8.575e-5, rel=0.03)
+    without = problem.replace({"space_charge": None}).run()
+    assert without.kicks == 0
+    assert without.summary()["final"]["sigma"]["x"] == pytest.approx(7.512e-5, rel=0.022)
+
+
+def test_kurth_stays_matched():
+    """Answer of the rms envelope equations (reference/impactx_cases.json, kurth_6d_periodic_10nC_envelope)."""
+    final = Problem.load("kurth", ["beam.n=20000"]).run().summary()["final"]
+    for name, value in (("x", 1.4644132e-3), ("y", 1.4644132e-3), ("tau", 4.9346359e-4)):
+        assert final["sigma"][name] == pytest.approx(value, rel=0.02)
+    for plane in "xyz":
+        assert final["emittance"][plane] == pytest.approx(1e-6, rel=0.02)
+
+
+@pytest.mark.long
+def test_thermal_equilibrium_holds():
+    """ImpactX's case "thermal", with its tolerance."""
+    outcome = Problem.load("thermal", ["beam.n=10000"]).run()
+    assert outcome.kicks == 200
+    final = outcome.summary()["final"]
+    for name, value in (("x", 2.569162e-3), ("y", 2.569557e-3), ("tau", 0.1757951)):
+        assert final["sigma"][name] == pytest.approx(value, rel=0.06)
+
+
+def test_awake_focuses():
+    """Sizes that Xsuite finds with its own particles; another sample of as many moves them by some per cent."""
+    problem = Problem.load("awake")
+    line = problem.line()
+    assert len(line) == 39
+    assert float(line.length) == pytest.approx(15.317, abs=1e-9)
+    final = problem.run().summary()["final"]
+    assert final["sigma"]["x"] == pytest.approx(6.547e-6, rel=0.06)
+    assert final["sigma"]["y"] == pytest.approx(2.305e-5, rel=0.06)
+
+
+# -- running ----------------------------------------------------------------------------------------------------------
+
+
+def test_outcome_on_every_backend(backend):
+    stages = []
+    problem = Problem.parse(SMALL).replace({"lattice.line": ["qf", {"marker": {"name": "here"}}], "track.slices": 3})
+    outcome = problem.run(backend=backend.name, progress=stages.append)
+    summary = outcome.summary()
+    plain = problem.run().summary()
+    assert summary["backend"] == backend.name
+    assert summary["kicks"] == count_kicks(outcome.line, space_charge=outcome.space_charge, slices=3) == 3
+    assert summary["seconds"] > 0.0
+    assert ("compiling" in stages) == (backend.name == "jax")
+    for name in ("x", "px", "y", "py", "tau", "pt"):
+        assert summary["final"]["sigma"][name] == pytest.approx(plain["final"]["sigma"][name], rel=1e-9)
+    _check_ends(outcome, list(outcome.along()))
+
+
+def test_looking_along_the_line_without_space_charge():
+    """Then elements are cut only to look: finely, whatever ``track`` says."""
+    problem = Problem.parse(SMALL).replace({"space_charge": None, "track.slices": 1})
+    outcome = problem.run()
+    rows = list(outcome.along(points=60))
+    assert outcome.kicks == 0
+    assert len(rows) > 60
+    _check_ends(outcome, rows)
+
+
+def _check_ends(outcome, rows):
+    """Moments along s begin and end where the run did, whose integrators have other steps."""
+    summary = outcome.summary()
+    assert rows[0][1]["s"] == 0.0
+    assert rows[0][1]["sigma"] == pytest.approx(summary["initial"]["sigma"], rel=1e-12)
+    assert rows[-1][1]["s"] == pytest.approx(float(outcome.line.length))
+    assert rows[-1][1]["sigma"]["x"] == pytest.approx(summary["final"]["sigma"]["x"], rel=1e-6)
+    assert {name for name, _ in rows} == {"", *outcome.line.names}
+
+
+def _small(changes):
+    """The small problem with whole sections exchanged."""
+    return Problem({**Problem.parse(SMALL).tree, **changes})
