@@ -67,7 +67,9 @@ def test_json_has_what_is_promised():
 def test_json_agrees_with_the_python_face():
     found = call_json("fodo", "--set", "beam.n=500", "--seed", 7)
     final = Problem.load("fodo", ["beam.n=500", "beam.seed=7"]).run().final
-    assert list(found["final"]["sigma"].values()) == pytest.approx([float(v) for v in final.sigma()], rel=1e-12)
+    assert list(found["final"]["sigma"].values()) == pytest.approx(
+        [float(v) for v in final.sigma()], rel=1e-12
+    )
     assert found["final"]["emittance"]["z"] == pytest.approx(float(final.emittance("z")), rel=1e-12)
     other = call_json("fodo", "--set", "beam.n=500", "--seed", 8)
     assert other["final"]["sigma"] != found["final"]["sigma"]
@@ -83,17 +85,17 @@ def test_backends_give_the_same_numbers(backend, dtype):
 
 
 def test_losses_are_counted_and_no_moment_is_nan(tmp_path):
-    line = "[{drift: {length: 0.1}}, {aperture: {half_x: %s, half_y: 1}}, {drift: {length: 0.1}}, {monitor: {name: m}}]"
-    some = call_json("fodo", "--set", "beam.n=500", "--set", f"lattice={line % 75e-6}")
+    drift = "{drift: {length: 0.1}}"
+    line = f"[{drift}, {{aperture: {{half_x: 75e-6, half_y: 1}}}}, {drift}, {{monitor: {{name: m}}}}]"
+    some = call_json("fodo", "--set", "beam.n=500", "--set", f"lattice={line}")
     assert 0 < some["lost"] < 500
     assert some["final"]["alive"] == 500 - some["lost"]
     assert abs(some["final"]["charge"]) == pytest.approx(1e-9 * some["final"]["alive"] / 500)
-    every = call_json("fodo", "--set", "beam.n=500", "--set", "beam.mean_x=1", "--set", f"lattice={line % 75e-6}")
+    every = call_json("fodo", "--set", "beam.n=500", "--set", "beam.mean_x=1", "--set", f"lattice={line}")
     assert (every["lost"], every["final"]["alive"], every["final"]["charge"]) == (500, 0, 0.0)
     picture = tmp_path / "lost.png"
-    table = call(
-        "run", "fodo", "--set", "beam.n=500", "--set", "beam.mean_x=1", "--set", f"lattice={line % 75e-6}", "--plot", picture
-    ).stdout
+    changes = ["beam.n=500", "beam.mean_x=1", f"lattice={line}"]
+    table = call("run", "fodo", *(a for c in changes for a in ("--set", c)), "--plot", picture).stdout
     assert "500 of 500 particles lost" in table
     assert picture.stat().st_size > 10_000
 
@@ -101,19 +103,27 @@ def test_losses_are_counted_and_no_moment_is_nan(tmp_path):
 def test_table_says_it_all():
     out = call("run", "fodo-space-charge", *FEW).stdout
     assert Problem.load("fodo-space-charge").title in out
-    for words in ("400 macroparticles", "electron", "-1 nC", "100 MeV", "5 elements", "8 × 8 × 8 nodes, 20 kicks", "σ x",
-                  "ε z normalised", "⟨pt⟩", "µm", "no particle lost", "numpy, cpu, float64"):  # fmt: skip
+    for words in (
+        "400 macroparticles", "electron", "-1 nC", "100 MeV", "5 elements", "8 × 8 × 8 nodes, 20 kicks",
+        "σ x", "ε z normalised", "⟨pt⟩", "µm", "no particle lost", "numpy, cpu, float64",
+    ):  # fmt: skip
         assert words in out
     (row,) = (line.split() for line in out.splitlines() if line.strip().startswith("σ x"))
     sigma = call_json("fodo-space-charge", *FEW)
     assert float(row[3]) == pytest.approx(sigma["initial"]["sigma"]["x"] * 1e6, rel=1e-3)
     assert float(row[4]) == pytest.approx(sigma["final"]["sigma"]["x"] * 1e6, rel=1e-3)
-    assert float(row[5]) == pytest.approx(sigma["final"]["sigma"]["x"] / sigma["initial"]["sigma"]["x"], abs=1e-4)
+    assert float(row[5]) == pytest.approx(
+        sigma["final"]["sigma"]["x"] / sigma["initial"]["sigma"]["x"], abs=1e-4
+    )
 
 
 def test_table_shows_what_monitors_and_screens_saw():
-    line = "[{monitor: {name: bpm}}, {drift: {length: 0.1}}, {screen: {name: yag, half_x: 1e-3, half_y: 1e-3}}]"
-    out = call("run", "fodo", "--set", "beam.n=500", "--set", "beam.mean_x=1e-3", "--set", f"lattice={line}").stdout
+    line = (
+        "[{monitor: {name: bpm}}, {drift: {length: 0.1}}, {screen: {name: yag, half_x: 1e-3, half_y: 1e-3}}]"
+    )
+    out = call(
+        "run", "fodo", "--set", "beam.n=500", "--set", "beam.mean_x=1e-3", "--set", f"lattice={line}"
+    ).stdout
     assert "centroid x 1.0" in out or "centroid x 99" in out
     assert "image 64 × 64" in out
 
@@ -121,7 +131,12 @@ def test_table_shows_what_monitors_and_screens_saw():
 def test_output_folder_can_be_run_again(tmp_path):
     folder = tmp_path / "new" / "out"
     found = json.loads(call("run", "fodo-space-charge", *FEW, "--json", "--output", folder).stdout)
-    assert sorted(p.name for p in folder.iterdir()) == ["final_beam.npz", "moments.csv", "problem.yaml", "summary.json"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "final_beam.npz",
+        "moments.csv",
+        "problem.yaml",
+        "summary.json",
+    ]
     summary = json.loads((folder / "summary.json").read_text())
     assert {k: summary[k] for k in KEYS} == found
     again = call_json(folder / "problem.yaml")
@@ -134,7 +149,9 @@ def test_output_folder_can_be_run_again(tmp_path):
         rows = list(csv.DictReader(file))
     assert len(rows) == 21
     assert float(rows[-1]["sigma_x"]) == pytest.approx(found["final"]["sigma"]["x"], rel=1e-6)
-    assert float(rows[-1]["normalized_emittance_z"]) == pytest.approx(found["final"]["normalized_emittance"]["z"], rel=1e-6)
+    assert float(rows[-1]["normalized_emittance_z"]) == pytest.approx(
+        found["final"]["normalized_emittance"]["z"], rel=1e-6
+    )
 
 
 def test_plot_formats(tmp_path):
@@ -148,7 +165,9 @@ def test_plot_formats(tmp_path):
 def test_a_file_of_ones_own(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(call("examples", "--show", "fodo").stdout)
-    assert call_json(path, "--set", "beam.n=300") ["final"] == call_json("fodo", "--set", "beam.n=300")["final"]
+    assert (
+        call_json(path, "--set", "beam.n=300")["final"] == call_json("fodo", "--set", "beam.n=300")["final"]
+    )
 
 
 def test_examples_lists_all_with_titles():
@@ -181,15 +200,22 @@ def test_help_lists_all_commands():
     assert call().stdout == out, "no argument is a question, not a mistake"
 
 
-def test_version_is_quick_and_loads_nothing_heavy():
+def modules_after(*arguments):
+    """Exit code and which heavy modules a command loads, in a process of its own."""
     script = (
         "import sys; from backbeam.cli.app import app\n"
-        "try: app(['--version'])\n"
-        "except SystemExit as e: print(e.code, sorted({'torch', 'jax', 'cupy', 'matplotlib', 'pydantic', 'yaml', 'rich'} & set(sys.modules)))"
+        "heavy = {'torch', 'jax', 'cupy', 'matplotlib', 'pydantic', 'yaml', 'rich'}\n"
+        f"try: app({list(arguments)!r})\n"
+        "except SystemExit as e: print(e.code, *sorted(heavy & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert result.stdout.splitlines()[0].startswith("backbeam ")
-    assert result.stdout.splitlines()[1] == "0 []"
+    return result.stdout.splitlines()
+
+
+def test_version_loads_nothing_heavy():
+    first, last = modules_after("--version")
+    assert first.startswith("backbeam ")
+    assert last == "0"
 
 
 def test_entry_point_in_a_process_of_its_own():
@@ -200,10 +226,14 @@ def test_entry_point_in_a_process_of_its_own():
 
 
 def test_numpy_run_imports_no_other_library():
-    script = (
-        "import sys; from backbeam.cli.app import app\n"
-        "try: app(['run', 'fodo', '--set', 'beam.n=200', '--json'])\n"
-        "except SystemExit as e: print(e.code, sorted({'torch', 'jax', 'cupy', 'matplotlib', 'rich'} & set(sys.modules)))"
+    assert modules_after("run", "fodo", "--set", "beam.n=200", "--json")[-1] == "0 pydantic yaml"
+
+
+def test_another_backend_drops_the_device_of_the_first():
+    """``run.device`` of a file is meant for its own backend."""
+    options = ["--set", "beam.n=100", "--set", "run={backend: torch, device: cpu}"]
+    assert call_json("fodo", *options)["backend"] == "torch"
+    found = call_json(
+        "fodo", *options[:2], "--set", "run={backend: torch, device: mps}", "--backend", "numpy"
     )
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert result.stdout.splitlines()[1] == "0 []"
+    assert (found["backend"], found["device"]) == ("numpy", "cpu")

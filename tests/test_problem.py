@@ -1,4 +1,4 @@
-"""Problem files: what they may say, what becomes of it, and that the shipped ones give the numbers they promise."""
+"""Problem files: what they may say, what becomes of it, and that shipped ones give the numbers promised."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ EXAMPLES = ("awake", "expanding-beam", "fodo", "fodo-space-charge", "kurth", "th
 
 SMALL = """
 title: two cells
-beam: {distribution: gaussian, species: proton, n: 100, kinetic_energy: 250e6, charge: 1e-9, sigma_x: 1e-3, sigma_y: 2e-3, sigma_tau: 3e-3}
+beam:
+  {distribution: gaussian, species: proton, n: 100, kinetic_energy: 250e6, charge: 1e-9,
+   sigma_x: 1e-3, sigma_y: 2e-3, sigma_tau: 3e-3}
 lattice:
   model: linear
   define:
@@ -28,21 +30,28 @@ lattice:
     qd: {quadrupole: {length: 0.1, k1: -29.6, model: exact}}
     d: {drift: {length: 0.2}}
     cell: [qf, d, qd, d]
-  line: [cell, {repeat: 2, line: [d, {marker: {name: here}}]}, [d, cell], {screen: {half_x: 0.01, half_y: 0.01, pixels: [8, 8]}}]
+  line:
+    - cell
+    - {repeat: 2, line: [d, {marker: {name: here}}]}
+    - [d, cell]
+    - {screen: {half_x: 0.01, half_y: 0.01, pixels: [8, 8]}}
 space_charge: {grid: [8, 8, 8]}
 track: {step: 0.05}
 """
 
 
-# -- text -------------------------------------------------------------------------------------------------------------
+# -- text ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("250e6", 250e6), ("1e-9", 1e-9), ("-1.5E+3", -1500.0), (".5", 0.5), ("1.", 1.0), ("100_000", 100000), ("010", 10),
-        ("7", 7), ("-7", -7), ("true", True), ("null", None), ("~", None), ("no", "no"), ("on", "on"), ("y", "y"),
-        ("12:30", "12:30"), ("2001-01-01", "2001-01-01"), ("'1e-9'", "1e-9"), (".inf", math.inf), ("e5", "e5"),
+        ("250e6", 250e6), ("1e-9", 1e-9), ("-1.5E+3", -1500.0), (".5", 0.5), ("1.", 1.0), ("100_000", 100000),
+        ("010", 10),
+        ("7", 7), ("-7", -7), ("true", True), ("null", None), ("~", None), ("no", "no"), ("on", "on"),
+        ("y", "y"),
+        ("12:30", "12:30"), ("2001-01-01", "2001-01-01"), ("'1e-9'", "1e-9"), (".inf", math.inf),
+        ("e5", "e5"),
     ],
 )  # fmt: skip
 def test_scalars_are_those_of_yaml_1_2(text, value):
@@ -63,12 +72,16 @@ def test_what_is_written_is_read_as_the_same(tree):
     assert read_tree(write_tree(tree), "text") == tree
 
 
-@given(st.sampled_from(["1e-9", "250e6", "null", "true", "12", ".inf", "~", "", "no", "- a", "a: b", "&a", "!!str"]))
+@given(
+    st.sampled_from(
+        ["1e-9", "250e6", "null", "true", "12", ".inf", "~", "", "no", "- a", "a: b", "&a", "!!str"]
+    )
+)
 def test_text_that_looks_like_something_else_stays_text(text):
     assert read_tree(write_tree({"k": text}), "text") == {"k": text}
 
 
-# -- lattice ----------------------------------------------------------------------------------------------------------
+# -- lattice -------------------------------------------------------------------------------------------------
 
 
 def test_lattice_grammar():
@@ -85,12 +98,24 @@ def test_lattice_grammar():
 def test_every_kind_can_be_said():
     """Whatever the package calls an element, a problem file can; the fields are the class's own."""
     extra = {
-        "aperture": {"half_x": 0.01, "half_y": 0.02}, "screen": {"half_x": 0.01, "half_y": 0.02}, "corrector": {"hkick": 1e-3},
-        "multipole": {"length": 0.1, "k1": 1.0}, "thin_multipole": {"k1l": 0.1}, "dipole_edge": {"curvature": 0.1, "e": 0.1},
+        "aperture": {"half_x": 0.01, "half_y": 0.02}, "screen": {"half_x": 0.01, "half_y": 0.02},
+        "corrector": {"hkick": 1e-3},
+        "multipole": {"length": 0.1, "k1": 1.0}, "thin_multipole": {"k1l": 0.1},
+        "dipole_edge": {"curvature": 0.1, "e": 0.1},
         "rf_cavity": {"voltage": 1e6, "frequency": 1e9}, "buncher": {"voltage": 1e6, "frequency": 1e9},
         "linear_map": {"matrix": np.eye(6).tolist()},
     }  # fmt: skip
-    required = {"length": 0.2, "k1": 1.0, "k2": 1.0, "k3": 1.0, "angle": 0.1, "ks": 0.3, "kx": 1.0, "ky": 1.0, "kt": 1.0}
+    required = {
+        "length": 0.2,
+        "k1": 1.0,
+        "k2": 1.0,
+        "k3": 1.0,
+        "angle": 0.1,
+        "ks": 0.3,
+        "kx": 1.0,
+        "ky": 1.0,
+        "kt": 1.0,
+    }
     for kind, cls in elements.KINDS.items():
         names = set(cls.__dataclass_fields__)
         values = extra.get(kind, {k: v for k, v in required.items() if k in names})
@@ -114,24 +139,30 @@ def test_integrator_defaults_go_to_what_integrates():
     }
     _, first, second, cavity = _small({"lattice": lattice}).line()
     assert (first.order, first.steps, second.order, second.steps) == (2, 50, 2, 3)
-    assert cavity.steps == elements.RFCavity(voltage=1e6, frequency=1e9).steps, "its steps are gaps, not an integrator's"
+    assert cavity.steps == elements.RFCavity(voltage=1e6, frequency=1e9).steps, (
+        "its steps are gaps, not an integrator's"
+    )
 
 
 def test_lattice_of_another_file(tmp_path):
-    (tmp_path / "ring.yaml").write_text("- drift: {length: 0.5}\n- quadrupole: {name: q, length: 0.1, k1: 2.0}\n")
+    (tmp_path / "ring.yaml").write_text(
+        "- drift: {length: 0.5}\n- quadrupole: {name: q, length: 0.1, k1: 2.0}\n"
+    )
     main = SMALL.partition("lattice:")[0] + "lattice: {file: ring.yaml, model: linear}\n"
     (tmp_path / "main.yaml").write_text(main)
     problem = Problem.load(tmp_path / "main.yaml")
     assert problem.line().sequence == ("drift_1", "q")
     assert problem.line()["q"].model == "linear"
-    assert Problem.parse(problem.dump()).line().length == pytest.approx(0.6), "what is written stands for itself"
+    assert Problem.parse(problem.dump()).line().length == pytest.approx(0.6), (
+        "what is written stands for itself"
+    )
     shared = tmp_path / "shared.yaml"
     shared.write_text(main.replace("ring.yaml", "main2.yaml"))
     (tmp_path / "main2.yaml").write_text(SMALL)
     assert len(Problem.load(shared).line()) == len(Problem.parse(SMALL).line())
 
 
-# -- sections ---------------------------------------------------------------------------------------------------------
+# -- sections ------------------------------------------------------------------------------------------------
 
 
 def test_sections_become_objects():
@@ -166,7 +197,8 @@ def test_covariance():
     cov = np.diag([1e-6, 1e-8, 2e-6, 1e-8, 1e-6, 1e-6])
     problem = Problem.parse(
         SMALL,
-        overrides={f"beam.sigma_{q}": None for q in ("x", "y", "tau")} | {"beam.covariance": cov.tolist(), "beam.n": 20000},
+        overrides={f"beam.sigma_{q}": None for q in ("x", "y", "tau")}
+        | {"beam.covariance": cov.tolist(), "beam.n": 20000},
     )
     assert np.allclose(problem.beam().sigma(), np.sqrt(np.diag(cov)), rtol=0.03)
 
@@ -179,15 +211,17 @@ def test_seed_gives_the_same_particles_on_every_backend(backend):
     assert not np.array_equal(here, problem.beam(seed=7).coordinates)
 
 
-# -- overrides --------------------------------------------------------------------------------------------------------
+# -- overrides -----------------------------------------------------------------------------------------------
 
 
 def test_overrides():
     problem = Problem.parse(
         SMALL,
         overrides=[
-            "beam.n=1e3", "space_charge.grid=[16, 16, 32]", "track.slices=3", "lattice.qf.k1=30", "lattice.d.length=0.3",
-            "lattice.screen_1.half_x=0.02", "lattice.line[1].repeat=5", "title=other", "beam.reference_momentum=1e9",
+            "beam.n=1e3", "space_charge.grid=[16, 16, 32]", "track.slices=3", "lattice.qf.k1=30",
+            "lattice.d.length=0.3",
+            "lattice.screen_1.half_x=0.02", "lattice.line[1].repeat=5", "title=other",
+            "beam.reference_momentum=1e9",
         ],
     )  # fmt: skip
     line = problem.line()
@@ -203,7 +237,9 @@ def test_overrides():
 
 def test_overrides_make_sections():
     problem = _small({"lattice": [{"drift": {"length": 1.0}}]})
-    changed = problem.replace(["space_charge=null", "track=null"]).replace(["track.step=0.1", "lattice.model=linear"])
+    changed = problem.replace(["space_charge=null", "track=null"]).replace(
+        ["track.step=0.1", "lattice.model=linear"]
+    )
     assert changed.space_charge() is None
     assert changed.track_options() == {"step": 0.1}
     assert changed.line().elements[0].model == "linear"
@@ -232,7 +268,7 @@ def test_split_override():
     assert split_override("title=a = b") == ("title", "a = b")
 
 
-# -- round trip -------------------------------------------------------------------------------------------------------
+# -- round trip ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -245,7 +281,7 @@ def test_dump_and_parse_give_the_same_problem(name):
     assert np.array_equal(again.beam().coordinates, problem.beam().coordinates)
 
 
-# -- what ships -------------------------------------------------------------------------------------------------------
+# -- what ships ----------------------------------------------------------------------------------------------
 
 
 def test_shipped_examples():
@@ -283,7 +319,7 @@ def test_fodo_comes_back():
 
 
 def test_fodo_with_space_charge():
-    """ImpactX's 2.5D answer with a million particles, in its tolerance of 3 %; without space charge the beam comes back."""
+    """ImpactX's 2.5D answer with 1e6 particles, within its 3 %; without space charge the beam comes back."""
     problem = Problem.load("fodo-space-charge", ["beam.n=20000"])
     final = problem.run().summary()["final"]
     assert final["sigma"]["x"] == pytest.approx(9.122e-5, rel=0.03)
@@ -294,7 +330,7 @@ def test_fodo_with_space_charge():
 
 
 def test_kurth_stays_matched():
-    """Answer of the rms envelope equations (reference/impactx_cases.json, kurth_6d_periodic_10nC_envelope)."""
+    """Answer of the rms envelope equations (ImpactX's case kurth_6d_periodic_10nC_envelope)."""
     final = Problem.load("kurth", ["beam.n=20000"]).run().summary()["final"]
     for name, value in (("x", 1.4644132e-3), ("y", 1.4644132e-3), ("tau", 4.9346359e-4)):
         assert final["sigma"][name] == pytest.approx(value, rel=0.02)
@@ -313,7 +349,7 @@ def test_thermal_equilibrium_holds():
 
 
 def test_awake_focuses():
-    """Sizes that Xsuite finds with its own particles; another sample of as many moves them by some per cent."""
+    """Sizes that Xsuite finds with its own particles; another sample of as many moves them a little."""
     problem = Problem.load("awake")
     line = problem.line()
     assert len(line) == 39
@@ -323,12 +359,14 @@ def test_awake_focuses():
     assert final["sigma"]["y"] == pytest.approx(2.305e-5, rel=0.06)
 
 
-# -- running ----------------------------------------------------------------------------------------------------------
+# -- running -------------------------------------------------------------------------------------------------
 
 
 def test_outcome_on_every_backend(backend):
     stages = []
-    problem = Problem.parse(SMALL).replace({"lattice.line": ["qf", {"marker": {"name": "here"}}], "track.slices": 3})
+    problem = Problem.parse(SMALL).replace(
+        {"lattice.line": ["qf", {"marker": {"name": "here"}}], "track.slices": 3}
+    )
     outcome = problem.run(backend=backend.name, progress=stages.append)
     summary = outcome.summary()
     plain = problem.run().summary()

@@ -65,8 +65,8 @@ class TorchBackend(Backend):
         return torch.is_grad_enabled() and any(a.requires_grad for a in arrays) or self.traced(arrays)
 
     def traced(self, arrays: Sequence[torch.Tensor]) -> bool:
-        """Whether any tensor is wrapped by a `torch.func` transform."""
-        return any(torch._C._functorch.is_functorch_wrapped_tensor(a) for a in arrays)
+        """Whether a `torch.func` transform is under way: under it no tensor, wrapped or not, gives its values away."""
+        return torch._C._functorch.peek_interpreter_stack() is not None
 
     def differentiable(
         self, primal: Callable[..., Any], reverse: Callable[..., Any], ranks: Sequence[int]

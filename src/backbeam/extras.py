@@ -1,4 +1,4 @@
-"""What is optional: libraries that only the command line or the plots need, and the line that says how to get them."""
+"""What is optional: libraries that only the command line or the plots need, and how to get them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def need(extra: str, *libraries: str, purpose: str) -> tuple[ModuleType, ...]:
             found.append(import_module(library))
         except ModuleNotFoundError as error:
             raise MissingExtraError(
-                f"{purpose} needs {library}, which cannot be imported ({error}); pip install 'backbeam[{extra}]'"
+                f"{purpose} needs {library}, which cannot be imported ({error}); "
+                f"pip install 'backbeam[{extra}]'"
             ) from error
     return tuple(found)

@@ -429,8 +429,9 @@ def may_lose(plan: Plan) -> bool:
 
 # -- running a plan ---------------------------------------------------------------------------------------------------
 #
-# Each step (a loop counts as one) is compiled by itself, without the name of its element: steps that are alike share
-# what was compiled for them, and compile time grows neither with the number of slices nor with that of like elements.
+# Each step is compiled by itself, without the name of its element: steps that are alike share what was compiled for them,
+# all kicks do, and compile time does not grow with their number. Under a trace (inside the user's own jit) the slices of
+# an element are a compiled loop.
 
 
 def take(step: Step | Repeat, setting: Setting, state: State, P: Parameters) -> State:
@@ -467,39 +468,63 @@ def pull_back(step: Step, setting: Setting, state: State, P: Parameters, bars: B
 
 
 @cache
-def anonymous(step: Any) -> tuple[Any, str]:
-    """Return the step without the name of its element, and that name."""
+def anonymous(step: Any) -> tuple[Any, str, float]:
+    """Return the step without the name of its element and, of a kick, its fraction; then that name and fraction."""
     if isinstance(step, Repeat):
-        return Repeat(tuple(anonymous(s)[0] for s in step.steps), step.count), step.steps[0].element
-    if isinstance(step, Lose):
-        return step, ""
-    return replace(step, element=""), step.element
+        return Repeat(tuple(replace(s, element="") for s in step.steps), step.count), step.steps[0].element, 1.0
+    if isinstance(step, Kick):
+        return Kick("", 1.0), step.element, step.fraction
+    if isinstance(step, Apply):
+        return replace(step, element=""), step.element, 1.0
+    return step, "", 1.0
 
 
-def compiled(function: Callable[..., Any], step: Any, setting: Setting, state: State, P: Parameters, *more: Any) -> Any:
+def _own(step: Any, element: str, fraction: float, P: Parameters) -> dict[str, dict[str, Array]]:
+    """Parameters of a step's element; the kick knows its own length alone."""
+    mine = P.get(element, {})
+    return {"": {"length": fraction * mine["length"]} if isinstance(step, Kick) else mine}
+
+
+def compiled(function: Callable[..., Any], step: Any, setting: Setting, state: State, P: Parameters) -> Any:
     """Call a function of an anonymous step with the parameters of its element alone."""
-    bare, element = anonymous(step)
-    own = {"": P.get(element, {})}
-    return backends.of(state.X).compile(function, static=(0, 1))(bare, setting, state, own, *more)
+    bare, element, fraction = anonymous(step)
+    run = backends.of(state.X).compile(function, static=(0, 1))
+    return run(bare, setting, state, _own(step, element, fraction, P))
 
 
 def with_own_bars(
     function: Callable[..., Any], step: Any, setting: Setting, state: State, P: Parameters, bars: Bars, *more: Any
 ) -> Any:
     """`compiled` for functions that take and give cotangents: (..., bars) or bars alone."""
-    element = anonymous(step)[1]
-    own = bars._replace(parameters={"": bars.parameters.get(element, {})})
-    found = compiled(function, step, setting, state, P, own, *more)
+    bare, element, fraction = anonymous(step)
+    own = _own(step, element, fraction, P)
+    mine = bars.parameters.get(element, {})
+    zero = {"": {n: namespace(b).zeros_like(b) for n, b in mine.items() if n in own[""]}}
+    run = backends.of(state.X).compile(function, static=(0, 1))
+    found = run(bare, setting, state, own, bars._replace(parameters=zero), *more)
     inner = found if isinstance(found, Bars) else found[-1]
-    known = element in bars.parameters
-    merged = inner._replace(parameters={**bars.parameters, element: inner.parameters[""]} if known else bars.parameters)
+    added = {n: mine[n] + fraction * bar for n, bar in inner.parameters[""].items()}
+    merged = inner._replace(parameters={**bars.parameters, element: {**mine, **added}} if mine else bars.parameters)
     return merged if isinstance(found, Bars) else (*found[:-1], merged)
+
+
+def unroll(plan: Plan) -> Plan:
+    """A plan without loops."""
+    flat: list[Step | Observe] = []
+    for step in plan:
+        flat += step.steps * step.count if isinstance(step, Repeat) else (step,)
+    return tuple(flat)
+
+
+def as_run(plan: Plan, state: State) -> Plan:
+    """The plan as it is run: loops stay loops under a trace; otherwise each step is called by itself."""
+    return plan if backends.of(state.X).traced([state.X]) else unroll(plan)
 
 
 def advance(plan: Plan, setting: Setting, state: State, P: Parameters) -> tuple[State, tuple[Array, ...]]:
     """Take all steps forward. Returns the state after them and the readings taken on the way, in order."""
     readings: list[Array] = []
-    for step in plan:
+    for step in as_run(plan, state):
         if isinstance(step, Observe):
             readings.append(step.read(state, setting))
         else:
@@ -512,7 +537,7 @@ def retreat(
 ) -> tuple[State, Bars]:
     """Take all steps back, from the state after them, and pull the cotangents back on the way: nothing is stored."""
     unread = list(readings_bar)
-    for step in reversed(plan):
+    for step in reversed(as_run(plan, state)):
         if isinstance(step, Observe):
             bars = step.pullback(state, setting, bars, unread.pop())
         else:

@@ -1,7 +1,7 @@
 """Pictures of a run: sizes along s over a bar of the lattice, and phase space before and after.
 
-Figures are made without pyplot, so drawing changes no global state and needs no display. ``draw_run`` puts together what
-``draw_lattice``, ``draw_sizes`` and ``draw_phase_space`` draw into axes of your own.
+Figures are made without pyplot, so drawing changes no global state and needs no display. ``draw_run`` puts
+together what ``draw_lattice``, ``draw_sizes`` and ``draw_phase_space`` draw into axes of your own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from matplotlib.patches import Patch, Rectangle  # noqa: E402
 FORMATS = (".png", ".pdf", ".svg")
 INK, FAINT = "#22272e", "#8a929c"
 X_COLOR, Y_COLOR, TAU_COLOR = "#1667b0", "#d1495b", "#3f8f5f"
-DENSITY = LinearSegmentedColormap.from_list("density", ("#dfe9f5", "#7fb0dc", "#2b6cb0", "#173f7a", "#0b1f45"))
+DENSITY = LinearSegmentedColormap.from_list(
+    "density", ("#dfe9f5", "#7fb0dc", "#2b6cb0", "#173f7a", "#0b1f45")
+)
 NAMES = {"x": "x", "px": r"p_x", "y": "y", "py": r"p_y", "tau": r"\tau", "pt": r"p_t"}
 UNITS = {"x": "m", "px": "rad", "y": "m", "py": "rad", "tau": "m", "pt": ""}
 KIND_COLORS = {
@@ -60,7 +62,7 @@ STRENGTHS = ("k1", "k2", "k3", "k1l", "k2l", "k3l")
 """The first of these that an element has says on which side of the axis it is drawn."""
 
 
-# -- parts ------------------------------------------------------------------------------------------------------------
+# -- parts ---------------------------------------------------------------------------------------------------
 
 
 def draw_lattice(axes: Axes, line: Line, start: float = 0.0) -> None:
@@ -97,7 +99,8 @@ def draw_lattice(axes: Axes, line: Line, start: float = 0.0) -> None:
         handles = [Patch(color=color, label=kind.replace("_", " ")) for kind, color in shown.items()]
         axes.legend(
             handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=8, frameon=False, fontsize=8,
-            handlelength=0.9, handleheight=0.9, handletextpad=0.5, columnspacing=1.4, borderaxespad=0.1, labelcolor=INK,
+            handlelength=0.9, handleheight=0.9, handletextpad=0.5, columnspacing=1.4, borderaxespad=0.1,
+            labelcolor=INK,
         )  # fmt: skip
 
 
@@ -140,7 +143,9 @@ def draw_sizes(axes: Axes, rows: Sequence[dict[str, Any]], names: Sequence[str])
     _style(axes)
 
 
-def draw_phase_space(axes: Axes, beam: Beam, plane: str, limits: tuple[float, float], heading: str = "") -> None:
+def draw_phase_space(
+    axes: Axes, beam: Beam, plane: str, limits: tuple[float, float], heading: str = ""
+) -> None:
     """Draw the density of a beam in a plane, with its rms ellipse.
 
     Parameters
@@ -165,7 +170,9 @@ def draw_phase_space(axes: Axes, beam: Beam, plane: str, limits: tuple[float, fl
         q, p = q / factor_q, p / factor_p
         centre_q, centre_p = np.average(q, weights=weights), np.average(p, weights=weights)
         u, v = q - centre_q, p - centre_p
-        bins = int(np.clip(np.sqrt(q.size) / 2.5, 24, 140)) | 1  # odd: a cold beam lies in the middle of a row
+        bins = (
+            int(np.clip(np.sqrt(q.size) / 2.5, 24, 140)) | 1
+        )  # odd: a cold beam lies in the middle of a row
         box = [[-half_q, half_q], [-half_p, half_p]]
         density, edges_q, edges_p = np.histogram2d(u, v, bins=bins, range=box, weights=weights)
         top = float(density.max())
@@ -181,7 +188,9 @@ def draw_phase_space(axes: Axes, beam: Beam, plane: str, limits: tuple[float, fl
     unit_p = unit_text(prefix_p, UNITS[names[1]])
     axes.set_ylabel(f"${NAMES[names[1]]}$" + (f" [{unit_p}]" if unit_p else ""), labelpad=1)
     emittance = quantity(float(beam.backend.to_numpy(beam.emittance(plane))), "m", 4)
-    axes.set_title(f"{heading}   $\\varepsilon$ = {emittance}".strip(), loc="left", fontsize=9.5, color=INK, pad=5)
+    axes.set_title(
+        f"{heading}   $\\varepsilon$ = {emittance}".strip(), loc="left", fontsize=9.5, color=INK, pad=5
+    )
     _style(axes)
 
 
@@ -199,7 +208,7 @@ def _draw_ellipse(axes: Axes, u: np.ndarray, v: np.ndarray, weights: np.ndarray)
         axes.plot(2.0 * size[0] * a, 2.0 * size[1] * b, color="#e07b39", lw=1.3)
 
 
-# -- the whole picture ------------------------------------------------------------------------------------------------
+# -- the whole picture ---------------------------------------------------------------------------------------
 
 
 def draw_run(outcome: Any, rows: Iterable[tuple[str, dict[str, Any]]], title: str) -> Figure:
@@ -217,7 +226,9 @@ def draw_run(outcome: Any, rows: Iterable[tuple[str, dict[str, Any]]], title: st
     moments = [row for _, row in rows]
     figure = Figure(figsize=(11.0, 11.6), dpi=130, facecolor="white")
     FigureCanvasAgg(figure)
-    outer = figure.add_gridspec(2, 1, height_ratios=(1.0, 1.32), hspace=0.19, left=0.075, right=0.975, top=0.9, bottom=0.05)
+    outer = figure.add_gridspec(
+        2, 1, height_ratios=(1.0, 1.32), hspace=0.19, left=0.075, right=0.975, top=0.9, bottom=0.05
+    )
     along = outer[0].subgridspec(3, 1, height_ratios=(0.34, 1.7, 1.0), hspace=0.12)
     bar = figure.add_subplot(along[0])
     transverse = figure.add_subplot(along[1], sharex=bar)
@@ -232,7 +243,16 @@ def draw_run(outcome: Any, rows: Iterable[tuple[str, dict[str, Any]]], title: st
         limits = _limits(outcome.initial, outcome.final, plane)
         for row, (beam, heading) in enumerate(((outcome.initial, "before"), (outcome.final, "after"))):
             draw_phase_space(figure.add_subplot(spaces[row, column]), beam, plane, limits[row], heading)
-    figure.suptitle(title, x=0.075, y=0.985, ha="left", va="top", fontsize=_title_size(title), fontweight="bold", color=INK)
+    figure.suptitle(
+        title,
+        x=0.075,
+        y=0.985,
+        ha="left",
+        va="top",
+        fontsize=_title_size(title),
+        fontweight="bold",
+        color=INK,
+    )
     figure.text(0.075, 0.955, _subtitle(outcome), ha="left", va="top", fontsize=9.5, color="#57606a")
     return figure
 
@@ -272,10 +292,12 @@ def _limits(before: Beam, after: Beam, plane: str) -> tuple[tuple[float, float],
 
 
 def _pair(beam: Beam, plane: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Position, momentum and weight of the particles alive, on the host in float64; a beam without charge counts heads."""
+    """Position, momentum, weight of the particles alive, on the host; without charge all weigh the same."""
     host = beam.backend.to_numpy
     if beam.coordinates.ndim != 2:
-        raise InputError("beam", f"a batch of shape {tuple(beam.coordinates.shape[:-2])}", "one beam, to be drawn")
+        raise InputError(
+            "beam", f"a batch of shape {tuple(beam.coordinates.shape[:-2])}", "one beam, to be drawn"
+        )
     alive = host(beam.alive)
     X = np.asarray(host(beam.coordinates), dtype=np.float64)[:, alive]
     weights = np.abs(np.asarray(host(beam.charges), dtype=np.float64))[alive]
@@ -303,7 +325,7 @@ def _or_nan(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-# -- files ------------------------------------------------------------------------------------------------------------
+# -- files ---------------------------------------------------------------------------------------------------
 
 
 def check_target(path: Path, field: str = "plot") -> None:

@@ -261,7 +261,8 @@ def differentiable_run(run: Run, plan: Plan, setting: Setting, adjoint: Adjoint)
         bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, bars, tuple(cotangents[3:]))
         bars = adjoint.check(backend, report, bars)
         own = [bars.X, bars.q, bars.beta_gamma, None]
-        own += [bar for fields in bars.parameters.values() for bar in fields.values()]
+        # By name: a library that takes dicts apart may have put them in another order.
+        own += [bars.parameters[name][field] for name, fields in run.parameters.items() for field in fields]
         return [None if bar is None else sum_to_shape(bar, x.shape) for bar, x in zip(own, inputs, strict=True)]
 
     outputs = backend.differentiable(primal, reverse, run.ranks)(*run.inputs)

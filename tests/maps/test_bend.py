@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from impactx import vector
+from impactx_vectors import vector
 from motion import arrays, electrons, integrate, jacobian, particles
 
 from backbeam.arrays import join, rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from impactx import vector
+from impactx_vectors import vector
 from motion import arrays, electrons, integrate, jacobian, particles
 
 from backbeam.maps.drift import Drift

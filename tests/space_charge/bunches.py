@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
+import jax
 import numpy as np
 
+from backbeam.maps.kinematics import delta_pz
 from backbeam.reference import Reference
 from backbeam.species import KNOWN, VACUUM_PERMITTIVITY
 
+GRID = (8, 9, 10)
+"""The grid of most tests: with 200 particles on it, JAX compiles a kick once for all of them."""
 COULOMB = 1.0 / (4.0 * math.pi * VACUUM_PERMITTIVITY)
 
 
@@ -31,7 +36,7 @@ def warm(n=200, batch=(), lost=None, seed=1):
 
 
 def at_rest(r, ref):
-    """Coordinates at fixed s of particles without momentum that stand at r (3, n) at fixed t; z in the laboratory."""
+    """Coordinates of a cold beam whose particles are at r (3, n) at fixed t, z in the laboratory."""
     zero = np.zeros_like(r[0])
     return np.stack([r[0], zero, r[1], zero, -r[2] / ref.beta, zero])
 
@@ -46,16 +51,14 @@ def ball(n, radius, ref, seed=2):
 
 def momenta(X, ref):
     """(px, py, d) at fixed t, the kicked ones."""
-    from backbeam.maps.kinematics import delta_pz
-
     return np.stack([X[1], X[3], delta_pz(X[1], X[3], X[5], ref.inverse_beta)])
 
 
 def expected_kick(rest_field, r, ref, ds):
-    """Kick (3, n) from a rest-frame field rest_field(r' (3, n)) -> (3, n) [V/m] at points r, z in the laboratory.
+    """Kick (3, n) at points r (z in the laboratory) from rest_field(r' (3, n)) -> (3, n) [V/m].
 
-    Transverse: E = gamma E', and the magnetic force leaves 1/gamma^2 of it; longitudinal: E = E'. With d = Pz/P0 - 1 at
-    fixed t of the reference frame's dt = ds/(beta c), and the model's -grad(phi)/gamma^2 in z, equal to E'_z.
+    Transverse: E = gamma E', of which the magnetic force leaves 1/gamma^2; longitudinal: E = E'. It acts for
+    ds/(beta c).
     """
     stretch = np.array([1.0, 1.0, float(ref.gamma)])[:, None]
     force = rest_field(r * stretch) * np.array([1.0 / float(ref.gamma)] * 2 + [1.0])[:, None]
@@ -78,6 +81,28 @@ def given(backend, *arrays, dtype="float64"):
 def reference_for(backend, ref, dtype="float64"):
     """The same reference in the adapter's library."""
     return Reference(given(backend, ref.beta_gamma, dtype=dtype)[0], ref.species)
+
+
+@cache
+def _function(name, kick, method, species):
+    def function(X, q, alive, beta_gamma, ds, *more):
+        if method == "fields":
+            return kick.fields(X, q, alive, Reference(beta_gamma, species))
+        return getattr(kick, method)(X, q, alive, Reference(beta_gamma, species), ds, *more)
+
+    if name != "jax":
+        return function
+    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def run(backend, kick, method, X, q, alive, ref, ds, *more, dtype="float64"):
+    """Call a method of a kick in the adapter's library (compiled, in JAX); NumPy arrays in and out."""
+    arrays = given(backend, X, q, alive, ref.beta_gamma, ds, *more, dtype=dtype)
+    found = _function(backend.name, kick, method, ref.species)(*arrays)
+    several = found if isinstance(found, tuple) else (found,)
+    assert all(str(a.dtype).endswith(dtype) for a in several)
+    found = tuple(backend.to_numpy(a) for a in several)
+    return found if len(found) > 1 else found[0]
 
 
 def worst(a, b):

@@ -6,21 +6,36 @@ import math
 
 import numpy as np
 import pytest
-from bunches import COULOMB, at_rest, ball, expected_kick, given, momenta, reference, reference_for, warm, worst, worst_row
+from bunches import (
+    COULOMB,
+    GRID,
+    at_rest,
+    ball,
+    expected_kick,
+    momenta,
+    reference,
+    run,
+    warm,
+    worst,
+    worst_row,
+)
 
+from backbeam import backends
 from backbeam.errors import InputError, TrackingError
 from backbeam.reference import Reference
 from backbeam.space_charge import BeamExtent, FixedExtent, RmsExtent, SpaceCharge3D
 from backbeam.species import PROTON_MASS, Species
 
 DS = np.asarray(0.1)
+ALL = np.ones(200, dtype=bool)
+FOLLOWING = {"beam": BeamExtent(), "rms": RmsExtent(6.0)}
 
 
 def rms(kick):
     return math.sqrt(float(np.mean(kick**2)))
 
 
-# -- closed forms --------------------------------------------------------------------------------------------------------
+# -- closed forms --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("species", "energy"), [("proton", 6.7e6), ("electron", 5e6)])
@@ -50,26 +65,33 @@ def test_gaussian_ball():
     def field(at):
         d = np.sqrt(np.sum(at * at, axis=0))
         erf = np.array([math.erf(v) for v in d / (math.sqrt(2) * sigma)])
-        return COULOMB * charge * at / d * (erf / d**2 - math.sqrt(2 / math.pi) * np.exp(-0.5 * (d / sigma) ** 2) / (sigma * d))
+        return (
+            COULOMB
+            * charge
+            * at
+            / d
+            * (erf / d**2 - math.sqrt(2 / math.pi) * np.exp(-0.5 * (d / sigma) ** 2) / (sigma * d))
+        )
 
     target = expected_kick(field, r, ref, DS)
     X = SpaceCharge3D((48, 48, 48)).forward(at_rest(r, ref), np.full(n, charge / n), None, ref, DS)
     kick = momenta(X, ref)
     slope = np.sum(kick * target, axis=-1) / np.sum(target**2, axis=-1)
-    np.testing.assert_allclose(slope, 1.0, atol=0.02)
+    # A box of 9 sigma has cells of 0.2 sigma, over which sharing and differencing smooth the field: some
+    # (h/sigma)^2/2.
+    np.testing.assert_allclose(slope, 1.0, atol=0.03)
     assert rms(kick - target) < 0.05 * rms(target)
 
 
-# -- conservation laws ---------------------------------------------------------------------------------------------------
+# -- conservation laws ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("extent", ["beam", "rms"])
+@pytest.mark.parametrize("extent", FOLLOWING)
 def test_no_force_of_the_beam_on_itself(backend, extent):
-    """Deposit and gather share nodes and weights: the momentum of all particles together stays, to rounding."""
+    """Deposit and gather share nodes and weights: the total momentum stays, to rounding."""
     X, q, alive, ds = warm(lost=0.2)
     ref = reference()
-    sc = SpaceCharge3D((8, 10, 12), extent)
-    X1 = backend.to_numpy(sc.forward(*given(backend, X, q, alive), reference_for(backend, ref), given(backend, ds)[0]))
+    X1 = run(backend, SpaceCharge3D(GRID, FOLLOWING[extent]), "forward", X, q, alive, ref, ds)
     kick = momenta(X1, ref) - momenta(X, ref)
     total, size = np.sum(q * alive * kick, axis=-1), np.sum(np.abs(q * alive * kick), axis=-1)
     assert np.all(np.abs(total) < 1e-12 * size)
@@ -77,9 +99,8 @@ def test_no_force_of_the_beam_on_itself(backend, extent):
 
 
 def test_no_charge_is_left_out(backend):
-    X, q, alive, _ = warm(lost=0.3)
-    fields = SpaceCharge3D((8, 9, 10)).fields(*given(backend, X, q, alive), reference_for(backend, reference()))
-    rho, spacing = backend.to_numpy(fields.rho), backend.to_numpy(fields.spacing)
+    X, q, alive, ds = warm(lost=0.3)
+    rho, _, _, spacing = run(backend, SpaceCharge3D(GRID), "fields", X, q, alive, reference(), ds)
     assert np.sum(rho) * np.prod(spacing) == pytest.approx(np.sum(q[alive]), rel=1e-14)
     for axis in range(3):
         for end in (0, -1):
@@ -91,24 +112,23 @@ def test_symmetric_bunch_gets_no_kick_as_a_whole():
     ref = reference("proton", 6.7e6)
     r = ball(2000, 1e-3, ref)
     r = np.concatenate([r, -r], axis=-1)
-    kick = momenta(SpaceCharge3D((16, 16, 16)).forward(at_rest(r, ref), np.full(4000, 1e-12), None, ref, DS), ref)
+    kick = momenta(
+        SpaceCharge3D((16, 16, 16)).forward(at_rest(r, ref), np.full(4000, 1e-12), None, ref, DS), ref
+    )
     assert np.all(np.abs(np.mean(kick, axis=-1)) < 1e-12 * rms(kick))
     assert worst(kick[:, :2000], -kick[:, 2000:]) < 1e-10
 
 
-@pytest.mark.parametrize("extent", [BeamExtent(), RmsExtent(6.0)])
+@pytest.mark.parametrize("extent", FOLLOWING)
 def test_inverse_undoes_the_kick(backend, extent):
-    X, q, alive, ds = warm(batch=(2,), lost=0.2)
-    ref = reference_for(backend, reference(batch=(2,)))
-    sc = SpaceCharge3D((8, 9, 10), extent)
-    given_X, *rest = given(backend, X, q, alive)
-    (ds,) = given(backend, ds)
-    X1 = sc.forward(given_X, *rest, ref, ds)
-    assert worst_row(backend.to_numpy(X1), X) > 1e-6
-    assert worst_row(backend.to_numpy(sc.inverse(X1, *rest, ref, ds)), X) < 1e-14
+    X, q, alive, ds = warm(lost=0.2)
+    ref, sc = reference(), SpaceCharge3D(GRID, FOLLOWING[extent])
+    X1 = run(backend, sc, "forward", X, q, alive, ref, ds)
+    assert np.max(np.abs(X1 - X)) > 1e-4
+    assert worst_row(run(backend, sc, "inverse", X1, q, alive, ref, ds), X) < 1e-14
 
 
-# -- where the beam is and how it looks ----------------------------------------------------------------------------------
+# -- where the beam is and how it looks ----------------------------------------------------------------------
 
 
 def test_grid_follows_the_beam_and_its_rest_frame_length():
@@ -124,34 +144,31 @@ def test_grid_follows_the_beam_and_its_rest_frame_length():
     assert filled == [10, 10, 10]
 
 
-def test_one_particle_feels_nothing(backend):
-    X = np.array([[1e-3, 1e-3, 2e-3, 0.0, 1e-3, 1e-3]]).T
-    (X, q, ds), ref = given(backend, X, np.array([1e-9]), DS), reference_for(backend, reference())
-    sc = SpaceCharge3D((8, 8, 8))
-    X1 = backend.to_numpy(sc.forward(X, q, None, ref, ds))
-    np.testing.assert_allclose(X1, backend.to_numpy(X), rtol=1e-13)
-    for bar in sc.pullback(X, q, None, ref, ds, X):
-        assert np.all(np.isfinite(backend.to_numpy(bar)))
+@pytest.mark.parametrize("alone", ["only one", "all others lost"])
+def test_one_particle_feels_nothing(alone):
+    X, q, _, ds = warm(n=3)
+    X, q, alive = (X[:, :1], q[:1], None) if alone == "only one" else (X, q, np.array([False, True, False]))
+    ref, sc = reference(), SpaceCharge3D(GRID)
+    np.testing.assert_allclose(sc.forward(X, q, alive, ref, ds), X, rtol=1e-13)
+    for bar in sc.pullback(X, q, alive, ref, ds, X):
+        assert np.all(np.isfinite(bar))
 
 
 @pytest.mark.parametrize("flat", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)])
-@pytest.mark.parametrize("extent", [BeamExtent(), RmsExtent(6.0)])
-@pytest.mark.parametrize("nodes", [(8, 9, 10), (9, 8, 7)])
-def test_flat_beams(backend, flat, extent, nodes):
+@pytest.mark.parametrize("extent", FOLLOWING)
+def test_flat_beams(backend, flat, extent):
     """No size in one or two planes: no field there, a finite one in the others, and a finite gradient."""
     ref = reference("proton", 6.7e6)
     r = ball(200, 1e-3, ref)
     r = np.stack([np.full(200, 0.5e-3) if k in flat else a for k, a in enumerate(r)])
-    X, q, ds = given(backend, at_rest(r, ref), np.full(200, 1e-12), DS)
-    here, sc = reference_for(backend, ref), SpaceCharge3D(nodes, extent)
-    X1 = sc.forward(X, q, None, here, ds)
-    kick = momenta(backend.to_numpy(X1), ref)
+    X, q, sc = at_rest(r, ref), np.full(200, 1e-12), SpaceCharge3D(GRID, FOLLOWING[extent])
+    kick = momenta(run(backend, sc, "forward", X, q, ALL, ref, DS), ref)
     size = np.sqrt(np.mean(kick**2, axis=-1))
     open_planes = [k for k in range(3) if k not in flat]
     assert np.all(np.isfinite(kick)) and np.all(size[open_planes] > 0.0)
     assert np.all(size[list(flat)] < 1e-8 * np.max(size))
-    for bar in sc.pullback(X, q, None, here, ds, X):
-        assert np.all(np.isfinite(backend.to_numpy(bar)))
+    for bar in run(backend, sc, "pullback", X, q, ALL, ref, DS, X):
+        assert np.all(np.isfinite(bar))
 
 
 def test_a_thin_beam_tends_to_the_flat_one():
@@ -164,28 +181,29 @@ def test_a_thin_beam_tends_to_the_flat_one():
     assert worst(kicks[1][[0, 2]], kicks[0][[0, 2]]) < 1e-3
 
 
-# -- charges ---------------------------------------------------------------------------------------------------------------
+# -- charges -------------------------------------------------------------------------------------------------
 
 
 def test_charge_number():
-    """A particle of charge number 2 is kicked twice as much by the same charges; a sign that both share cancels."""
+    """Charge number 2 is kicked twice as much by the same charges; a sign that both share cancels."""
     X, q, _, ds = warm()
     sc, kicks = SpaceCharge3D((8, 8, 8)), {}
     for number in (1, 2, -1):
         ref = Reference(np.asarray(0.2), Species("test", PROTON_MASS, number))
-        kicks[number] = momenta(sc.forward(X, np.copysign(q, q * number), None, ref, ds), ref) - momenta(X, ref)
+        kicks[number] = momenta(sc.forward(X, np.copysign(q, q * number), None, ref, ds), ref) - momenta(
+            X, ref
+        )
     assert worst(kicks[2], 2.0 * kicks[1]) < 1e-12
     assert worst(kicks[-1], kicks[1]) < 1e-12
 
 
 def test_no_charge(backend):
-    """No charge, or as much of either sign in one place: no kick."""
+    """No charge, or as much of either sign in the same places: no kick."""
     X, q, _, ds = warm()
-    ref, sc = reference_for(backend, reference()), SpaceCharge3D((8, 8, 8))
-    for X, q in ((X, 0.0 * q), (np.concatenate([X, X], axis=-1), np.concatenate([q, -q]))):
-        given_X, given_q, given_ds = given(backend, X, q, ds)
-        X1 = backend.to_numpy(sc.forward(given_X, given_q, None, ref, given_ds))
-        assert worst_row(X1, X) < 1e-14
+    pairs = np.concatenate([X[:, :100], X[:, :100]], axis=-1), np.concatenate([q[:100], -q[:100]])
+    for at, charges in ((X, 0.0 * q), pairs):
+        X1 = run(backend, SpaceCharge3D(GRID), "forward", at, charges, ALL, reference(), ds)
+        assert worst_row(X1, at) < 1e-14
 
 
 def test_lost_particles_are_not_there(backend):
@@ -193,49 +211,53 @@ def test_lost_particles_are_not_there(backend):
     X, q, alive, ds = warm(lost=0.3)
     X = np.where(alive, X, 1e3 * X)
     X[:, np.flatnonzero(~alive)[0]] = math.nan
-    (X0, q0, alive0, ds0), ref = given(backend, X, q, alive, ds), reference_for(backend, reference())
-    sc = SpaceCharge3D((8, 9, 10))
-    X1 = backend.to_numpy(sc.forward(X0, q0, alive0, ref, ds0))
+    X1 = run(backend, SpaceCharge3D(GRID), "forward", X, q, alive, reference(), ds)
     np.testing.assert_array_equal(X1[:, ~alive], X[:, ~alive])
-    alone = sc.forward(X[:, alive], q[alive], None, reference(), ds)
+    alone = SpaceCharge3D(GRID).forward(X[:, alive], q[alive], None, reference(), ds)
     np.testing.assert_allclose(X1[:, alive], alone, rtol=1e-12, atol=1e-18)
 
 
-def test_all_particles_lost(backend):
+@pytest.mark.parametrize("extent", FOLLOWING)
+def test_all_particles_lost(backend, extent):
     X, q, _, ds = warm()
     X1_bar = np.random.default_rng(0).normal(size=X.shape)
-    given_X, given_q, alive, given_ds, given_bar = given(backend, X, q, np.zeros(q.shape, dtype=bool), ds, X1_bar)
-    ref = reference_for(backend, reference())
-    for extent in (BeamExtent(), RmsExtent(6.0), FixedExtent((-1e-6,) * 3, (1e-6,) * 3)):
-        sc = SpaceCharge3D((8, 8, 8), extent)
-        np.testing.assert_array_equal(backend.to_numpy(sc.forward(given_X, given_q, alive, ref, given_ds)), X)
-        X_bar, *others = sc.pullback(given_X, given_q, alive, ref, given_ds, given_bar)
-        np.testing.assert_array_equal(backend.to_numpy(X_bar), X1_bar)
-        for bar in others:
-            assert np.all(backend.to_numpy(bar) == 0.0)
+    sc = SpaceCharge3D(GRID, FOLLOWING[extent])
+    np.testing.assert_array_equal(run(backend, sc, "forward", X, q, ~ALL, reference(), ds), X)
+    X_bar, *others = run(backend, sc, "pullback", X, q, ~ALL, reference(), ds, X1_bar)
+    np.testing.assert_array_equal(X_bar, X1_bar)
+    for bar in others:
+        assert np.all(bar == 0.0)
 
 
-# -- batches and libraries -------------------------------------------------------------------------------------------------
+def test_all_particles_lost_from_a_fixed_box():
+    X, q, _, ds = warm()
+    sc = SpaceCharge3D(GRID, FixedExtent((-1e-6,) * 3, (1e-6,) * 3))
+    np.testing.assert_array_equal(sc.forward(X, q, ~ALL, reference(), ds), X)
 
 
-@pytest.mark.parametrize("extent", [BeamExtent(), RmsExtent(6.0)])
-def test_batch_is_a_loop(backend, extent):
+# -- batches and libraries -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("library", "extent"),
+    [("numpy", "rms"), ("numpy", "beam"), ("torch", "beam"), ("jax", "beam"), ("array_api_strict", "rms")],
+)
+def test_batch_is_a_loop(library, extent):
     """Each beam of a batch has its own grid, energy and step."""
+    backend = backends.get(library)
     batch = (2, 3)
     X, q, alive, ds = warm(n=60, batch=batch, lost=0.2)
-    X = X * (1.0 + np.arange(6.0).reshape(batch))[..., None, None]
-    ds = ds * (1.0 + np.arange(6.0).reshape(batch))
-    ref, sc = reference(batch=batch), SpaceCharge3D((8, 9, 10), extent)
+    larger = 1.0 + np.arange(6.0).reshape(batch)
+    X, ds = X * larger[..., None, None], ds * larger
+    ref, sc = reference(batch=batch), SpaceCharge3D(GRID, FOLLOWING[extent])
     X1_bar = np.random.default_rng(4).normal(size=X.shape)
-    X0, q0, alive0, ds0, bar0 = given(backend, X, q, alive, ds, X1_bar)
-    here = reference_for(backend, ref)
-    X1 = sc.forward(X0, q0, alive0, here, ds0)
-    together = [backend.to_numpy(a) for a in (X1, *sc.reverse(X1, q0, alive0, here, ds0, bar0))]
-    assert [a.shape for a in together] == [X.shape, X.shape, X.shape, q.shape, batch, batch]
+    X1 = sc.forward(X, q, alive, ref, ds)
+    together = run(backend, sc, "reverse", X1, q, alive, ref, ds, X1_bar)
+    assert [a.shape for a in together] == [X.shape, X.shape, q.shape, batch, batch]
     for k in np.ndindex(batch):
         single = ref.with_beta_gamma(ref.beta_gamma[k])
-        one = sc.forward(X[k], q[k], alive[k], single, ds[k])
-        for a, b in zip(together, (one, *sc.reverse(one, q[k], alive[k], single, ds[k], X1_bar[k])), strict=True):
+        assert worst(X1[k], sc.forward(X[k], q[k], alive[k], single, ds[k])) < 1e-12
+        for a, b in zip(together, sc.reverse(X1[k], q[k], alive[k], single, ds[k], X1_bar[k]), strict=True):
             assert worst(a[k], b) < 1e-12
 
 
@@ -249,18 +271,17 @@ def test_charges_and_reference_broadcast_to_the_batch():
 
 def test_libraries_agree(backend, dtype):
     X, q, alive, ds = warm(lost=0.1)
-    ref, sc = reference(), SpaceCharge3D((8, 9, 10))
-    target = sc.forward(X, q, alive, ref, ds)
-    X0, q0, alive0, ds0 = given(backend, X, q, alive, ds, dtype=dtype)
-    X1 = sc.forward(X0, q0, alive0, reference_for(backend, ref, dtype), ds0)
-    assert str(X1.dtype).endswith(dtype)
-    kick = momenta(backend.to_numpy(X1).astype(float), ref) - momenta(backend.to_numpy(X0).astype(float), ref)
-    expected = momenta(target, ref) - momenta(X, ref)
+    ref, sc = reference(), SpaceCharge3D(GRID)
+    narrow = X.astype(dtype).astype(float)
+    kick = momenta(
+        run(backend, sc, "forward", X, q, alive, ref, ds, dtype=dtype).astype(float), ref
+    ) - momenta(narrow, ref)
+    expected = momenta(sc.forward(X, q, alive, ref, ds), ref) - momenta(X, ref)
     for k in range(3):
         assert rms(kick[k] - expected[k]) < (1e-12 if dtype == "float64" else 5e-4) * rms(expected[k])
 
 
-# -- extents and bad input -------------------------------------------------------------------------------------------------
+# -- extents and bad input -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("extent", [RmsExtent(1.0), FixedExtent((0.0, -1.0, -1.0), (1e-2, 1.0, 1.0))])
@@ -271,22 +292,22 @@ def test_charge_outside_the_box_is_an_error(extent):
 
 
 def test_charge_outside_the_box_is_nan_under_tracing():
-    from backbeam import backends
-
-    jax = backends.get("jax")
-    X, q, ds = given(jax, *(a for a in warm() if a is not None))
-    ref = reference_for(jax, reference())
-    for sigmas, finite in ((1.0, False), (6.0, True)):
-        sc = SpaceCharge3D((8, 8, 8), RmsExtent(sigmas))
-        X1 = jax.compile(lambda X, sc=sc: sc.forward(X, q, None, ref, ds))(X)
-        assert np.all(np.isfinite(jax.to_numpy(X1))) == finite
+    X, q, _, ds = warm()
+    sc, jax = SpaceCharge3D(GRID, FOLLOWING["rms"]), backends.get("jax")
+    assert np.all(np.isfinite(run(jax, sc, "forward", X, q, ALL, reference(), ds)))
+    X[0, 0] += 1.0
+    assert np.any(np.isnan(run(jax, sc, "forward", X, q, ALL, reference(), ds)))
 
 
 def test_a_fixed_box_has_nodes_on_its_corners():
     X, q, _, _ = warm()
-    fields = SpaceCharge3D((8, 9, 10), FixedExtent((-0.1, -0.2, -0.3), (0.4, 0.3, 0.2))).fields(X, q, None, reference())
+    fields = SpaceCharge3D((8, 9, 10), FixedExtent((-0.1, -0.2, -0.3), (0.4, 0.3, 0.2))).fields(
+        X, q, None, reference()
+    )
     np.testing.assert_allclose(fields.lower, [-0.1, -0.2, -0.3], rtol=1e-15)
-    np.testing.assert_allclose(fields.lower + fields.spacing * np.array([7, 8, 9]), [0.4, 0.3, 0.2], rtol=1e-14)
+    np.testing.assert_allclose(
+        fields.lower + fields.spacing * np.array([7, 8, 9]), [0.4, 0.3, 0.2], rtol=1e-14
+    )
 
 
 def test_extents_by_name():
@@ -304,7 +325,10 @@ def test_extents_by_name():
         (lambda: SpaceCharge3D(8), "space_charge.grid is 8"),
         (lambda: SpaceCharge3D((8.5, 8, 8)), "space_charge.grid"),
         (lambda: SpaceCharge3D(extent="box"), "space_charge.extent is 'box'; allowed: beam, rms"),
-        (lambda: SpaceCharge3D(grid_gradient="none"), "space_charge.grid_gradient is 'none'; allowed: exact or frozen"),
+        (
+            lambda: SpaceCharge3D(grid_gradient="none"),
+            "space_charge.grid_gradient is 'none'; allowed: exact or frozen",
+        ),
         (lambda: BeamExtent(guard=0), "space_charge.extent.guard is 0"),
         (lambda: RmsExtent(sigmas=-1.0), "space_charge.extent.sigmas is -1.0"),
         (lambda: FixedExtent((0, 0), (1, 1, 1)), "space_charge.extent.lower"),

@@ -1,4 +1,4 @@
-"""Against ImpactX 26.10 (impactx-noacc): 64 particles, one drift with 3D space charge; see tests/data/kick_vectors.json."""
+"""Against ImpactX 26.10: 64 particles through a drift with 3D space charge, tests/data/kick_vectors.json."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def linear_drift(X, ref, length):
 
 
 def setting(case):
-    # The file gives gamma and the kinetic energy; the mass is their ratio, another edition of CODATA than ours.
+    # The file gives gamma and the kinetic energy; the mass is their ratio, another edition of CODATA than
+    # ours.
     gamma = case["gamma_ref"]
     mass = case["kin_energy_MeV"] * 1e6 / (gamma - 1.0)
     assert abs(mass / PROTON_MASS - 1.0) < 1e-8
@@ -42,7 +43,12 @@ def setting(case):
     extent = FixedExtent(case["grid_lo"], case["grid_hi"])
     kick = SpaceCharge3D(tuple(n + 1 for n in case["n_cell"]), extent)
     X = particles(case, "input")
-    return kick, ref, X, np.full(X.shape[-1], case["bunch_charge_C"] / X.shape[-1] * VACUUM_PERMITTIVITY / CODATA_2022)
+    return (
+        kick,
+        ref,
+        X,
+        np.full(X.shape[-1], case["bunch_charge_C"] / X.shape[-1] * VACUUM_PERMITTIVITY / CODATA_2022),
+    )
 
 
 @pytest.mark.parametrize("name", OURS)

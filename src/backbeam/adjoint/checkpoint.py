@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from backbeam.adjoint.base import Adjoint, Report, cut, deal, keep, restore
 from backbeam.errors import InputError
-from backbeam.plan import Bars, Repeat, State, advance, replay
+from backbeam.plan import Bars, State, advance, replay, unroll
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -36,7 +36,7 @@ class Checkpoint(Adjoint):
         self, backend: Backend, plan: Plan, setting: Setting, state: State, P: Parameters
     ) -> tuple[State, tuple[Array, ...], Any]:
         """Run, and keep the states from which the way back begins."""
-        pieces = _unroll(plan)
+        pieces = cut(unroll(plan), 1)
         wanted = set(spine(len(pieces), self.slots))
         kept, readings = [], ()
         for k, piece in enumerate(pieces):
@@ -59,7 +59,7 @@ class Checkpoint(Adjoint):
         readings_bar: tuple[Array, ...],
     ) -> tuple[Bars, Report]:
         """From the last stretch to the first, each by the schedule."""
-        pieces = _unroll(plan)
+        pieces = cut(unroll(plan), 1)
         mine = deal(readings_bar, pieces)
 
         def stretch(start: int, stop: int, state: State, slots: int, bars: Bars) -> Bars:
@@ -81,17 +81,6 @@ class Checkpoint(Adjoint):
             bars = stretch(start, stop, state, self.slots - len(starts), bars)
             stop = start
         return bars, Report(anchors=len(kept))
-
-
-def _unroll(plan: Plan) -> tuple[Plan, ...]:
-    """Pieces of one kick each, without loops."""
-    flat: list[Plan] = []
-    for piece in cut(plan, 1):
-        steps: list[Any] = []
-        for step in piece:
-            steps += [s for _ in range(step.count) for s in step.steps] if isinstance(step, Repeat) else [step]
-        flat.append(tuple(steps))
-    return tuple(flat)
 
 
 def split(length: int, slots: int) -> int:

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from backbeam import backends
 from backbeam.adjoint.base import Adjoint, Report, deal, keep, restore
-from backbeam.plan import Apply, Bars, Kick, Repeat, State, advance, compiled, replay, with_own_bars
+from backbeam.plan import (
+    Apply,
+    Bars,
+    Kick,
+    Repeat,
+    State,
+    advance,
+    as_run,
+    compiled,
+    replay,
+    unroll,
+    with_own_bars,
+)
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -30,7 +42,7 @@ class Store(Adjoint):
     ) -> tuple[State, tuple[Array, ...], Any]:
         """Run and keep."""
         kept, readings = [], ()
-        for group in groups(plan):
+        for group in groups(as_run(plan, state)):
             if isinstance(group, Repeat):
                 state, states = compiled(_take_and_keep, group, setting, state, P)
                 kept.append(states)
@@ -54,6 +66,8 @@ class Store(Adjoint):
     ) -> tuple[Bars, Report]:
         """Pull back at each kept state."""
         found = groups(plan)
+        if len(found) != len(kept):
+            found = groups(unroll(plan))  # as it was run forward
         readings = deal(readings_bar, tuple(() if isinstance(g, Repeat) else g for g in found))
         remaining = list(kept)
         for group, mine in zip(reversed(found), reversed(readings), strict=True):

@@ -1,4 +1,4 @@
-"""The command line, ``backbeam``. One file a command; `backbeam.cli.app` finds them and turns errors into one line."""
+"""The command line, ``backbeam``: one file a command; `backbeam.cli.app` finds them and words errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ def main() -> None:
     try:
         import click  # noqa: F401
     except ModuleNotFoundError as error:
-        print(f"backbeam: error: the command line needs {error.name}; pip install 'backbeam[cli]'", file=sys.stderr)
+        print(
+            f"backbeam: error: the command line needs {error.name}; pip install 'backbeam[cli]'",
+            file=sys.stderr,
+        )
         raise SystemExit(2) from None
     from backbeam.cli.app import app
 

@@ -1,4 +1,4 @@
-"""The command group: loads a command when it is called for, and gives every expected error one line and exit code 2."""
+"""The command group: loads commands when called for, and gives every expected error one line and code 2."""
 
 from __future__ import annotations
 
@@ -65,7 +65,9 @@ def fail(message: str) -> NoReturn:
     sys.exit(2)
 
 
-@click.group("backbeam", cls=App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    "backbeam", cls=App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(version("backbeam"), prog_name="backbeam", message="%(prog)s %(version)s")
 def app() -> None:
     """Track charged-particle beams through accelerator lattices with 3D space charge."""

@@ -13,7 +13,7 @@ TEST_ONLY = ("array_api_strict",)
 @click.command("backends")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 def command(as_json: bool) -> None:
-    """List the array libraries that backbeam can run on here: version, devices, and why one cannot be used."""
+    """List the array libraries: version, devices, and why one cannot be used."""
     from backbeam import backends
 
     reports = backends.report()

@@ -25,8 +25,8 @@ _OPTIONS = (
         "overrides",
         metavar="PATH=VALUE",
         multiple=True,
-        help="Change a field: beam.n=1000000, space_charge.grid=[64,64,64], track.step=0.05, lattice.qf.k1=30. "
-        "May be given several times.",
+        help="Change a field: beam.n=1000000, space_charge.grid=[64,64,64], track.step=0.05, "
+        "lattice.qf.k1=30. May be given several times.",
     ),
 )
 
@@ -51,6 +51,8 @@ def load_problem(
 
     chosen = {"run.backend": backend, "run.device": device, "run.dtype": dtype, "beam.seed": seed}
     problem = Problem.load(name, overrides)
+    if backend not in (None, problem.settings.backend):
+        problem = problem.replace({"run.device": None})  # it was meant for the other library
     return problem.replace({path: value for path, value in chosen.items() if value is not None})
 
 

@@ -1,4 +1,4 @@
-"""``backbeam run``: track the beam of a problem; say what came out to a person, a machine, a plot, a folder."""
+"""``backbeam run``: track a beam; say what came out to a person, a machine, a plot, a folder."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import click
 from backbeam.cli.options import load_problem, naming, problem_options, showing_progress
 from backbeam.errors import InputError
 
+
 @click.command("run")
 @problem_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-@click.option("--plot", metavar="FILE", type=click.Path(path_type=Path), help="Draw sizes along s and phase space.")
+@click.option(
+    "--plot", metavar="FILE", type=click.Path(path_type=Path), help="Draw sizes along s and phase space."
+)
 @click.option(
     "--output", metavar="DIR", type=click.Path(path_type=Path),
     help="Write summary.json, moments.csv, problem.yaml and final_beam.npz to a folder.",

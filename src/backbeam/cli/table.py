@@ -33,7 +33,11 @@ def _console() -> Console:
 def print_run(problem: Problem, outcome: Outcome) -> None:
     """Print a beam before and after a line."""
     summary = outcome.summary()
-    parts: list[Any] = [Text(problem.title, style="bold"), _facts(problem, outcome, summary), _moments(summary)]
+    parts: list[Any] = [
+        Text(problem.title, style="bold"),
+        _facts(problem, outcome, summary),
+        _moments(summary),
+    ]
     if outcome.final.readings:
         parts.append(_readings(outcome))
     parts.append(_closing(summary))
@@ -58,7 +62,8 @@ def _facts(problem: Problem, outcome: Outcome, summary: dict[str, Any]) -> Table
     facts.add_row(
         "beam",
         f"{summary['particles']:,} macroparticles, {escape(beam.species.name)}, "
-        f"{quantity(summary['initial']['charge'] or 0.0, 'C')}, {quantity(energy, 'eV')}{gain} (βγ = {beta_gamma:.4g})",
+        f"{quantity(summary['initial']['charge'] or 0.0, 'C')}, "
+        f"{quantity(energy, 'eV')}{gain} (βγ = {beta_gamma:.4g})",
     )
     facts.add_row(
         "line",
@@ -87,7 +92,9 @@ def _moments(summary: dict[str, Any]) -> Table:
         mean = key[0] == "mean"  # shown in the unit of its rms size
         factor, prefix = scale_of((before["sigma"][key[1]], after["sigma"][key[1]]) if mean else (a, b))
         grown = f"{b / a:.4f}" if not mean and a and b is not None and 1e-4 < b / a < 1e5 else ""
-        table.add_row(label, unit_text(prefix, base), number(a, factor), number(b, factor), grown, end_section=last)
+        table.add_row(
+            label, unit_text(prefix, base), number(a, factor), number(b, factor), grown, end_section=last
+        )
 
     for name, label in LABELS.items():
         add(f"σ {label}", ("sigma", name), UNITS[name], last=name == "pt")
@@ -121,7 +128,9 @@ def _readings(outcome: Outcome) -> Table:
 
 def _closing(summary: dict[str, Any]) -> Text:
     lost, n = summary["lost"], summary["particles"]
-    losses = "no particle lost" if lost == 0 else f"{lost:,} of {n:,} particles lost ({100.0 * lost / n:.3g} %)"
+    losses = (
+        "no particle lost" if lost == 0 else f"{lost:,} of {n:,} particles lost ({100.0 * lost / n:.3g} %)"
+    )
     each = f", {quantity(summary['seconds'] / summary['kicks'], 's', 3)} a kick" if summary["kicks"] else ""
     text = Text(f"\ntracked in {quantity(summary['seconds'], 's', 3)}{each}; ")
     return text.append(losses, style="bold red" if lost else "green")
@@ -133,7 +142,11 @@ def print_backends(reports: list[Report], test_only: tuple[str, ...]) -> None:
     for heading in ("backend", "version", "devices", ""):
         table.add_column(heading, overflow="fold")
     for r in reports:
-        remark = Text(r.problem, style="red") if r.problem else Text("for tests" if r.name in test_only else "", "dim")
+        remark = (
+            Text(r.problem, style="red")
+            if r.problem
+            else Text("for tests" if r.name in test_only else "", "dim")
+        )
         table.add_row(r.name, r.version or "–", ", ".join(r.devices) or "–", remark)
     _console().print(table)
 

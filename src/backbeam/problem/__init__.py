@@ -1,9 +1,9 @@
-"""Problem files: YAML that says a beam, a lattice, space charge and how to track; and the objects that it becomes.
+"""Problem files: YAML that says a beam, a lattice, space charge and how to track.
 
 ::
 
     title: FODO cell
-    beam: {distribution: waterbag, species: electron, n: 10000, kinetic_energy: 2e9, charge: 1e-9, sigma_x: 75e-6}
+    beam: {distribution: waterbag, species: electron, n: 10000, kinetic_energy: 2e9, charge: 1e-9, ...}
     lattice:                      # see `backbeam.problem.lattice`
       - drift: {length: 0.25}
       - quadrupole: {length: 1.0, k1: 1.0, name: qf}

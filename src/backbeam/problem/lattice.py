@@ -3,18 +3,18 @@
 A lattice is a list of entries, or a mapping with more to say::
 
     lattice:
-      model: exact                # or linear: for every element that has the choice and does not make it itself
+      model: exact                # or linear: for every element that does not say it itself
       order: 4                    # the same for the order and the number of steps of integrators
       steps: 8
       define:                     # elements and lines that entries call by name
         qf: {quadrupole: {length: 0.1, k1: 29.6}}
         cell: [qf, {drift: {length: 0.2}}, qd, {drift: {length: 0.2}}]
-      line: [cell, {repeat: 10, line: cell}, {screen: {half_x: 0.01, half_y: 0.01}}]
+      line: [cell, {repeat: 10, line: cell}, {marker: {name: end}}]
 
 An entry is one of
 
 - the name of something defined; an element that is used twice is one element, with one set of parameters,
-- an element: its kind and its parameters, ``{drift: {length: 0.2, name: d1}}``; the kinds are those of `backbeam.elements`,
+- an element: its kind (see `backbeam.elements`) and its parameters, ``{drift: {length: 0.2, name: d1}}``,
 - a list of entries,
 - ``{repeat: n, line: entries}``.
 
@@ -85,7 +85,11 @@ class _Builder:
     """Builds what is defined once, when it is first called for."""
 
     def __init__(self, given: Any) -> None:
-        section = {} if isinstance(given, list) else check_mapping(given, "lattice", f"a list, or {', '.join(KEYS)}")
+        section = (
+            {}
+            if isinstance(given, list)
+            else check_mapping(given, "lattice", f"a list, or {', '.join(KEYS)}")
+        )
         check_keys(section, (*KEYS, "file"), {}, "lattice")
         self.defaults = {key: section[key] for key in DEFAULTS if section.get(key) is not None}
         self._check_defaults()
@@ -107,7 +111,12 @@ class _Builder:
     def defined(self, name: str, path: str) -> Element | Line:
         """What a name stands for."""
         if name not in self.define:
-            raise unknown(path, name, self.define or ("names under lattice.define",), what=f"{name!r}, which is not defined")
+            raise unknown(
+                path,
+                name,
+                self.define or ("names under lattice.define",),
+                what=f"{name!r}, which is not defined",
+            )
         if name in self.built:
             return self.built[name]
         if name in self.under_way:
@@ -166,7 +175,9 @@ class _Builder:
             if key in known and values.get(key) is None and (integrates or key == "model"):
                 values[key] = value
         try:
-            element = cls(**{key: _value(known[key], value, f"{path}.{key}") for key, value in values.items()})
+            element = cls(
+                **{key: _value(known[key], value, f"{path}.{key}") for key, value in values.items()}
+            )
         except InputError as error:
             raise InputError(f"{path}.{error.field.rpartition('.')[2]}", error.value, error.allowed) from None
         self.homes.append((element, given))

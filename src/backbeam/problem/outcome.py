@@ -57,8 +57,8 @@ class Outcome:
     def along(self, points: int = 200) -> Iterator[tuple[str, dict[str, Any]]]:
         """(element, moments) at the start and after every slice, of the beam tracked once more.
 
-        Without space charge slices are only where to look: then elements are cut so finely that ``points`` make up
-        the line. A library that would compile every piece is stood in for by NumPy, with the same particles.
+        Without space charge slices are only where to look: then elements are cut so finely that ``points``
+        make up the line. For a library that compiles, NumPy stands in, with the same particles.
         """
         beam, options = self.initial, dict(self.options)
         if compiles(beam):
@@ -114,7 +114,7 @@ def _warm_up(line: Line, beam: Beam, space_charge: Any) -> None:
         track(Line([first.replace(slices=1)]), few, space_charge=space_charge)
 
 
-# -- moments as plain numbers -----------------------------------------------------------------------------------------
+# -- moments as plain numbers --------------------------------------------------------------------------------
 
 
 def moments_of(beam: Beam) -> dict[str, Any]:

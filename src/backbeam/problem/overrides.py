@@ -1,9 +1,9 @@
 """``--set path=value``: change any field of a problem's plain data.
 
 A path names keys and, in brackets, places in lists: ``beam.n``, ``track.slices``, ``space_charge.grid``,
-``lattice.line[2].repeat``; ``lattice.qf.k1`` is a parameter of the element of that name, wherever it stands. A value is
-read as a problem file would be. null takes a key away. What the new data mean is checked when they are read, as if a
-file had said so.
+``lattice.line[2].repeat``; ``lattice.qf.k1`` is a parameter of the element of that name, wherever it stands.
+A value is read as a problem file would be. null takes a key away. What the new data mean is checked when they
+are read, as if a file had said so.
 """
 
 from __future__ import annotations

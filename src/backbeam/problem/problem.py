@@ -1,4 +1,4 @@
-"""A problem: beam, lattice, space charge and tracking as one file says them, and as the objects that they become."""
+"""A problem: beam, lattice, space charge and tracking as a file says them, and the objects they become."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Problem:
     Raises
     ------
     InputError
-        For data that say nothing sensible: it names the path, the value and what is allowed. The numbers of the beam
-        are looked at when it is drawn.
+        For data that say nothing sensible: it names the path, the value and what is allowed. The numbers of
+        the beam are looked at when it is drawn.
     """
 
     tree: Tree
@@ -82,7 +82,7 @@ class Problem:
         ):
             object.__setattr__(self, name, value)
 
-    # -- reading and writing ---------------------------------------------------------------------------------------
+    # -- reading and writing ---------------------------------------------------------------------------------
 
     @classmethod
     def load(cls, name_or_path: str | Path, overrides: Mapping[str, Any] | Iterable[str] = ()) -> Problem:
@@ -107,8 +107,12 @@ class Problem:
         if not path.exists() and str(name_or_path) in examples:
             return cls.parse(example_text(str(name_or_path)), str(name_or_path), overrides=overrides)
         if not path.exists() and path.suffix == "" and path.parent == Path("."):
-            raise ProblemError(f"{name_or_path}: no such file, and no such example; examples: {', '.join(examples)}")
-        return cls.parse(read_file(path), path.stem, folder=path.parent, source=str(path), overrides=overrides)
+            raise ProblemError(
+                f"{name_or_path}: no such file, and no such example; examples: {', '.join(examples)}"
+            )
+        return cls.parse(
+            read_file(path), path.stem, folder=path.parent, source=str(path), overrides=overrides
+        )
 
     @classmethod
     def parse(
@@ -120,7 +124,7 @@ class Problem:
         source: str | None = None,
         overrides: Mapping[str, Any] | Iterable[str] = (),
     ) -> Problem:
-        """Read a problem from text; files that it names are looked for in ``folder``. Raises as `load` does."""
+        """Read a problem from text; files that it names are sought in ``folder``. Raises as `load` does."""
         source = source or name
         tree = read_tree(text, source)
         if not isinstance(tree, dict):
@@ -142,7 +146,7 @@ class Problem:
         """Text of a problem file that says the same."""
         return write_tree(self.tree)
 
-    # -- what it says ----------------------------------------------------------------------------------------------
+    # -- what it says ----------------------------------------------------------------------------------------
 
     @property
     def title(self) -> str:
@@ -240,6 +244,8 @@ def _with_lattice_file(tree: Tree, folder: Path) -> Tree:
     if not isinstance(found, dict):
         raise InputError("lattice.file", name, "a file with a list of elements, or with define and line")
     if "file" in found:
-        raise InputError("lattice.file", Said(f"{path}, which names another file"), "a file that holds its lattice")
+        raise InputError(
+            "lattice.file", Said(f"{path}, which names another file"), "a file that holds its lattice"
+        )
     own = {key: lattice[key] for key in ("model", "order", "steps") if key in lattice}
     return {**deepcopy(tree), "lattice": {**own, **{k: v for k, v in found.items() if k not in own}}}

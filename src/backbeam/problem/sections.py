@@ -1,7 +1,7 @@
 """Sections of a problem file besides the lattice, each with the keys that it may have.
 
-The text beside each key is what an error says is allowed. Numbers are looked at again, with their units, by the objects
-that the sections become.
+The text beside each key is what an error says is allowed. Numbers are looked at again, with their units, by
+the objects that the sections become.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Run(Section):
     """``run``: where the problem runs if the command does not say."""
 
     backend: str = pydantic.Field("numpy", description="the name of an array library")
-    device: str | None = pydantic.Field(None, description="the name of a device, or null for the library's own choice")
+    device: str | None = pydantic.Field(
+        None, description="the name of a device, or null for the library's own choice"
+    )
     dtype: str = pydantic.Field("float64", description="float64 or float32")
 
 
@@ -68,14 +70,18 @@ class Track(Section):
     def options(self) -> dict[str, Any]:
         """Keyword arguments of `backbeam.track`."""
         Slicing(self.slices, self.step)
-        return {name: value for name, value in (("slices", self.slices), ("step", self.step)) if value is not None}
+        return {
+            name: value for name, value in (("slices", self.slices), ("step", self.step)) if value is not None
+        }
 
 
 class Gradient(Section):
     """``gradient``: what the commands that differentiate take if they are not told otherwise."""
 
     objective: str | None = pydantic.Field(None, description="the name of an objective, such as sigma_x")
-    wrt: list[str] | None = pydantic.Field(None, description="a list of parameters, such as [qf.k1, beam.charge]")
+    wrt: list[str] | None = pydantic.Field(
+        None, description="a list of parameters, such as [qf.k1, beam.charge]"
+    )
     adjoint: str | None = pydantic.Field(None, description="the name of an adjoint, such as reversible")
 
 
@@ -84,7 +90,9 @@ class FreeSpace(Section):
 
     model: str = pydantic.Field("3d", description="3d")
     grid: list[Whole] = pydantic.Field([32, 32, 32], description="three whole numbers, each at least 4")
-    extent: Any = pydantic.Field("beam", description="beam, rms, or {fixed: {lower: [x, y, z], upper: [x, y, z]}}")
+    extent: Any = pydantic.Field(
+        "beam", description="beam, rms, or {fixed: {lower: [x, y, z], upper: [x, y, z]}}"
+    )
     grid_gradient: str = pydantic.Field("exact", description="exact or frozen")
 
     def build(self) -> SpaceCharge3D:
@@ -146,7 +154,7 @@ def read_space_charge(given: Any) -> FreeSpace | None:
     return read(SPACE_CHARGE[model], given, "space_charge")
 
 
-# -- the beam ---------------------------------------------------------------------------------------------------------
+# -- the beam ------------------------------------------------------------------------------------------------
 
 _REQUIRED = {
     "species": "the name of a species, such as electron",
@@ -167,7 +175,9 @@ def beam_keys(distribution: str) -> tuple[str, ...]:
 
 def check_beam(given: Any) -> Mapping[str, Any]:
     """Return the section ``beam`` if its keys fit its distribution; `InputError` if they do not."""
-    given = check_mapping(given, "beam", "a mapping with distribution, species, n, charge, kinetic_energy, ...")
+    given = check_mapping(
+        given, "beam", "a mapping with distribution, species, n, charge, kinetic_energy, ..."
+    )
     distribution = given.get("distribution")
     if distribution is None:
         raise missing("beam.distribution", f"one of {', '.join(DISTRIBUTIONS)}")

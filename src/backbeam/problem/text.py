@@ -1,8 +1,8 @@
-"""Text of a problem file to and from plain data: the data model of YAML 1.2, and nothing that could build an object.
+"""Text of a problem file to and from plain data: YAML 1.2, and nothing that could build an object.
 
-Only plain nodes are read: mappings with text as keys, lists, text, numbers, true, false and null. A tag, an alias or a key
-that comes twice is an error with its line. Numbers are those of YAML 1.2, so 250e6 and 1e-9 are numbers, and ``on``, ``no``
-and ``12:30`` are text; ``100_000`` is a number too.
+Only plain nodes are read: mappings with text as keys, lists, text, numbers, true, false and null. A tag, an
+alias or a key that comes twice is an error with its line. Numbers are those of YAML 1.2, so 250e6 and 1e-9
+are numbers, and ``on``, ``no`` and ``12:30`` are text; ``100_000`` is a number too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _RESOLVERS = (
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes and goes no further; aliases are refused, so that a file cannot grow or turn on itself."""
+    """Composes nodes and no more; aliases are refused, so that a file cannot grow or turn on itself."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  (the name and type that the base class has)
 
@@ -104,7 +104,9 @@ def read_tree(text: str, source: str) -> Any:
 
 def write_tree(tree: Any) -> str:
     """Text of YAML that `read_tree` reads as the same data."""
-    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=110)
+    return yaml.dump(
+        tree, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=110
+    )
 
 
 def _plain(node: Any) -> Any:
@@ -119,13 +121,18 @@ def _plain(node: Any) -> Any:
         except ValueError:
             raise _fault(node, f"{node.value!r} is no {kind}") from None
     tag = f"!!{kind}" if node.tag.startswith(_PREFIX) else node.tag
-    raise _fault(node, f"the tag {tag} is not allowed: a problem file holds numbers, text, lists and mappings")
+    raise _fault(
+        node, f"the tag {tag} is not allowed: a problem file holds numbers, text, lists and mappings"
+    )
 
 
 def _mapping(node: Any) -> Tree:
     found: Tree = {}
     for key_node, value_node in node.value:
-        if not isinstance(key_node, yaml.ScalarNode) or key_node.tag not in (_PREFIX + "str", _PREFIX + "null"):
+        if not isinstance(key_node, yaml.ScalarNode) or key_node.tag not in (
+            _PREFIX + "str",
+            _PREFIX + "null",
+        ):
             raise _fault(key_node, "a key is text")
         key = key_node.value
         if key in found:

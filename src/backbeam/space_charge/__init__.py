@@ -2,14 +2,14 @@
 
 `SpaceCharge3D` is the kick in free space; what it is made of stands in files of its own:
 
-=================== ===========================================================================================
+=================== ======================================================================
 ``transforms``      coordinates at fixed s and at fixed t
 ``extents``         which box the grid covers, and the gradient through it
 ``cloud_in_cell``   particles to nodes and back with the same weights
 ``green``           potential of a uniformly charged cell
 ``poisson``         potential of a charged grid: convolution by FFT
 ``stencil``         field from potential
-=================== ===========================================================================================
+=================== ======================================================================
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Cloud in cell: a particle shares its charge among the eight nodes around it, and feels their field, by the same weights.
+"""Cloud in cell: a particle charges the eight nodes around it and feels their field, by the same weights.
 
-Because deposit and gather use the same nodes and weights, and the Green function is even, a beam exerts no force on
-itself as a whole (Hockney & Eastwood, *Computer Simulation Using Particles*, ch. 5).
+Because deposit and gather use the same nodes and weights, and the Green function is even, a beam exerts no
+force on itself as a whole (Hockney & Eastwood, *Computer Simulation Using Particles*, ch. 5).
 
 Grids are ``(k, B, nx, ny, nz)``, particles are flattened over the batch: rows ``(k, B n)``.
 """
@@ -34,7 +34,7 @@ class Cloud(NamedTuple):
     """Shape (B, nx, ny, nz)."""
 
     def corners(self) -> Iterator[tuple[Array, tuple[int, int, int], tuple[Array, Array, Array]]]:
-        """Index, side (0 or 1 along each axis) and weight along each axis of the eight nodes around each particle."""
+        """Yield index, side (0 or 1) along each axis and weight along each axis of the eight nodes around."""
         _, _, ny, nz = self.grids
         weights = tuple((1.0 - d, d) for d in self.upper)
         for i in (0, 1):
@@ -47,8 +47,8 @@ class Cloud(NamedTuple):
 def locate(u: Rows, grid: tuple[int, int, int], guard: int) -> Cloud:
     """Find the cells of particles at positions ``u`` [spacings from the first node], three rows ``(B, n)``.
 
-    A position on the last node that may hold charge, n - 1 - guard, counts as the end of the cell before it, so that no
-    particle touches the guard nodes.
+    A position on the last node that may hold charge, n - 1 - guard, counts as the end of the cell before
+    it, so that no particle touches the guard nodes.
     """
     xp = namespace(*u)
     integer = xp.asarray(0).dtype  # the library's own: JAX has 32 bits unless told otherwise
@@ -88,7 +88,8 @@ def gather(field: Array, cloud: Cloud) -> Array:
 def gather_slope(field: Array, factors: Array, cloud: Cloud) -> tuple[Array, Rows]:
     """Return `gather` of the field and the derivatives of ``sum(factors * gather(field))``.
 
-    ``factors`` is ``(k, B n)``; the derivatives are with respect to positions in spacings, three rows ``(B n,)``.
+    ``factors`` is ``(k, B n)``; the derivatives are with respect to positions in spacings, three rows ``(B
+    n,)``.
     """
     xp = namespace(field)
     flat = xp.reshape(field, (field.shape[0], -1))

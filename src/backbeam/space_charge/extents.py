@@ -1,11 +1,11 @@
 """Which box the grid covers, and the gradient through it.
 
-An extent turns the positions of the particles at fixed t into a `Box`: the centre of the grid and the spacing of its nodes.
-Where the box follows the beam, the kick depends on it, and the exact gradient of the discrete kick goes through it:
-`Extent.pullback`.
+An extent turns the positions of the particles at fixed t into a `Box`: the centre of the grid and the
+spacing of its nodes. Where the box follows the beam, the kick depends on it, and the exact gradient of the
+discrete kick goes through it: `Extent.pullback`.
 
-A beam that is flat in a plane has no width to divide by: a width below `flatness` of the largest one in the rest frame
-counts as that. A beam that is a single point has no field, and gets a box of about 1 m.
+A beam that is flat in a plane has no width to divide by: a width below `flatness` of the largest one in the
+rest frame counts as that. A beam that is a single point has no field, and gets a box of about 1 m.
 
 To add an extent: a subclass of `Extent` with `box` and `pullback`.
 """
@@ -48,7 +48,7 @@ class Extent:
     """Empty cells kept around the charge; with one, all that gathers sees central differences."""
 
     def box(self, r: Rows, alive: Array | None, gamma: Array, grid: Shape) -> Box:
-        """Box for positions ``r``, three rows ``(B, n)`` [m]; ``gamma (B,)`` makes lengths in z those of the rest frame."""
+        """Box for positions ``r``, three rows ``(B, n)`` [m]; ``gamma (B,)`` stretches z to rest."""
         raise NotImplementedError
 
     def pullback(
@@ -72,7 +72,8 @@ class Extent:
 class BeamExtent(Extent):
     """From the first to the last particle along each axis, plus guard cells: no charge is left out.
 
-    The gradient through the box goes to the outermost particles; where several are outermost, to each its share.
+    The gradient through the box goes to the outermost particles; where several are outermost, to each its
+    share.
     """
 
     guard: int = 1
@@ -83,7 +84,7 @@ class BeamExtent(Extent):
         self._check_guard()
 
     def box(self, r: Rows, alive: Array | None, gamma: Array, grid: Shape) -> Box:
-        """Middle between the outermost particles, and their distance over the cells that are not guard cells."""
+        """Middle between the outermost particles, and their distance over the cells between guards."""
         low, high = self._ends(r, alive)
         return Box(0.5 * (low + high), widened(high - low, gamma) / self._cells(grid, low))
 
@@ -128,8 +129,9 @@ class RmsExtent(Extent):
     Parameters
     ----------
     sigmas:
-        Half the width of the box in rms sizes. A particle outside is an error: `backbeam.errors.TrackingError` where
-        values can be looked at, NaN in the result where the library only traces.
+        Half the width of the box in rms sizes. A particle outside is an error:
+        `backbeam.errors.TrackingError` where values can be looked at, NaN in the result where the library
+        only traces.
     """
 
     sigmas: float = 6.0
@@ -137,8 +139,14 @@ class RmsExtent(Extent):
 
     def __post_init__(self) -> None:
         self._check_guard()
-        if isinstance(self.sigmas, bool) or not isinstance(self.sigmas, int | float) or not 0 < self.sigmas < math.inf:
-            raise InputError("space_charge.extent.sigmas", self.sigmas, "a number of rms sizes, greater than 0")
+        if (
+            isinstance(self.sigmas, bool)
+            or not isinstance(self.sigmas, int | float)
+            or not 0 < self.sigmas < math.inf
+        ):
+            raise InputError(
+                "space_charge.extent.sigmas", self.sigmas, "a number of rms sizes, greater than 0"
+            )
 
     def box(self, r: Rows, alive: Array | None, gamma: Array, grid: Shape) -> Box:
         """Mean, and ``2 sigmas`` rms sizes over the cells that are not guard cells."""
@@ -183,8 +191,8 @@ class RmsExtent(Extent):
 class FixedExtent(Extent):
     """A box that stays: the first and the last node along each axis.
 
-    A particle outside is an error: `backbeam.errors.TrackingError` where values can be looked at, NaN in the result where the
-    library only traces. At the outer nodes the field is a one-sided difference.
+    A particle outside is an error: `backbeam.errors.TrackingError` where values can be looked at, NaN in
+    the result where the library only traces. At the outer nodes the field is a one-sided difference.
 
     Parameters
     ----------
@@ -237,8 +245,8 @@ def extent_named(extent: Any) -> Extent:
 def flatness(a: Array) -> float:
     """Part of the largest rest-frame width below which a width counts as none.
 
-    The field in a flat plane is a difference of equal potentials: their rounding over this number is what remains of it
-    beside the field in the other planes.
+    The field in a flat plane is a difference of equal potentials: their rounding over this number is what
+    remains of it beside the field in the other planes.
     """
     xp = namespace(a)
     return 1e-6 if a.dtype == xp.float64 else 3e-5
@@ -266,7 +274,7 @@ def widened_pullback(width: Array, gamma: Array, bar: Array) -> tuple[Array, Arr
 
 
 def _least(width: Array, gamma: Array) -> tuple[Array, Array, Array]:
-    """Stretch to the rest frame ``(3, B)``, largest width in it ``(B,)``, least width in the laboratory ``(3, B)``."""
+    """Stretch to the rest frame ``(3, B)``, largest width there ``(B,)``, least width in the laboratory."""
     xp = namespace(width)
     one = xp.ones_like(gamma)
     stretch = xp.stack([one, one, gamma])

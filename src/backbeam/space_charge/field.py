@@ -1,10 +1,10 @@
 """The field of a beam at its own particles, at fixed t: box, deposit, potential, gradient; and the way back.
 
-The pullback of the field is made of the same parts. With E_bar the cotangents of the field on the nodes, which is a deposit of
-those at the particles, the potential has phi_bar = -transpose of difference (E_bar/h), the charge has
-the convolution of phi_bar with the Green function, which is even, and a particle's charge and position get their share by a gather.
-What is left goes through the box: its spacing stands in the difference, in the Green function and in the particles' positions
-on the grid.
+The pullback of the field is made of the same parts. With E_bar the cotangents of the field on the nodes,
+which is a deposit of those at the particles, the potential has phi_bar = -transpose of difference
+(E_bar/h), the charge has the convolution of phi_bar with the Green function, which is even, and a
+particle's charge and position get their share by a gather. What is left goes through the box: its spacing
+stands in the difference, in the Green function and in the particles' positions on the grid.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class FieldSolver:
         return box, locate(tuple(u), self.grid, guard)
 
     def _without_outside(self, u: list[Array]) -> Array:
-        """Return u[0]; raise `TrackingError` for particles outside the box, or make them NaN under tracing."""
+        """Return u[0]; `TrackingError` for particles outside the box, or NaN for them under tracing."""
         xp = namespace(*u)
         guard = self.extent.guard
         outside = u[0] != u[0]
@@ -174,8 +174,8 @@ class FieldSolver:
         if bool(xp.any(outside)):
             count = int(xp.sum(xp.astype(outside, xp.asarray(0).dtype)))
             raise TrackingError(
-                f"{count} of {math.prod(u[0].shape)} particles are outside the space-charge box {self.extent}; "
-                "enlarge it, or use extent='beam', which follows all of them"
+                f"{count} of {math.prod(u[0].shape)} particles are outside the space-charge box "
+                f"{self.extent}; enlarge it, or use extent='beam', which follows all of them"
             )
         return u[0]
 

@@ -1,13 +1,14 @@
-"""The space-charge kick: the beam's own field over a step of the path, in free space, with its exact gradient.
+"""The space-charge kick: the beam's own field in free space over a step of the path, with its exact gradient.
 
-Quasi-static model (Qiang et al., PRST-AB 9 (2006) 044204; Vay, Phys. Plasmas 15 (2008) 056701): in the rest frame of the
-reference particle the field is electrostatic. With phi the potential in the laboratory, that of the charges with
-distances in z stretched by gamma0, electric and magnetic force together are -charge grad(phi)/gamma0^2, and over ds
+Quasi-static model (Qiang et al., PRST-AB 9 (2006) 044204; Vay, Phys. Plasmas 15 (2008) 056701): in the rest
+frame of the reference particle the field is electrostatic. With phi the potential in the laboratory, that
+of the charges with distances in z stretched by gamma0, electric and magnetic force together are -charge
+grad(phi)/gamma0^2, and over ds
 
     d(Px, Py, Pz)/P0 = -grad(phi) charge_number ds/(beta0 gamma0^2 P0 c)        [P0 c in eV, phi in V]
 
-at fixed t. Positions stay, so the same field undoes the kick: `SpaceCharge3D.inverse` is exact to rounding and needs
-nothing from the way forward.
+at fixed t. Positions stay, so the same field undoes the kick: `SpaceCharge3D.inverse` is exact to rounding
+and needs nothing from the way forward.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from backbeam.arrays import join, namespace, over_particles, per_particle, rows
 from backbeam.errors import InputError
+from backbeam.space_charge.base import SpaceCharge
 from backbeam.space_charge.extents import BeamExtent, Extent, extent_named
 from backbeam.space_charge.field import Charges, Field, FieldSolver, Kept
 from backbeam.space_charge.transforms import to_fixed_s, to_fixed_s_pullback, to_fixed_t, to_fixed_t_pullback
@@ -45,12 +47,12 @@ class Fields(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SpaceCharge3D:
+class SpaceCharge3D(SpaceCharge):
     """Space charge in three dimensions and free space.
 
-    In all methods ``X`` is ``(..., 6, n)``, ``q (..., n)`` charges of macroparticles [C], ``alive (..., n)`` boolean, or None for
-    all, ``ds`` a length [m] of the batch shape. A particle that is not alive carries no charge, sets no box, and stays
-    as it is. Each beam of a batch has its own grid.
+    In all methods ``X`` is ``(..., 6, n)``, ``q (..., n)`` charges of macroparticles [C], ``alive (...,
+    n)`` boolean, or None for all, ``ds`` a length [m] of the batch shape. A particle that is not alive
+    carries no charge, sets no box, and stays as it is. Each beam of a batch has its own grid.
 
     Parameters
     ----------
@@ -76,17 +78,21 @@ class SpaceCharge3D:
         least = max(4, 2 * self.extent.guard + 2)
         try:
             grid = tuple(int(n) for n in self.grid)
-            usable = len(grid) == 3 and all(n >= least and n == m for n, m in zip(grid, self.grid, strict=True))
+            usable = len(grid) == 3 and all(
+                n >= least and n == m for n, m in zip(grid, self.grid, strict=True)
+            )
         except (TypeError, ValueError):
             usable = False
         if not usable:
-            raise InputError("space_charge.grid", self.grid, f"three numbers of nodes (nx, ny, nz), each at least {least}")
+            raise InputError(
+                "space_charge.grid", self.grid, f"three numbers of nodes (nx, ny, nz), each at least {least}"
+            )
         object.__setattr__(self, "grid", grid)
         if self.grid_gradient not in GRID_GRADIENTS:
             raise InputError("space_charge.grid_gradient", self.grid_gradient, " or ".join(GRID_GRADIENTS))
 
     def forward(self, X: Array, q: Array, alive: Array | None, reference: Reference, ds: Array) -> Array:
-        """Coordinates after the kick over ``ds``; `TrackingError` for charge outside a box that does not follow it."""
+        """Coordinates after the kick over ``ds``; `TrackingError` for charge outside the box."""
         return self._kicked(_flat(X, q, alive, reference, ds), X, 1.0)
 
     def inverse(self, X1: Array, q: Array, alive: Array | None, reference: Reference, ds: Array) -> Array:
@@ -110,7 +116,7 @@ class SpaceCharge3D:
     def reverse(
         self, X1: Array, q: Array, alive: Array | None, reference: Reference, ds: Array, X1_bar: Array
     ) -> tuple[Array, Array, Array, Array, Array]:
-        """X before the kick, then what `pullback` gives there, from the state X1 after it: one field serves both."""
+        """X before the kick and what `pullback` gives there, from X1 after it: one field serves both."""
         beam = _flat(X1, q, alive, reference, ds)
         charges, p1 = beam.at_fixed_t()
         found, kept = self._solver.solve_and_keep(charges)
@@ -125,7 +131,9 @@ class SpaceCharge3D:
         found = self._solver.solve(beam.at_fixed_t()[0])
         h = found.box.spacing
         rho = found.charge / (h[0, ...] * h[1, ...] * h[2, ...])[:, None, None, None]
-        lower = xp.stack([found.box.centre[k, ...] - 0.5 * (n - 1) * h[k, ...] for k, n in enumerate(self.grid)])
+        lower = xp.stack(
+            [found.box.centre[k, ...] - 0.5 * (n - 1) * h[k, ...] for k, n in enumerate(self.grid)]
+        )
         lower, spacing = xp.permute_dims(lower, (1, 0)), xp.permute_dims(h, (1, 0))
         batch = tuple(X.shape[:-2])
         return Fields(*(xp.reshape(a, batch + tuple(a.shape[1:])) for a in (rho, found.phi, lower, spacing)))
@@ -139,9 +147,7 @@ class SpaceCharge3D:
         kick = beam.kick(self._solver.solve(charges).at_particles())
         return beam.restored(beam.at_fixed_s(charges.r, _moved(p, kick, sign)), X)
 
-    def _back(
-        self, beam: _Beam, charges: Charges, found: Field, kept: Kept, p1: Rows, bars: Rows
-    ) -> _Back:
+    def _back(self, beam: _Beam, charges: Charges, found: Field, kept: Kept, p1: Rows, bars: Rows) -> _Back:
         """From cotangents after the kick to those at fixed t before it."""
         xp = namespace(beam.q)
         x_bar, px_bar, y_bar, py_bar, z_bar, d_bar, inverse_beta_bar = to_fixed_s_pullback(
@@ -244,7 +250,7 @@ def _moved(p: Rows, kick: Rows, sign: float) -> Rows:
 
 
 def _finished(beam: _Beam, back: _Back, before: Rows, X1_bar: Array) -> tuple[Array, Array, Array, Array]:
-    """From cotangents at fixed t, and the rows of coordinates before the kick, to those of what the kick was given."""
+    """From cotangents at fixed t, and coordinates before the kick, to those of what was given."""
     xp = namespace(X1_bar)
     batch = tuple(X1_bar.shape[:-2])
     _, px, _, py, tau, pt = before
@@ -262,7 +268,7 @@ def _finished(beam: _Beam, back: _Back, before: Rows, X1_bar: Array) -> tuple[Ar
     )
     return (
         X_bar,
-        xp.reshape(q_bar, batch + (X1_bar.shape[-1],)),
+        xp.reshape(q_bar, (*batch, X1_bar.shape[-1])),
         xp.reshape(beta_gamma_bar, batch),
         xp.reshape(back.strength_bar * beam.strength_per_ds, batch),
     )

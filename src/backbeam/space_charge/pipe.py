@@ -1,21 +1,24 @@
 """The space-charge kick of a long beam in a grounded rectangular pipe: two dimensions, no grid.
 
-The potential in a pipe of width a and height b with walls at 0 V is a sum of waves that vanish on the walls. With X, Y
-measured from a corner, alpha_l = l pi/a, beta_m = m pi/b, charges q_k spread evenly over a length d of the beam, and
-the sum cut at a number of waves in each plane (Qiang, Phys. Rev. Accel. Beams 20 (2017) 014203)::
+The potential in a pipe of width a and height b with walls at 0 V is a sum of waves that vanish on the
+walls. With X, Y measured from a corner, alpha_l = l pi/a, beta_m = m pi/b, charges q_k spread evenly over
+a length d of the beam, and the sum cut at a number of waves in each plane (Qiang, Phys. Rev. Accel. Beams
+20 (2017) 014203)::
 
-    phi(X, Y)  = sum_lm phi_lm sin(alpha_l X) sin(beta_m Y)                                               [V]
+    phi(X, Y)  = sum_lm phi_lm sin(alpha_l X) sin(beta_m Y)                                              [V]
     phi_lm     = 4/(a b epsilon_0 d (alpha_l^2 + beta_m^2)) sum_k q_k sin(alpha_l X_k) sin(beta_m Y_k)
 
-    d(px, py)  = -grad(phi) charge_number ds/(beta0 gamma0^2 P0 c)                  [P0 c in eV, phi in V]
+    d(px, py)  = -grad(phi) charge_number ds/(beta0 gamma0^2 P0 c)                 [P0 c in eV, phi in V]
 
-in which 1/gamma0^2 is what the magnetic force leaves of the electric one. With the current I = beta0 c sum(q)/d this is
-the kick of strength K = q I/(2 pi epsilon_0 m c^3 beta0^3 gamma0^3). Every particle feels the waves of all, of itself
-too: that is its image in the walls. -charge d(px, py) is the gradient of one function of all positions, so the kick
-is symplectic for any number of waves, as long as the pipe stays where it is.
+in which 1/gamma0^2 is what the magnetic force leaves of the electric one. With the current I = beta0 c
+sum(q)/d this is the kick of strength K = q I/(2 pi epsilon_0 m c^3 beta0^3 gamma0^3). Every particle
+feels the waves of all, of itself too: that is its image in the walls. -charge d(px, py) is the gradient
+of one function of all positions, so the kick is symplectic for any number of waves, as long as the pipe
+stays where it is.
 
-Positions stay, so the same waves undo the kick. A sum over particles or over waves is a matrix product, and the waves
-of a particle follow from the first of them by the addition theorems: one sine and one cosine a plane.
+Positions stay, so the same waves undo the kick. A sum over particles or over waves is a matrix product,
+and the waves of a particle follow from the first of them by the addition theorems: one sine and one
+cosine a plane.
 """
 
 from __future__ import annotations
@@ -38,31 +41,34 @@ if TYPE_CHECKING:
     from backbeam.reference import Reference
 
 ORIGINS = ("centre", "corner")
-"""centre: the pipe stays about the axis. corner: it follows the beam, the lowest particle in x and in y on its walls."""
+"""centre: the pipe stays about the axis. corner: it follows the beam, its lowest particles on the walls."""
 
 GRID_GRADIENTS = ("exact", "frozen")
-"""exact: of the discrete kick, the corner that follows the beam included. frozen: with the corner held still."""
+"""exact: through the corner that follows the beam, too. frozen: with the corner held still."""
 
 BEYOND = 1e-5
-"""Part of the pipe's size by which rounding may carry a particle into the wall, where the waves go on smoothly."""
+"""Part of the pipe's size by which rounding may carry a particle into the wall."""
 
 PARTICLES_AT_ONCE = 8192
-"""Particles of a block on a processor: with 12 x 12 waves about 1 MB, what a core's own cache holds."""
+"""Particles of a block on a processor: with 12 x 12 waves the working set is a few MB."""
 
 
 @dataclass(frozen=True)
 class SpaceCharge2DPipe:
     """Space charge of a coasting beam in a grounded rectangular pipe, by a sum of waves.
 
-    In all methods ``X`` is ``(..., 6, n)``, ``q (..., n)`` charges of macroparticles [C], ``alive (..., n)`` boolean,
-    or None for all, ``ds`` a length [m] of the batch shape. A particle that is not alive carries no charge, sets no
-    corner, and stays as it is. Only px and py change, at fixed s; tau and pt have no influence.
+    In all methods ``X`` is ``(..., 6, n)``, ``q (..., n)`` charges of macroparticles [C], ``alive (...,
+    n)`` boolean, or None for all, ``ds`` a length [m] of the batch shape. A particle that is not alive
+    carries no charge, sets no corner, and stays as it is. Only px and py change, at fixed s; tau and pt
+    have no influence.
 
-    A particle alive outside the pipe is an error: `backbeam.errors.TrackingError` where values can be looked at, NaN in
-    all px and py where the library only traces. An aperture of the pipe's size in the line loses it in time.
+    A particle alive outside the pipe is an error: `backbeam.errors.TrackingError` where values can be
+    looked at, NaN in all px and py where the library only traces. An aperture of the pipe's size in the
+    line loses it in time.
 
-    Memory of the result and beyond it: on a processor 15 numbers a particle forward and 23 backward, as particles go in
-    blocks; under a compiler and on a GPU, with all particles at once, about 75 and 130 for 12 x 12 waves.
+    Memory, the result included: on a processor 15 numbers a particle forward and 23 backward, as
+    particles go in blocks; under a compiler and on a GPU, with all particles at once, about 75 and 130
+    for 12 x 12 waves.
 
     Parameters
     ----------
@@ -73,8 +79,8 @@ class SpaceCharge2DPipe:
     modes:
         Number of waves in x and in y.
     origin:
-        "centre": the pipe is centred on the axis. "corner": at every kick x and y are measured from the lowest
-        particle of the beam, as JuTrack does; not what a pipe is, and for comparisons only.
+        "centre": the pipe is centred on the axis. "corner": at every kick x and y are measured from the
+        lowest particle of the beam, as JuTrack does; not what a pipe is, and for comparisons only.
     grid_gradient:
         "exact", or "frozen" for the gradient with the corner held still; no difference for "centre".
 
@@ -112,7 +118,7 @@ class SpaceCharge2DPipe:
     def pullback(
         self, X: Array, q: Array, alive: Array | None, reference: Reference, ds: Array, X1_bar: Array
     ) -> tuple[Array, Array, Array, Array]:
-        """Cotangents of X, q, ``reference.beta_gamma`` and ds, at the state X before the kick (or after: positions stay).
+        """Cotangents of X, q, ``reference.beta_gamma`` and ds, at the state X before the kick.
 
         Those of ``beta_gamma`` and ``ds`` have the batch shape of X.
         """
@@ -121,11 +127,11 @@ class SpaceCharge2DPipe:
     def reverse(
         self, X1: Array, q: Array, alive: Array | None, reference: Reference, ds: Array, X1_bar: Array
     ) -> tuple[Array, Array, Array, Array, Array]:
-        """X before the kick, then what `pullback` gives there, from the state X1 after it: one potential serves both."""
+        """X before the kick, then what `pullback` gives there, from X1 after it; one potential does both."""
         slope, *bars = self._back(X1, q, alive, reference, ds, X1_bar)
         return (_moved(X1, slope, alive, _strength(X1, reference, ds)), *bars)
 
-    # -- the kick ------------------------------------------------------------------------------------------------------
+    # -- the kick --------------------------------------------------------------------------------------------
 
     def _kicked(
         self, X: Array, q: Array, alive: Array | None, reference: Reference, ds: Array, sign: float
@@ -140,10 +146,11 @@ class SpaceCharge2DPipe:
     ) -> tuple[tuple[Array, Array], Array, Array, Array, Array]:
         """Slope of phi at the particles, and the cotangents of X, q, beta_gamma and ds.
 
-        With P_bar those of (px, py), the sum of -P_bar grad(phi) is -sum_lm phi_lm T_lm, T_lm = sum_k P_bar_k grad(wave_lm)_k. The
-        amplitudes are a positive factor times the charge's sums, so the cotangent of a charge is -psi and that of its
-        position -q grad(psi), with psi the potential that T makes in the place of the charge. The slopes of phi add
-        their own: the second derivatives of phi.
+        With k those of (px, py), the sum of -k grad(phi) over the particles is -sum_lm phi_lm T_lm with
+        T_lm the sum of k grad(wave_lm). phi_lm is a factor times the sum of q wave_lm, so through it a
+        charge gets -psi and its position -q grad(psi), with psi the potential that T makes in the place
+        of the charge's sums. Through the slope of phi where it is, a particle gets -k times the second
+        derivatives of phi.
         """
         xp = namespace(X)
         x_bar, px_bar, y_bar, py_bar, tau_bar, pt_bar = rows(X1_bar)
@@ -179,13 +186,13 @@ class SpaceCharge2DPipe:
         )
 
     def _amplitudes(self, sums: Array) -> Array:
-        """Amplitudes ``(..., L, M)`` [V] of the potential of charges whose sums over the waves [C] are given."""
+        """Amplitudes ``(..., L, M)`` [V] of the potential, from the charge's sums over the waves [C]."""
         kx = _wave_numbers(sums[..., :1], self.width)
         ky = _wave_numbers(_transpose(sums[..., :1, :]), self.height)
         scale = 4.0 / (VACUUM_PERMITTIVITY * self.width * self.height * self.length)
         return scale * sums / (kx * kx + _transpose(ky * ky))
 
-    # -- waves and particles -------------------------------------------------------------------------------------------
+    # -- waves and particles ---------------------------------------------------------------------------------
 
     def _blocks(self, X: Array, q: Array, alive: Array | None) -> _Blocks:
         """The waves at every particle, and the charges; `TrackingError` for particles outside."""
@@ -218,8 +225,8 @@ class SpaceCharge2DPipe:
         if not bool(xp.all(inside)):
             count = int(xp.sum(xp.astype(~inside, xp.asarray(0).dtype)))
             raise TrackingError(
-                f"{count} of {math.prod(u.shape)} particles are outside the pipe of {self.width:g} m x {self.height:g} m, or their "
-                "positions are no numbers; an aperture in the line loses what hits the wall"
+                f"{count} of {math.prod(u.shape)} particles are outside the pipe of {self.width:g} m x "
+                f"{self.height:g} m, or their positions are no numbers; an aperture loses what hits the wall"
             )
         return u
 
@@ -250,8 +257,8 @@ class _Block(NamedTuple):
 class _Blocks:
     """All particles, a block at a time.
 
-    Blocks whose waves stay in a processor's cache are several times faster, and bound the memory; their waves are made anew
-    whenever they are looked at. A compiler or a GPU is better served with all particles at once.
+    On a processor, blocks bound the memory and stay in its cache; their waves are made anew whenever they are
+    looked at. A compiler or a GPU is better served with all particles at once.
     """
 
     pipe: SpaceCharge2DPipe
@@ -341,7 +348,7 @@ def _wave_numbers(column: Array, size: float) -> Array:
 
 
 def _harmonics(sin: Array, cos: Array, count: int) -> tuple[Array, Array]:
-    """Sine and cosine of 1, 2 ... count times an angle, ``(..., count, n)``, from those of the angle ``(..., n)``.
+    """Sine and cosine ``(..., count, n)`` of 1, 2 ... count times an angle, from those of the angle.
 
     The list is doubled by the addition theorem, so rounding grows with the logarithm of the count.
     """
@@ -358,7 +365,7 @@ def _harmonics(sin: Array, cos: Array, count: int) -> tuple[Array, Array]:
 
 
 def _from_lowest(x: Array, alive: Array | None) -> tuple[Array, Array]:
-    """Distance from the lowest particle alive ``(..., n)``, and the share of each particle in where that is."""
+    """Distance from the lowest particle alive ``(..., n)``, and the share of each particle in its place."""
     xp = namespace(x)
     among = x if alive is None else xp.where(alive, x, xp.full_like(x, math.inf))
     lowest = xp.min(among, axis=-1, keepdims=True)
@@ -369,8 +376,9 @@ def _from_lowest(x: Array, alive: Array | None) -> tuple[Array, Array]:
 
 
 def _strength(X: Array, reference: Reference, ds: Array | float) -> Array:
-    """Change of (px, py) for each V/m of field ``(...)`` [m/V]: beta0 gamma0^2 P0 c = gamma0 (beta0 gamma0)^2 m c^2."""
+    """Change of (px, py) for each V/m of field ``(...)`` [m/V]."""
     species, u = reference.species, reference.beta_gamma
+    # beta0 gamma0^2 P0 c = gamma0 (beta0 gamma0)^2 m c^2
     strength = species.charge_number / species.mass / (reference.gamma * u * u) * ds
     return strength + namespace(X).zeros_like(X[..., 0, 0])
 

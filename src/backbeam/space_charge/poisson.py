@@ -1,9 +1,9 @@
 """Convolution with the Green function in open space: Hockney's doubled grid, without the work on its zeros.
 
-The charge fills one octant of the doubled grid and only that octant of the potential is wanted. So each axis is
-transformed in turn: the axes not yet transformed keep their length n, and on the way back an axis is cut to n as soon as it
-is done. The Green function is even along each axis, so its transform is real and is wanted at non-negative
-frequencies only; the rows of negative frequency in y see it mirrored.
+The charge fills one octant of the doubled grid and only that octant of the potential is wanted. So each
+axis is transformed in turn: the axes not yet transformed keep their length n, and on the way back an axis
+is cut to n as soon as it is done. The Green function is even along each axis, so its transform is real and
+is wanted at non-negative frequencies only; the rows of negative frequency in y see it mirrored.
 
 Arrays are ``(..., nx, ny, nz)``. Source: Hockney & Eastwood, *Computer Simulation Using Particles*, ch. 6.
 """
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from backbeam.arrays import Array
 
     Spectrum = tuple[Array, Array]
-    """Transform of a padded grid, rows of y-frequency 0 ... n and -n+1 ... -1, each ``(..., 2nx, rows, nz + 1)``."""
+    """Of a padded grid: y-frequencies 0 ... n and -n+1 ... -1, each ``(..., 2nx, rows, nz + 1)``."""
 
 
 def even_transform(g: Array, fft: Any) -> Array:
-    """Transform of an even function given at offsets 0 ... n - 1: real, at frequencies 0 ... n along each axis.
+    """Transform of an even function known at offsets 0 ... n - 1: real, at frequencies 0 ... n of each axis.
 
     The offset n, which no pair of nodes has, is taken as 0.
     """
@@ -36,8 +36,8 @@ def even_transform_transpose(g_bar: Array, fft: Any) -> Array:
     xp = namespace(g_bar)
     for axis in (-3, -2, -1):
         n = g_bar.shape[axis] - 1
-        # cos(pi j m/n) is symmetric; halving the inner inputs undoes the weights that `_cosine` gives them, and its
-        # own inner inputs had weight 2.
+        # cos(pi j m/n) is symmetric; halving the inner inputs undoes the weights that `_cosine` gives them,
+        # and its own inner inputs had weight 2.
         g_bar = _cosine(_scale_inner(g_bar, axis, 0.5), axis, fft)
         g_bar = xp.concat([_cut(g_bar, axis, 0, 1), 2.0 * _cut(g_bar, axis, 1, n)], axis=axis)
     return g_bar
@@ -62,12 +62,14 @@ def convolve(f: Spectrum, g: Array, fft: Any) -> Array:
 
 
 def convolve_transpose(f: Spectrum, h: Spectrum, fft: Any) -> Array:
-    """Cotangent of g, at its offsets 0 ... n - 1, for ``sum(h * convolve(f, g))``: the correlation of f and h."""
+    """Cotangent of g at offsets 0 ... n - 1 for ``sum(h * convolve(f, g))``: the correlation of f and h."""
     xp = namespace(f[0])
     nx, ny, nz = f[0].shape[-3] // 2, f[0].shape[-2] - 1, f[0].shape[-1] - 1
-    head, tail = (xp.real(xp.conj(a) * b) for a, b in zip(f, h, strict=True))
+    head, tail = (xp.real(a) * xp.real(b) + xp.imag(a) * xp.imag(b) for a, b in zip(f, h, strict=True))
     # Fold each negative frequency onto its positive twin, in y and then in x.
-    both = xp.concat([head[..., :1, :], head[..., 1:ny, :] + xp.flip(tail, axis=-2), head[..., ny:, :]], axis=-2)
+    both = xp.concat(
+        [head[..., :1, :], head[..., 1:ny, :] + xp.flip(tail, axis=-2), head[..., ny:, :]], axis=-2
+    )
     twin = both[..., 1:nx, :, :] + xp.flip(both[..., nx + 1 :, :, :], axis=-3)
     both = xp.concat([both[..., :1, :, :], twin, both[..., nx : nx + 1, :, :]], axis=-3)
     # The half spectrum along z stands for the whole, in which every inner frequency occurs twice.

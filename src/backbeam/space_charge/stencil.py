@@ -16,7 +16,7 @@ def _part(axis: int, start: int | None, stop: int | None) -> tuple[object, ...]:
 
 
 def difference(f: Array, axis: int) -> Array:
-    """Central difference along an axis (-3, -2 or -1) in units of the spacing; one-sided at the first and last node."""
+    """Central difference along an axis (-3, -2 or -1) per spacing; one-sided at the first and last node."""
     at = lambda start, stop: f[_part(axis, start, stop)]  # noqa: E731
     inner = 0.5 * (at(2, None) - at(None, -2))
     return namespace(f).concat([at(1, 2) - at(0, 1), inner, at(-1, None) - at(-2, -1)], axis=axis)

@@ -1,11 +1,11 @@
 """From fixed s to fixed t and back: each particle drifts by its own delay.
 
-Tracking compares particles where they cross a plane s; the field of a beam needs them where they are at one time t.
-At fixed t a particle has (x, y, z) with z the distance ahead of the reference [m], and (px, py, d) with
-d = Pz/P0 - 1. The momenta do not change in between, so px and py are the same in both.
+Tracking compares particles where they cross a plane s; the field of a beam needs them where they are at one
+time t. At fixed t a particle has (x, y, z) with z the distance ahead of the reference [m], and (px, py, d)
+with d = Pz/P0 - 1. The momenta do not change in between, so px and py are the same in both.
 
-Nothing here subtracts two numbers of order one (see `backbeam.maps.kinematics`), so the two undo each other to
-rounding, in float32 too. Source: the transforms of Qiang et al., PRST-AB 9 (2006) 044204, rearranged.
+Nothing here subtracts two numbers of order one (see `backbeam.maps.kinematics`), so the two undo each other
+to rounding, in float32 too. Source: the transforms of Qiang et al., PRST-AB 9 (2006) 044204, rearranged.
 """
 
 from __future__ import annotations
@@ -22,15 +22,13 @@ if TYPE_CHECKING:
 
 
 def to_fixed_t(x: Array, px: Array, y: Array, py: Array, tau: Array, pt: Array, inverse_beta: Array) -> Rows:
-    """Return (x, y, z, d) at fixed t from coordinates at fixed s; rows ``(..., n)``, inverse_beta ``(..., 1)``."""
+    """Return (x, y, z, d) at fixed t; rows ``(..., n)``, inverse_beta ``(..., 1)``."""
     d = delta_pz(px, py, pt, inverse_beta)
     f = tau / (pt + inverse_beta)
     return x - px * f, y - py * f, -(1.0 + d) * f, d
 
 
-def to_fixed_t_pullback(
-    px: Array, py: Array, tau: Array, pt: Array, inverse_beta: Array, bars: Rows
-) -> Rows:
+def to_fixed_t_pullback(px: Array, py: Array, tau: Array, pt: Array, inverse_beta: Array, bars: Rows) -> Rows:
     """Cotangents of (x, px, y, py, tau, pt, inverse_beta), the last ``(..., n)``, for `to_fixed_t`.
 
     ``bars`` are those of (x, px, y, py, z, d) at fixed t.
@@ -55,7 +53,7 @@ def to_fixed_t_pullback(
 
 
 def to_fixed_s(x: Array, px: Array, y: Array, py: Array, z: Array, d: Array, inverse_beta: Array) -> Rows:
-    """Return (x, y, tau, pt) at fixed s from coordinates at fixed t; rows ``(..., n)``, inverse_beta ``(..., 1)``."""
+    """Return (x, y, tau, pt) at fixed s; rows ``(..., n)``, inverse_beta ``(..., 1)``."""
     pt = _energy(px, py, d, inverse_beta)
     f = -z / (1.0 + d)
     return x + px * f, y + py * f, (pt + inverse_beta) * f, pt
