@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
 GROUP = "backbeam.backends"
 """Entry-point group in which adapters are found."""
-EXTRAS = {"torch": "torch", "jax": "jax", "cupy": "cupy-cuda12 or cupy-cuda13", "array_api_strict": "test"}
-"""Which extra of backbeam installs the library of an adapter that cannot be imported."""
+EXTRAS = {
+    "torch": ("torch",),
+    "jax": ("jax",),
+    "cupy": ("cupy-cuda12", "cupy-cuda13"),
+    "array_api_strict": ("test",),
+}
+"""Which extras of backbeam install the library of an adapter that cannot be imported: one of them."""
 
 
 @cache
@@ -41,8 +46,9 @@ def get(name: str) -> Backend:
     try:
         backend = points[name].load()()
     except ImportError as error:
-        extra = EXTRAS.get(name)
-        advice = f"pip install 'backbeam[{extra}]'" if extra else f"install what {points[name].value} needs"
+        extras = EXTRAS.get(name, ())
+        advice = " or ".join(f"pip install 'backbeam[{extra}]'" for extra in extras)
+        advice = advice or f"install what {points[name].value} needs"
         raise BackendError(f"backend {name!r} is not installed ({error}); {advice}") from error
     _teach_trees(backend)
     return backend

@@ -18,8 +18,6 @@ from math import pi, sqrt
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.integrate import solve_ivp
-from scipy.optimize import brentq
 
 from backbeam.arrays import Array, namespace
 from backbeam.distributions.base import Distribution
@@ -90,6 +88,8 @@ class Equilibrium:
         start = points[0]
         inside = 4.0 * pi / 3.0 * start**3 * peak
         begin = np.concatenate([inside, -inside / (8.0 * pi * start)])
+        from scipy.integrate import solve_ivp  # half a second that only this beam is worth
+
         solution = solve_ivp(
             slope,
             (start, points[-1]),
@@ -203,6 +203,8 @@ def _normalize(e: Equilibrium, core: float | None, halo: float | None) -> tuple[
         def excess(log: float) -> float:
             inside = e.profile((float(np.exp(log)), 0.0), points)
             return float(inside[0, -1]) - 1.0 if inside.shape[1] == len(points) else 1.0
+
+        from scipy.optimize import brentq
 
         core = float(np.exp(brentq(excess, -30.0, 5.0, xtol=1e-10)))
     if halo is None:

@@ -57,6 +57,8 @@ def locate(u: Rows, grid: tuple[int, int, int], guard: int) -> Cloud:
     for position, n in zip(u, grid, strict=True):
         lower = xp.clip(xp.floor(position), float(guard), float(n - 2 - guard))
         upper.append(xp.reshape(position - lower, (-1,)))
+        # A particle that is nowhere (it has turned round) has a cell all the same; its NaN goes on in the weight.
+        lower = xp.where(xp.isnan(lower), xp.full_like(lower, float(guard)), lower)
         lower = xp.astype(lower, integer)
         cell = lower if cell is None else cell * n + lower
     if batch > 1:
