@@ -97,7 +97,7 @@ def test_value_and_pullback_are_torchs(name, batch):
     torch.testing.assert_close(objective(beam), value.detach(), rtol=1e-12, atol=0.0)
     bar = torch.as_tensor(np.random.default_rng(1).standard_normal(batch))
     wanted = torch.autograd.grad((bar * value).sum(), (X, q, beta_gamma), materialize_grads=True)
-    for got, want in zip(objective.pullback(beam, bar), wanted, strict=True):
+    for got, want in zip(objective.pullback(beam, bar)[:3], wanted, strict=True):
         assert got.shape == want.shape
         torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12 * float(want.abs().max()))
 
@@ -109,7 +109,7 @@ def test_every_library_gives_the_same(name, backend):
     np.testing.assert_allclose(backend.to_numpy(objective(mine)), objective(host), rtol=1e-12)
     bar = np.random.default_rng(2).standard_normal(2)
     for got, want in zip(
-        objective.pullback(mine, backend.asarray(bar)), objective.pullback(host, bar), strict=True
+        objective.pullback(mine, backend.asarray(bar))[:3], objective.pullback(host, bar)[:3], strict=True
     ):
         np.testing.assert_allclose(backend.to_numpy(got), want, rtol=1e-11, atol=1e-12 * abs(want).max())
 
@@ -131,7 +131,7 @@ def test_singular_beams(name, case):
         (slope,) = torch.autograd.grad(value, beam.coordinates)
         assert torch.isfinite(slope).all()
     bars = objective.pullback(beam.replace(coordinates=X.detach()), torch.ones((), dtype=torch.float64))
-    assert all(torch.isfinite(b).all() for b in bars)
+    assert all(torch.isfinite(b).all() for b in bars[:3])
 
 
 def test_float32_pullback_agrees_with_float64():
@@ -139,7 +139,7 @@ def test_float32_pullback_agrees_with_float64():
         narrow, wide = made_beam(dtype="float32"), made_beam()
         one = np.ones(())
         for got, want in zip(
-            objective.pullback(narrow, one.astype(np.float32)), objective.pullback(wide, one), strict=True
+            objective.pullback(narrow, one.astype(np.float32))[:3], objective.pullback(wide, one)[:3], strict=True
         ):
             assert got.dtype == np.float32, name
             np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-5 * abs(want).max(), err_msg=name)

@@ -130,6 +130,7 @@ def test_integrator_defaults_go_to_what_integrates():
     lattice = {
         "order": 2,
         "steps": 50,
+        "splitting": "drift-kick",
         "line": [
             {"drift": {"length": 1.0}},
             {"quadrupole": {"length": 0.1, "k1": 1.0}},
@@ -139,6 +140,7 @@ def test_integrator_defaults_go_to_what_integrates():
     }
     _, first, second, cavity = _small({"lattice": lattice}).line()
     assert (first.order, first.steps, second.order, second.steps) == (2, 50, 2, 3)
+    assert first.splitting == second.splitting == "drift-kick"
     assert cavity.steps == elements.RFCavity(voltage=1e6, frequency=1e9).steps, (
         "its steps are gaps, not an integrator's"
     )

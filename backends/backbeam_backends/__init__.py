@@ -17,6 +17,7 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``pull``             value and pullback of a user's own function, where the library differentiates
 ``records``          whether that automatic differentiation wants a gradient through these arrays
 ``traced``           whether values can be looked at: checks that raise must be left out under tracing
+``quiet``            no warnings of a particle that turns round: tracking says so itself, and where
 ``synchronize``      wait for the device: timing
 ``peak_memory``      the device's high-water mark: memory reports
 ==================== ==========================================================================================

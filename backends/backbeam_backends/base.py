@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from typing import Any, ClassVar
 
@@ -133,6 +134,10 @@ class Backend:
     def traced(self, arrays: Sequence[Array]) -> bool:
         """Whether any of the arrays is a tracer without a value that Python could look at."""
         return False
+
+    def quiet(self) -> AbstractContextManager[Any]:
+        """Context in which the library does not warn of numbers that are none: they are looked for afterwards."""
+        return nullcontext()
 
     # -- measuring -------------------------------------------------------------------------------------------------
 

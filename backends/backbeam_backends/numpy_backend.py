@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,10 @@ class NumpyBackend(Backend):
     name = "numpy"
     distribution = "numpy"
     namespace = array_api_compat.numpy
+
+    def quiet(self) -> AbstractContextManager[Any]:
+        """`numpy.errstate`."""
+        return np.errstate(invalid="ignore", over="ignore", divide="ignore")
 
     def scatter_add(self, values: np.ndarray, index: np.ndarray, size: int) -> np.ndarray:
         """Weighted `numpy.bincount`, a row at a time: it sums in float64 and is many times faster than `numpy.add.at`."""

@@ -100,6 +100,13 @@ class TorchBackend(Backend):
                 return tuple(reverse(inputs, outputs, kept, cotangents[: ctx.n_outputs]))
 
             @staticmethod
+            def jvp(ctx: Any, *tangents: Any) -> Any:
+                raise NotImplementedError(
+                    "forward mode (jvp, jacfwd, hessian) goes through the library's own operations alone; "
+                    "pass adjoint=backbeam.Tape()"
+                )
+
+            @staticmethod
             def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: torch.Tensor) -> Any:
                 batches = [x.ndim - r - (d is not None) for x, d, r in zip(inputs, in_dims, ranks, strict=True)]
                 deepest = max(batches)

@@ -54,7 +54,7 @@ from backbeam.errors import BackbeamError, BackendError, InputError, TrackingErr
 from backbeam.gradient import value_and_grad
 from backbeam.line import Line
 from backbeam.reference import Reference
-from backbeam.space_charge import BeamExtent, FixedExtent, RmsExtent, SpaceCharge3D
+from backbeam.space_charge import BeamExtent, FixedExtent, RmsExtent, SpaceCharge2DPipe, SpaceCharge3D
 from backbeam.species import Species
 from backbeam.tracking import count_kicks, trace, track
 
@@ -88,6 +88,7 @@ __all__ = [
     "SectorBend",
     "Sextupole",
     "Solenoid",
+    "SpaceCharge2DPipe",
     "SpaceCharge3D",
     "Species",
     "Store",

@@ -55,6 +55,8 @@ class BeamCotangent(NamedTuple):
     """``(..., n)``"""
     beta_gamma: Array
     """``(...)``"""
+    readings: Mapping[str, Any] = {}
+    """Of what monitors and screens saw, by name; a list where an element is passed several times."""
 
 
 class Twiss(NamedTuple):

@@ -3,7 +3,8 @@
 ``objective(beam)`` is the value, of the beam's batch shape; ``objective.pullback(beam, bar)`` is the
 transpose of its derivative, by hand, so that a gradient needs no automatic differentiation. They add,
 subtract and scale:
-``2 * sigma("x") + sigma("y")``. `named` finds one by the name that the command line uses.
+``2 * sigma("x") + sigma("y")``. `named` finds one by the name that the command line uses, and `expression` reads
+such a sum of them, ``2 sigma_x + sigma_y``.
 
 All moments are weighted by charge among the particles that are alive. Where a slope does not exist (a size or
 an emittance of exactly 0, a beam that is all lost) it is 0.
@@ -11,8 +12,10 @@ an emittance of exactly 0, a beam that is all lost) it is 0.
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backbeam import moments
 from backbeam.arrays import COORDINATES, Array, namespace, per_particle
@@ -92,8 +95,22 @@ class WeightedSum(Objective):
         """Weighted sum of the cotangents."""
         first, *others = (term.pullback(beam, weight * bar) for weight, term in self.terms)
         for other in others:
-            first = BeamCotangent(*(a + b for a, b in zip(first, other, strict=True)))
+            readings = _added(first.readings, other.readings)
+            first = BeamCotangent(*(a + b for a, b in zip(first[:3], other[:3], strict=True)), readings)
         return first
+
+
+def _added(some: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """Sum of cotangents of readings; what only one of them has stays."""
+    total = dict(some)
+    for name, bar in others.items():
+        if name not in total:
+            total[name] = bar
+        elif isinstance(bar, list):
+            total[name] = [a + b for a, b in zip(total[name], bar, strict=True)]
+        else:
+            total[name] = total[name] + bar
+    return total
 
 
 def _terms(objective: Objective) -> tuple[tuple[float, Objective], ...]:
@@ -222,8 +239,8 @@ class NormalizedEmittance(Emittance):
 
     def pullback(self, beam: Beam, bar: Array) -> BeamCotangent:
         """The reference's momentum counts too."""
-        X_bar, q_bar, _ = super().pullback(beam, beam.reference.beta_gamma * bar)
-        return BeamCotangent(X_bar, q_bar, bar * beam.emittance(self.plane))
+        bars = super().pullback(beam, beam.reference.beta_gamma * bar)
+        return BeamCotangent(bars.coordinates, bars.charges, bar * beam.emittance(self.plane))
 
 
 @dataclass(frozen=True)
@@ -346,6 +363,101 @@ class TransmittedCharge(Objective):
         return BeamCotangent(xp.zeros_like(beam.coordinates) + zero, q_bar, xp.zeros_like(bar))
 
 
+@dataclass(frozen=True, eq=False)
+class Reading(Objective):
+    """Weighted sum over what a monitor or a screen in the line saw.
+
+    Parameters
+    ----------
+    element:
+        Name of the monitor (centroid x, y [m]) or the screen (charge of each pixel [C]).
+    weights:
+        Array of the reading's own shape, ``(2,)`` or ``(nx, ny)``, or what broadcasts to it.
+    passage:
+        Which of the readings, from 0, where the beam passes the element several times.
+    """
+
+    element: str
+    weights: Any
+    passage: int | None = None
+
+    @property
+    def name(self) -> str:
+        """``reading:yag``."""
+        return f"reading:{self._passed}"
+
+    @property
+    def _passed(self) -> str:
+        return self.element if self.passage is None else f"{self.element}[{self.passage}]"
+
+    def _seen(self, beam: Beam) -> Array:
+        """The one reading."""
+        if self.element not in beam.readings:
+            known = ", ".join(beam.readings) or "that there is; this line has none"
+            raise InputError("objective", self.name, f"the reading of a monitor or screen: {known}")
+        found = beam.readings[self.element]
+        if not isinstance(found, list):
+            found = [found]
+        elif self.passage is None:
+            allowed = f"{self.element}[0] ... {self.element}[{len(found) - 1}]: the beam passes {len(found)} times"
+            raise InputError("objective", self.name, allowed)
+        if (self.passage or 0) >= len(found):
+            raise InputError("objective", self.name, f"one of {len(found)} passages, counted from 0")
+        return found[self.passage or 0]
+
+    def _weights(self, beam: Beam, seen: Array) -> Array:
+        """Weights of the shape of the reading ``(..., *own)``."""
+        try:
+            return namespace(seen).broadcast_to(beam.as_mine(self.weights, "weights"), seen.shape)
+        except (ValueError, TypeError, RuntimeError):
+            allowed = f"weights that broadcast to the reading's shape {tuple(seen.shape)}"
+            raise InputError("objective", self.name, allowed) from None
+
+    def __call__(self, beam: Beam) -> Array:
+        """Sum of weights times reading."""
+        seen = self._seen(beam)
+        return namespace(seen).sum(self._weights(beam, seen) * seen, axis=self._own(beam, seen))
+
+    @staticmethod
+    def _own(beam: Beam, seen: Array) -> tuple[int, ...]:
+        """Axes of the reading behind the batch."""
+        return tuple(range(beam.coordinates.ndim - 2, seen.ndim))
+
+    def pullback(self, beam: Beam, bar: Array) -> BeamCotangent:
+        """The weights; what came out of the line has no part in it."""
+        xp = namespace(beam.coordinates)
+        seen = self._seen(beam)
+        spread = xp.reshape(bar, (*bar.shape, *[1] * len(self._own(beam, seen))))
+        mine: Any = spread * self._weights(beam, seen)
+        found = beam.readings[self.element]
+        if isinstance(found, list):
+            mine = [mine if k == self.passage else xp.zeros_like(one) for k, one in enumerate(found)]
+        nothing = (xp.zeros_like(beam.coordinates), xp.zeros_like(beam.charges), xp.zeros_like(bar))
+        return BeamCotangent(*nothing, {self.element: mine})
+
+
+AXES = {"x": (1.0, 0.0), "y": (0.0, 1.0)}
+"""Weights of a monitor's centroid that leave one of its two numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class MonitorReading(Reading):
+    """Centroid x or y [m] that a monitor saw."""
+
+    component: str = "x"
+
+    @property
+    def name(self) -> str:
+        """``reading:bpm1.x``."""
+        return f"reading:{self._passed}.{self.component}"
+
+    def _seen(self, beam: Beam) -> Array:
+        seen = super()._seen(beam)
+        if seen.ndim != beam.coordinates.ndim - 1:
+            raise InputError("objective", self.name, "x or y of a monitor; a screen has pixels instead")
+        return seen
+
+
 def _among_six(first: int, rows_bar: Array, q_bar: Array) -> BeamCotangent:
     """Cotangent of a few neighbouring rows ``(..., k, n)`` as one of the beam."""
     xp = namespace(rows_bar)
@@ -405,6 +517,26 @@ def transmitted_charge() -> Objective:
     return TransmittedCharge()
 
 
+def reading(element: str, what: Any, passage: int | None = None) -> Objective:
+    """What a monitor or screen in mid-line saw.
+
+    Parameters
+    ----------
+    element:
+        Its name.
+    what:
+        "x" or "y" of a monitor [m]; or weights, of the pixels of a screen or of both numbers of a monitor, for the
+        sum of weights times reading.
+    passage:
+        Which of the readings, from 0, where the beam passes the element several times.
+    """
+    if not isinstance(what, str):
+        return Reading(element, what, passage)
+    if what not in AXES:
+        raise InputError("reading", what, "x or y, or weights")
+    return MonitorReading(element, AXES[what], passage, what)
+
+
 def catalogue() -> Mapping[str, Objective]:
     """Return every objective that has a name of its own, by that name."""
     of_planes = (Emittance, NormalizedEmittance, TwissBeta, TwissAlpha)
@@ -419,8 +551,14 @@ def catalogue() -> Mapping[str, Objective]:
     return {objective.name: objective for objective in objectives}
 
 
+_READING = re.compile(r"reading:([^\s.\[\]]+)(?:\[(\d+)\])?\.([xy])")
+_TERM = re.compile(r"(?:([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*[*\s]\s*)?(\S+)")
+
+
 def named(text: str) -> Objective:
-    """Objective by its name: ``sigma_x``, ``mean_tau``, ``normalized_emittance_y``, ``charge``, ...
+    """Objective by its name: ``sigma_x``, ``mean_tau``, ``normalized_emittance_y``, ``charge``, ``reading:bpm1.x``, ...
+
+    ``reading:bpm1[2].x`` is the third reading of a monitor that is passed several times.
 
     Raises
     ------
@@ -428,6 +566,46 @@ def named(text: str) -> Objective:
         If there is none of that name; it lists them all.
     """
     found = catalogue()
-    if text not in found:
-        raise InputError("objective", text, f"one of {', '.join(found)}")
-    return found[text]
+    if text in found:
+        return found[text]
+    match = _READING.fullmatch(text)
+    if match is None:
+        raise InputError("objective", text, f"one of {', '.join(found)}, reading:MONITOR.x, reading:MONITOR.y")
+    element, passage, component = match.groups()
+    return reading(element, component, None if passage is None else int(passage))
+
+
+def expression(text: str) -> Objective:
+    """Objective by its name, or a weighted sum: ``2 sigma_x + 0.5*sigma_y - mean_x``, with spaces around + and -.
+
+    Raises
+    ------
+    InputError
+        For what is no such sum, or a name that is not known.
+    """
+    parts = re.split(r"\s+([-+])\s+", str(text).strip())
+    signs = [1.0, *(1.0 if sign == "+" else -1.0 for sign in parts[1::2])]
+    terms: list[tuple[float, Objective]] = []
+    for sign, part in zip(signs, parts[::2], strict=True):
+        match = _TERM.fullmatch(part)
+        if match is None:
+            raise InputError("objective", text, "an objective, or a sum such as 2 sigma_x + 0.5 sigma_y")
+        weight, name = match.groups()
+        terms.append((sign * float(weight or 1.0), named(name)))
+    return terms[0][1] if len(terms) == 1 and terms[0][0] == 1.0 else WeightedSum(tuple(terms))
+
+
+def weighted(weights: Mapping[str, float]) -> Objective:
+    """Weighted sum of objectives by their names: ``{"sigma_x": 1.0, "sigma_y": 2.0}``.
+
+    Raises
+    ------
+    InputError
+        For no terms, a weight that is no finite number, or a name that is not known.
+    """
+    if not weights:
+        raise InputError("objective", weights, "at least one objective with its weight")
+    for name, weight in weights.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+            raise InputError(f"objective.{name}", weight, "a finite weight")
+    return WeightedSum(tuple((float(weight), named(name)) for name, weight in weights.items()))

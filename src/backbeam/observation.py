@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from array_api_compat import device
+
 from backbeam import backends
 from backbeam.arrays import Array, join, namespace
 from backbeam.moments import centroid, centroid_pullback
@@ -78,7 +80,7 @@ class Image(Observation):
         images = 1
         for m in batch:
             images *= m
-        offset = xp.reshape(xp.arange(images, dtype=xp.int32) * size, (*batch, 1))
+        offset = xp.reshape(xp.arange(images, dtype=xp.int32, device=device(X)) * size, (*batch, 1))
         total = None
         for index, wx, wy, _, _ in corners:
             flat_index = xp.reshape(index + offset, (-1,))
@@ -94,15 +96,15 @@ class Image(Observation):
         visible, corners = self._cells(X, q, alive)
         nx, ny = self.pixels
         batch = X.shape[:-2]
-        side = xp.zeros((*batch, nx, 1), dtype=X.dtype)
+        side = xp.zeros((*batch, nx, 1), dtype=X.dtype, device=device(X))
         frame = xp.concat((side, reading_bar, side), axis=-1)
-        top = xp.zeros((*batch, 1, ny + 2), dtype=X.dtype)
+        top = xp.zeros((*batch, 1, ny + 2), dtype=X.dtype, device=device(X))
         frame = xp.concat((top, frame, top), axis=-2)
         size = (nx + 2) * (ny + 2)
         images = 1
         for m in batch:
             images *= m
-        offset = xp.reshape(xp.arange(images, dtype=xp.int32) * size, (*batch, 1))
+        offset = xp.reshape(xp.arange(images, dtype=xp.int32, device=device(X)) * size, (*batch, 1))
         flat = xp.reshape(frame, (-1,))
         zero = xp.zeros_like(q)
         x_bar, y_bar, q_bar = zero, zero, zero

@@ -488,8 +488,9 @@ def _own(step: Any, element: str, fraction: float, P: Parameters) -> dict[str, d
 def compiled(function: Callable[..., Any], step: Any, setting: Setting, state: State, P: Parameters) -> Any:
     """Call a function of an anonymous step with the parameters of its element alone."""
     bare, element, fraction = anonymous(step)
-    run = backends.of(state.X).compile(function, static=(0, 1))
-    return run(bare, setting, state, _own(step, element, fraction, P))
+    backend = backends.of(state.X)
+    with backend.quiet():
+        return backend.compile(function, static=(0, 1))(bare, setting, state, _own(step, element, fraction, P))
 
 
 def with_own_bars(
@@ -500,8 +501,10 @@ def with_own_bars(
     own = _own(step, element, fraction, P)
     mine = bars.parameters.get(element, {})
     zero = {"": {n: namespace(b).zeros_like(b) for n, b in mine.items() if n in own[""]}}
-    run = backends.of(state.X).compile(function, static=(0, 1))
-    found = run(bare, setting, state, own, bars._replace(parameters=zero), *more)
+    backend = backends.of(state.X)
+    with backend.quiet():
+        run = backend.compile(function, static=(0, 1))
+        found = run(bare, setting, state, own, bars._replace(parameters=zero), *more)
     inner = found if isinstance(found, Bars) else found[-1]
     added = {n: mine[n] + fraction * bar for n, bar in inner.parameters[""].items()}
     merged = inner._replace(parameters={**bars.parameters, element: {**mine, **added}} if mine else bars.parameters)

@@ -230,8 +230,9 @@ class Run:
         if self.backend.traced([state.X]):
             return
         xp = namespace(state.X)
-        if bool(xp.isfinite(xp.sum(state.X))):
-            return
+        with self.backend.quiet():
+            if bool(xp.isfinite(xp.sum(state.X))):
+                return
         for s, name, beam in trace(self.line, self.beam, space_charge=self.space_charge, slices=self.slicing.slices,
                                    step=self.slicing.step):  # fmt: skip
             bad = ~xp.all(xp.isfinite(beam.coordinates), axis=-2)

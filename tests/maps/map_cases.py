@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from backbeam.maps import constant_focusing, drift, linear, multipole, rf
+from backbeam.maps import (
+    bend,
+    combined_bend,
+    constant_focusing,
+    drift,
+    edge,
+    linear,
+    misalignment,
+    multipole,
+    quadrupole,
+    rf,
+    solenoid,
+)
 from backbeam.maps.base import Map
 
 
@@ -30,6 +42,17 @@ C = multipole.Component
 ALL_ORDERS = tuple(C(f"k{j}", j) for j in range(4)) + tuple(C(f"k{j}s", j, True) for j in range(4))
 STRENGTHS = {"k0": (-0.3, 0.3), "k1": (-20.0, 20.0), "k2": (-400.0, 400.0), "k3": (-9e3, 9e3)}
 STRENGTHS |= {f"{k}s": v for k, v in STRENGTHS.items()}
+ARC = {"length": (0.2, 2.0), "angle": (-0.8, 0.8)}
+SHORT_ARC = {"length": (0.2, 0.8), "angle": (-0.5, 0.5)}
+GRADIENTS = {"k1": (-5.0, 5.0), "k2": (-60.0, 60.0)}
+FRINGE = {"fint": (0.0, 0.7), "hgap": (0.0, 0.04)}
+SHIFTS = {"dx": (-2e-3, 2e-3), "dy": (-2e-3, 2e-3)}
+
+
+def zeros(*names: str) -> tuple[dict[str, float], ...]:
+    """Each parameter at 0 alone, then all of them together."""
+    return (*({name: 0.0} for name in names), dict.fromkeys(names, 0.0))
+
 
 CASES = [
     Case("drift", drift.Drift(), {"length": (0.0, 2.0)}, ({"length": 0.0},)),
@@ -110,4 +133,74 @@ CASES = [
         species="proton",
         kinetic_energy=2.5e6,
     ),
+    Case(
+        "thick_quadrupole_matrix",
+        quadrupole.ThickQuadrupole(2, 2, 0.5),
+        {"length": (0.0, 0.5), "k1": (-20.0, 20.0)},
+        zeros("length", "k1"),
+    ),
+    Case(
+        "thick_quadrupole_matrix_fourth_order",
+        quadrupole.ThickQuadrupole(4, 1),
+        {"length": (0.0, 0.5), "k1": (-20.0, 20.0)},
+        zeros("length", "k1"),
+        species="proton",
+        kinetic_energy=250e6,
+        size=5e-3,
+    ),
+    Case("bend", bend.Bend(), ARC, ({"angle": 0.0}, {"length": 1.0, "angle": 1e-7})),
+    Case("bend_fraction", bend.Bend(0.3), ARC, ({"angle": 0.0},), species="proton", kinetic_energy=2e6, size=3e-4),
+    Case(
+        "combined_bend_quadrupole",
+        combined_bend.CombinedBend(("k1",), 2, 2),
+        SHORT_ARC | {"k1": GRADIENTS["k1"]},
+        zeros("angle", "k1"),
+    ),
+    Case(
+        "combined_bend",
+        combined_bend.CombinedBend(("k1", "k2"), 4, 1, 0.5),
+        SHORT_ARC | GRADIENTS,
+        zeros("angle", "k1", "k2"),
+    ),
+    Case(
+        "combined_bend_sextupole",
+        combined_bend.CombinedBend(("k2",), 2, 1),
+        SHORT_ARC | {"k2": GRADIENTS["k2"]},
+        zeros("angle", "k2"),
+    ),
+    Case(
+        "dipole_edge",
+        edge.DipoleEdge(face=True, fringe=False),
+        {"curvature": (-1.0, 1.0), "e": (-0.6, 0.6)},
+        zeros("curvature", "e"),
+    ),
+    Case(
+        "dipole_edge_with_fringe",
+        edge.DipoleEdge(face=True, fringe=True),
+        {"curvature": (-1.0, 1.0), "e": (-0.6, 0.6), **FRINGE},
+        zeros("curvature", "e", "fint", "hgap"),
+    ),
+    Case(
+        "dipole_edge_only_fringe",
+        edge.DipoleEdge(face=False, fringe=True),
+        {"curvature": (-1.0, 1.0), **FRINGE},
+        zeros("curvature", "fint", "hgap"),
+    ),
+    Case(
+        "bend_edge",
+        edge.BendEdge(face=True, fringe=True, share=0.5),
+        ARC | {"e": (-0.4, 0.4), **FRINGE},
+        zeros("angle", "e", "fint", "hgap"),
+    ),
+    Case("solenoid", solenoid.Solenoid(), {"length": (0.0, 1.5), "ks": (-6.0, 6.0)}, zeros("length", "ks")),
+    *(
+        Case(
+            f"misalignment_{label}",
+            misalignment.Misalign(("dx", "dy", "roll"), sign),
+            SHIFTS | {"roll": (-1.0, 1.0)},
+            zeros("dx", "dy", "roll"),
+        )
+        for label, sign in (("entrance", 1), ("exit", -1))
+    ),
+    Case("misalignment_roll", misalignment.Misalign(("roll",), 1), {"roll": (-1.0, 1.0)}, zeros("roll")),
 ]

@@ -319,8 +319,7 @@ def test_against_finite_differences(origin):
     for k in range(4):
         direction = sizes[k] * rng.normal(size=np.shape(sizes[k]))
         moved = [
-            value(*(v + step * direction if k == j else v for j, v in enumerate(values)))
-            for step in (1e-5, -1e-5)
+            value(*(v + step * direction if k == j else v for j, v in enumerate(values))) for step in (1e-5, -1e-5)
         ]
         bar = bars[k] - X1_bar if k == 0 else bars[k]
         assert (moved[0] - moved[1]) / 2e-5 == pytest.approx(np.sum(bar * direction), rel=1e-7)
@@ -427,7 +426,7 @@ def fodo_line():
         if item["type"] == "drift":
             elements.append(Drift(item["L"], name=name, slices=slices))
         else:
-            integrator = {"order": 4, "steps": 2 * slices * 20}
+            integrator = {"splitting": "drift-kick", "order": 4, "steps": 2 * slices * 20}
             elements.append(Quadrupole(item["L"], k1=item["k1"], **integrator, slices=slices, name=name))
     return Line(elements)
 

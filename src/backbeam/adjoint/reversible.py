@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from array_api_compat import device
+
 from backbeam.adjoint.base import Adjoint, Report, cut, deal, keep, restore
 from backbeam.arrays import Array, namespace
 from backbeam.errors import InputError, TrackingError
@@ -128,7 +130,7 @@ def mismatch(rebuilt: Array, true: Array, other_end: Array) -> Array:
     """
     xp = namespace(rebuilt)
     if rebuilt.shape[-1] == 0:
-        return xp.zeros(rebuilt.shape[:-2], dtype=rebuilt.dtype)
+        return xp.zeros(rebuilt.shape[:-2], dtype=rebuilt.dtype, device=device(rebuilt))
     deviation = xp.max(xp.abs(rebuilt - true), axis=-1)
     size = xp.maximum(xp.max(xp.abs(true), axis=-1), xp.max(xp.abs(other_end), axis=-1))
     worst = xp.zeros_like(deviation[..., 0])

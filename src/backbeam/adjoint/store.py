@@ -42,7 +42,8 @@ class Store(Adjoint):
     ) -> tuple[State, tuple[Array, ...], Any]:
         """Run and keep."""
         kept, readings = [], ()
-        for group in groups(as_run(plan, state)):
+        run = as_run(plan, state)
+        for group in groups(run):
             if isinstance(group, Repeat):
                 state, states = compiled(_take_and_keep, group, setting, state, P)
                 kept.append(states)
@@ -50,7 +51,8 @@ class Store(Adjoint):
                 kept.append(keep(state, setting))
                 state, found = advance(group, setting, state, P)
                 readings = (*readings, *found)
-        return state, readings, kept
+        # Its name says how the plan was run: whether it is traced may look otherwise on the way back.
+        return state, readings, {"looped" if run is plan else "unrolled": kept}
 
     def backward(
         self,
@@ -65,11 +67,10 @@ class Store(Adjoint):
         readings_bar: tuple[Array, ...],
     ) -> tuple[Bars, Report]:
         """Pull back at each kept state."""
-        found = groups(plan)
-        if len(found) != len(kept):
-            found = groups(unroll(plan))  # as it was run forward
+        ((how, remaining),) = kept.items()
+        found = groups(plan if how == "looped" else unroll(plan))
         readings = deal(readings_bar, tuple(() if isinstance(g, Repeat) else g for g in found))
-        remaining = list(kept)
+        remaining = list(remaining)
         for group, mine in zip(reversed(found), reversed(readings), strict=True):
             states = remaining.pop()
             if isinstance(group, Repeat):

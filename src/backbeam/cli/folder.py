@@ -1,4 +1,4 @@
-"""The folder that ``backbeam run --output`` writes. Each file appears whole or not at all."""
+"""Folders that ``--output`` writes. Each file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from backbeam.arrays import COORDINATES
 from backbeam.beam import PLANES, Beam
-from backbeam.errors import BackbeamError
+from backbeam.errors import BackbeamError, InputError
 from backbeam.problem import Outcome, Problem
 
 
@@ -43,12 +43,35 @@ def write_folder(
         "problem.yaml": problem.dump().encode(),
         "final_beam.npz": archive.getvalue(),
     }
+    write_files(folder, contents)
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes | str]) -> None:
+    """Write files by their names into a folder, which is made if there is none.
+
+    Raises
+    ------
+    BackbeamError
+        If the folder cannot be written to.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in contents.items():
-            write_whole(folder / name, data)
+            write_whole(folder / name, data.encode() if isinstance(data, str) else data)
     except OSError as error:
         raise BackbeamError(f"--output {folder}: {(error.strerror or str(error)).lower()}") from None
+
+
+def check_targets(plot: Path | None, output: Path | None) -> None:
+    """Find out before anything runs whether its results could be written."""
+    if plot is not None:
+        from backbeam.plotting import check_target
+
+        check_target(plot, "--plot")
+    if output is not None:
+        parents = [p for p in (output, *output.parents) if p.exists()]
+        if parents and not parents[0].is_dir():
+            raise InputError("--output", str(output), "a folder, or the name of a new one")
 
 
 def write_whole(path: Path, data: bytes) -> None:

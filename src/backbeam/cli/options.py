@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +31,37 @@ _OPTIONS = (
 )
 
 
+_GRADIENT_OPTIONS = (
+    click.option(
+        "--objective", metavar="NAME",
+        help="What is differentiated: sigma_x, emittance_y, mean_square_size, reading:bpm1.x, ..., or a sum, "
+        "'sigma_x + 2 sigma_y'.",
+    ),
+    click.option(
+        "--wrt", metavar="NAMES", multiple=True,
+        help="With respect to what, with commas between: qf.k1, beam.charge, and patterns, '*.k1', 'beam.sigma_*'.",
+    ),
+)  # fmt: skip
+
+
 def problem_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add PROBLEM, --backend, --device, --dtype, --seed and --set to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def gradient_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --objective and --wrt to a command."""
+    for option in reversed(_GRADIENT_OPTIONS):
+        command = option(command)
+    return command
+
+
+def split_names(given: Iterable[str]) -> list[str] | None:
+    """Names of an option that takes several, with commas between or given again; None if it was not given."""
+    found = [name.strip() for text in given for name in text.split(",")]
+    return [name for name in found if name] if found else None
 
 
 def load_problem(

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from backbeam.cli.options import load_problem, naming, problem_options, showing_progress
-from backbeam.errors import InputError
 
 
 @click.command("run")
@@ -33,7 +32,9 @@ def command(
     output: Path | None,
 ) -> None:
     """Track the beam of PROBLEM, a problem file or the name of an example, and show it before and after."""
-    _check_targets(plot, output)
+    from backbeam.cli.folder import check_targets
+
+    check_targets(plot, output)
     if not as_json:
         from backbeam.cli.table import print_run
     with naming(name), showing_progress() as tell:
@@ -54,15 +55,3 @@ def command(
         click.echo(json.dumps(outcome.summary(), allow_nan=False))
     else:
         print_run(problem, outcome)
-
-
-def _check_targets(plot: Path | None, output: Path | None) -> None:
-    """Find out before anything runs whether its results could be written."""
-    if plot is not None:
-        from backbeam.plotting import check_target
-
-        check_target(plot, "--plot")
-    if output is not None:
-        parents = [p for p in (output, *output.parents) if p.exists()]
-        if parents and not parents[0].is_dir():
-            raise InputError("--output", str(output), "a folder, or the name of a new one")

@@ -23,11 +23,12 @@ LABELS = {"x": "x", "px": "px", "y": "y", "py": "py", "tau": "τ", "pt": "pt"}
 UNITS = {"x": "m", "px": "rad", "y": "m", "py": "rad", "tau": "m", "pt": ""}
 
 
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 100
-    return console
+def console() -> Console:
+    """The screen; 100 columns where the output is no terminal."""
+    screen = Console(highlight=False)
+    if not screen.is_terminal:
+        screen.width = 100
+    return screen
 
 
 def print_run(problem: Problem, outcome: Outcome) -> None:
@@ -41,7 +42,7 @@ def print_run(problem: Problem, outcome: Outcome) -> None:
     if outcome.final.readings:
         parts.append(_readings(outcome))
     parts.append(_closing(summary))
-    _console().print(Padding(Group(*parts), (1, 1), expand=False))
+    console().print(Padding(Group(*parts), (1, 1), expand=False))
 
 
 def _facts(problem: Problem, outcome: Outcome, summary: dict[str, Any]) -> Table:
@@ -51,11 +52,6 @@ def _facts(problem: Problem, outcome: Outcome, summary: dict[str, Any]) -> Table
     final_energy = float(host(outcome.final.kinetic_energy))
     gain = "" if abs(final_energy - energy) <= 1e-9 * energy else f" → {quantity(final_energy, 'eV')}"
     kinds = Counter(element.kind for element in line)
-    model = problem.tree.get("space_charge")
-    kick = "none"
-    if model is not None:
-        grid = " × ".join(str(n) for n in problem.space_charge().grid)
-        kick = f"{model.get('model', '3d')}, {grid} nodes, {_count(summary['kicks'], 'kick')}"
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim")
     facts.add_column()
@@ -67,15 +63,26 @@ def _facts(problem: Problem, outcome: Outcome, summary: dict[str, Any]) -> Table
     )
     facts.add_row(
         "line",
-        f"{float(line.length):.6g} m, {_count(len(line), 'element')}: "
+        f"{float(line.length):.6g} m, {count(len(line), 'element')}: "
         + ", ".join(f"{k} {n}" for n, k in kinds.most_common()),
     )
-    facts.add_row("space charge", kick)
+    facts.add_row("space charge", model_text(problem, summary["kicks"]))
     facts.add_row("runs on", f"{summary['backend']}, {summary['device']}, {summary['dtype']}")
     return facts
 
 
-def _count(n: int, noun: str) -> str:
+def model_text(problem: Problem, kicks: int) -> str:
+    """Model of space charge, how fine it is, and its kicks."""
+    model = problem.space_charge()
+    if model is None:
+        return "none"
+    name = problem.tree["space_charge"].get("model", "3d")
+    sizes, what = (model.modes, "waves") if hasattr(model, "modes") else (model.grid, "nodes")
+    return f"{name}, {' × '.join(str(n) for n in sizes)} {what}, {count(kicks, 'kick')}"
+
+
+def count(n: int, noun: str) -> str:
+    """``1 kick``, ``20 kicks``."""
     return f"{n} {noun}" + ("" if n == 1 else "s")
 
 
@@ -148,7 +155,7 @@ def print_backends(reports: list[Report], test_only: tuple[str, ...]) -> None:
             else Text("for tests" if r.name in test_only else "", "dim")
         )
         table.add_row(r.name, r.version or "–", ", ".join(r.devices) or "–", remark)
-    _console().print(table)
+    console().print(table)
 
 
 def print_examples(titles: dict[str, str]) -> None:
@@ -156,6 +163,6 @@ def print_examples(titles: dict[str, str]) -> None:
     table = Table.grid(padding=(0, 3))
     for name, title in titles.items():
         table.add_row(Text(name, style="bold"), escape(title))
-    console = _console()
-    console.print(table)
-    console.print("\nbackbeam run NAME runs one; backbeam examples --show NAME prints its file.", style="dim")
+    screen = console()
+    screen.print(table)
+    screen.print("\nbackbeam run NAME runs one; backbeam examples --show NAME prints its file.", style="dim")

@@ -10,6 +10,7 @@ from backbeam.errors import InputError
 from backbeam.maps.linear import LinearBody
 from backbeam.maps.multipole import Component, ThickMultipole
 from backbeam.maps.multipole import ThinMultipole as ThinKick
+from backbeam.maps.quadrupole import ThickQuadrupole
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -32,9 +33,29 @@ class _Straight(Element):
         return (bind(ThickMultipole(self._components(), self.order, steps, fraction)),)
 
 
+SPLITTINGS = {"matrix-drift": (6, 1), "drift-kick": (6, 4)}
+"""How an exact quadrupole can be split, and the order and steps of each if they are not given."""
+
+
 @dataclass(frozen=True, eq=False)
 class Quadrupole(_Straight):
     """Quadrupole.
+
+    "matrix-drift" splits the full Hamiltonian into the linear quadrupole, solved by its matrix, and the small rest of the
+    exact drift (`backbeam.maps.quadrupole`). On the axis and at the reference momentum it is exact in any number of steps.
+    "drift-kick" splits it into exact drifts and thin kicks, whose error does not vanish there; it is that of Xsuite and
+    JuTrack, and takes three times as long at the same error.
+
+    Errors relative to the largest kick that the quadrupole gives, for a uniform beam of 1 mm and 1 mrad, electrons of 250
+    MeV, against 200 steps of order 6. They depend on k1 L^2 alone, and in the default grow with the square of delta and
+    the cube of k1 L^2::
+
+        k1 L^2   delta up to   matrix-drift, order 6, 1 step   order 4   order 2   drift-kick, order 6, 4 steps
+        0.3      1e-3          6e-10                           2e-7      2e-5      4e-8
+        0.3      1e-2          4e-8                            1e-6      2e-4      4e-8
+        1        1e-3          1e-8                            1e-6      6e-5      2e-6
+        1        1e-2          5e-7                            1e-5      6e-4      2e-6
+        3        1e-2          3e-6                            9e-5      1e-3      6e-5
 
     Parameters
     ----------
@@ -42,17 +63,38 @@ class Quadrupole(_Straight):
         Length [m].
     k1:
         Normalised gradient (dBy/dx)/(B rho) [1/m^2]; positive focuses x whatever the sign of the charge.
-    model, order, steps:
-        "exact" splits the full Hamiltonian to an order (2, 4, 6) in steps over the whole length; "linear" is its matrix.
+    model:
+        "exact": the full Hamiltonian, split; "linear": its first-order matrix.
+    order, steps:
+        Order of the splitting (2, 4, 6) and its steps over the whole length. None: 6 and 1 for matrix-drift, 6 and 4 for
+        drift-kick.
+    splitting:
+        "matrix-drift" or "drift-kick".
     """
 
     length: Array | float = parameter(REQUIRED, unit="m", minimum=0.0)
     k1: Array | float = parameter(REQUIRED, unit="1/m^2")
     model: str = "exact"
-    order: int = 4
-    steps: int = 4
+    order: int | None = None
+    steps: int | None = None
+    splitting: str = "matrix-drift"
 
     kind: ClassVar[str] = "quadrupole"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.splitting not in tuple(SPLITTINGS):
+            raise InputError(self._label("splitting"), self.splitting, " or ".join(SPLITTINGS))
+
+    def body(self, fraction: float) -> tuple[Bound, ...]:
+        """The splitting that was chosen; or the matrix."""
+        if self.model == "linear":
+            return super().body(fraction)
+        order, steps = SPLITTINGS[self.splitting]
+        order, steps = self.order or order, steps_over(self.steps or steps, fraction)
+        if self.splitting == "drift-kick":
+            return (bind(ThickMultipole(self._components(), order, steps, fraction)),)
+        return (bind(ThickQuadrupole(order, steps, fraction)),)
 
 
 @dataclass(frozen=True, eq=False)

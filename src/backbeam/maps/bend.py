@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from backbeam.arrays import join, over_particles, per_particle, rows
 from backbeam.maps.base import Map
-from backbeam.maps.drift import _delay as delay
-from backbeam.maps.kinematics import delta_pz
-from backbeam.maps.smooth import _asinc_excess as asinc_excess
-from backbeam.maps.smooth import stumpff
+from backbeam.maps.kinematics import delay, delta_pz
+from backbeam.maps.smooth import asinc_excess, stumpff
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array

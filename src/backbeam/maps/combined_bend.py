@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from backbeam.arrays import join, over_particles, per_particle, rows
+from backbeam.arrays import join, namespace, over_particles, per_particle, rows
 from backbeam.maps.base import Map
 from backbeam.maps.bend import bend, bend_reverse, curvature_of, share_curvature
-from backbeam.maps.splitting import splitting
+from backbeam.maps.splitting import fold
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -114,13 +114,14 @@ class CombinedBend(Map):
 
     def _run(self, X: Array, reference: Reference, p: Parameters, sign: float) -> Array:
         length, curvature, field = p["length"], curvature_of(p), self._field(p)
-        for kind, part in splitting(self.order, self.steps):
+
+        def act(kind: str, part: float, X: Array) -> Array:
             span = sign * part * self.fraction * length
             if kind == "drift":
-                X = bend(X, reference, span, curvature)
-            else:
-                X = curved_kick(X, field, per_particle(span))
-        return X
+                return bend(X, reference, span, curvature)
+            return curved_kick(X, field, per_particle(span))
+
+        return fold(self.order, self.steps, act, X, X)
 
     def forward(self, X: Array, reference: Reference, p: Parameters) -> Array:
         """Run the sequence."""
@@ -135,28 +136,30 @@ class CombinedBend(Map):
     ) -> tuple[Array, Array, Array, Cotangents]:
         """Undo each bend and kick, pulling back on the way: nothing is stored."""
         length, curvature, field = p["length"], curvature_of(p), self._field(p)
-        X, X_bar = X1, X1_bar
-        beta_gamma_bar: Array | float = 0.0
-        length_bar: Array | float = 0.0
-        curvature_bar: Array | float = 0.0
-        gradient_bars: dict[str, Array | float] = {"k1": 0.0, "k2": 0.0}
-        for kind, part in reversed(splitting(self.order, self.steps)):
+        zero = namespace(X1).zeros_like(X1[..., 0, 0])
+
+        def act(kind: str, part: float, carry: Any) -> Any:
+            X, X_bar, beta_gamma_bar, length_bar, curvature_bar, gradient_bars = carry
             scale = part * self.fraction
             span = scale * length
             if kind == "drift":
-                X, X_bar, bg_bar, span_bar, h_bar = bend_reverse(X, reference, span, curvature, X_bar)
-                beta_gamma_bar = beta_gamma_bar + bg_bar
+                X, X_bar, more, span_bar, h_bar = bend_reverse(X, reference, span, curvature, X_bar)
+                beta_gamma_bar = beta_gamma_bar + more
             else:
                 weight = per_particle(span)
                 X = curved_kick(X, field, -weight)
                 X_bar, span_bar, h_bar, *strengths = curved_kick_pullback(X, field, weight, X_bar)
-                for name, bar in zip(("k1", "k2"), strengths, strict=True):
-                    gradient_bars[name] = gradient_bars[name] + bar
-            length_bar = length_bar + scale * span_bar
-            curvature_bar = curvature_bar + h_bar
+                gradient_bars = tuple(b + s for b, s in zip(gradient_bars, strengths, strict=True))
+            return X, X_bar, beta_gamma_bar, length_bar + scale * span_bar, curvature_bar + h_bar, gradient_bars
+
+        start = (X1, X1_bar, zero, zero, zero, (zero, zero))
+        X, X_bar, beta_gamma_bar, length_bar, curvature_bar, gradient_bars = fold(
+            self.order, self.steps, act, start, X1, backwards=True
+        )
         from_curvature, angle_bar = share_curvature(p, curvature_bar)
         bars = {"length": length_bar + from_curvature, "angle": angle_bar}
-        return X, X_bar, beta_gamma_bar, bars | {k: gradient_bars[k] for k in self.gradients}
+        of = dict(zip(("k1", "k2"), gradient_bars, strict=True))
+        return X, X_bar, beta_gamma_bar, bars | {k: of[k] for k in self.gradients}
 
     def pullback(
         self, X: Array, reference: Reference, p: Parameters, X1_bar: Array

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from backbeam.arrays import join, over_particles, per_particle, rows
 from backbeam.maps.base import Map
-from backbeam.maps.kinematics import delta_pz
+from backbeam.maps.kinematics import delay, delta_pz
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -27,7 +27,7 @@ def drift(X: Array, reference: Reference, length: Array) -> Array:
     L, beta, inverse_beta = map(per_particle, (length, reference.beta, reference.inverse_beta))
     pz = 1.0 + delta_pz(px, py, pt, inverse_beta)
     f = L / pz
-    return join(x + f * px, px, y + f * py, py, tau + f * _delay(px, py, pt, pz, reference, beta), pt)
+    return join(x + f * px, px, y + f * py, py, tau + f * delay(px, py, pt, pz, reference, beta), pt)
 
 
 def drift_pullback(
@@ -54,15 +54,8 @@ def drift_pullback(
         ptb - e * gs - g * transverse * taub,
     )
     inverse_beta_bar = -over_particles(pt * (gs + ge) + f * dpz * taub)
-    length_bar = over_particles((along + _delay(px, py, pt, pz, reference, beta) * taub) / pz)
+    length_bar = over_particles((along + delay(px, py, pt, pz, reference, beta) * taub) / pz)
     return X_bar, reference.pull_back(inverse_beta=inverse_beta_bar), length_bar
-
-
-def _delay(px: Array, py: Array, pt: Array, pz: Array, reference: Reference, beta: Array) -> Array:
-    """Return e - pz/beta0 = beta0^-1 ((beta0 e)^2 - pz^2)/(beta0 e + pz), without cancellation."""
-    inverse_beta, gamma = per_particle(reference.inverse_beta), per_particle(reference.gamma)
-    excess = px * px + py * py - pt * (2.0 * inverse_beta + pt) / (gamma * gamma)
-    return inverse_beta * excess / (1.0 + beta * pt + pz)
 
 
 @dataclass(frozen=True)

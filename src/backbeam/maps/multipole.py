@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backbeam.arrays import join, namespace, over_particles, per_particle, rows
 from backbeam.maps.base import Map
 from backbeam.maps.drift import drift, drift_pullback
-from backbeam.maps.splitting import splitting
+from backbeam.maps.splitting import fold
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -146,20 +146,18 @@ class ThickMultipole(Map):
         """Length [m] and the names of the strengths."""
         return ("length", *dict.fromkeys(c.parameter for c in self.components))
 
-    def _sequence(self) -> tuple[tuple[str, float], ...]:
-        return splitting(self.order, self.steps)
-
     def _weight(self, length: Array, part: float) -> Array | float:
         return part * self.fraction if self.integrated else part * self.fraction * per_particle(length)
 
     def _run(self, X: Array, reference: Reference, p: Parameters, sign: float) -> Array:
         length = p["length"]
-        for kind, part in self._sequence():
+
+        def act(kind: str, part: float, X: Array) -> Array:
             if kind == "drift":
-                X = drift(X, reference, sign * part * self.fraction * length)
-            else:
-                X = kick(X, self.components, p, sign * self._weight(length, part))
-        return X
+                return drift(X, reference, sign * part * self.fraction * length)
+            return kick(X, self.components, p, sign * self._weight(length, part))
+
+        return fold(self.order, self.steps, act, X, X)
 
     def forward(self, X: Array, reference: Reference, p: Parameters) -> Array:
         """Run the sequence."""
@@ -173,29 +171,26 @@ class ThickMultipole(Map):
         self, X1: Array, reference: Reference, p: Parameters, X1_bar: Array
     ) -> tuple[Array, Array, Array, Cotangents]:
         """Undo each drift and kick, pulling back on the way: nothing is stored."""
-        length, X, X_bar = p["length"], X1, X1_bar
-        bars: Cotangents = {}
-        beta_gamma_bar: Array | float = 0.0
+        length = p["length"]
 
-        def add(name: str, bar: Array) -> None:
-            bars[name] = bars[name] + bar if name in bars else bar
-
-        for kind, part in reversed(self._sequence()):
+        def act(kind: str, part: float, carry: Any) -> Any:
+            X, X_bar, beta_gamma_bar, bars = carry
             scale = part * self.fraction
             if kind == "drift":
                 X = drift(X, reference, -scale * length)
-                X_bar, bg_bar, length_bar = drift_pullback(X, reference, scale * length, X_bar)
-                beta_gamma_bar = beta_gamma_bar + bg_bar
-                add("length", scale * length_bar)
-            else:
-                weight = self._weight(length, part)
-                X = kick(X, self.components, p, -weight)
-                X_bar, weight_bar, strengths = kick_pullback(X, self.components, p, weight, X_bar)
-                if not self.integrated:
-                    add("length", scale * weight_bar)
-                for name, bar in strengths.items():
-                    add(name, bar)
-        return X, X_bar, beta_gamma_bar, bars
+                X_bar, more, length_bar = drift_pullback(X, reference, scale * length, X_bar)
+                return X, X_bar, beta_gamma_bar + more, {**bars, "length": bars["length"] + scale * length_bar}
+            weight = self._weight(length, part)
+            X = kick(X, self.components, p, -weight)
+            X_bar, weight_bar, strengths = kick_pullback(X, self.components, p, weight, X_bar)
+            bars = {**bars, **{name: bars[name] + bar for name, bar in strengths.items()}}
+            if not self.integrated:
+                bars["length"] = bars["length"] + scale * weight_bar
+            return X, X_bar, beta_gamma_bar, bars
+
+        zero = namespace(X1).zeros_like(X1[..., 0, 0])
+        start = (X1, X1_bar, zero, dict.fromkeys(self.parameters, zero))
+        return fold(self.order, self.steps, act, start, X1, backwards=True)
 
     def pullback(
         self, X: Array, reference: Reference, p: Parameters, X1_bar: Array

@@ -9,6 +9,7 @@ argument, so nothing in it can overflow or divide by zero.
 `stumpff_slopes` their derivatives with respect to w
 `asinc`          asin(u)/u
 `asinc_slope`    its derivative with respect to u
+`asinc_excess`   (asin(u)/u - 1)/u^2, with cos(asin u)
 """
 
 from __future__ import annotations
@@ -85,16 +86,16 @@ def _coefficients(k: int, edge: float, epsilon: float) -> tuple[float, ...]:
 
 def asinc(u: Array) -> Array:
     """Return asin(u)/u for |u| <= 1, of the shape of u; NaN beyond, as asin."""
-    return 1.0 + u * u * _asinc_excess(u)[0]
+    return 1.0 + u * u * asinc_excess(u)[0]
 
 
 def asinc_slope(u: Array) -> Array:
     """Return d asinc/du = (1/sqrt(1 - u^2) - asinc(u))/u for |u| < 1, not by subtraction; infinite at 1."""
-    excess, cosine = _asinc_excess(u)
+    excess, cosine = asinc_excess(u)
     return u * (1.0 / (cosine * (1.0 + cosine)) - excess)
 
 
-def _asinc_excess(u: Array) -> tuple[Array, Array]:
+def asinc_excess(u: Array) -> tuple[Array, Array]:
     """Return (asin(u)/u - 1)/u^2 and cos(asin u), by halving the angle three times and a series of the rest.
 
     With sin(t) = u and sin(t) = 8 P sin(t/8), P = cos(t/2) cos(t/4) cos(t/8): asinc(u) = asinc(sin(t/8))/P.

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from backbeam.arrays import join, over_particles, per_particle, rows
 from backbeam.maps.base import Map
-from backbeam.maps.drift import _delay as delay
-from backbeam.maps.kinematics import delta_pz
+from backbeam.maps.kinematics import delay, delta_pz
 from backbeam.maps.smooth import stumpff
 
 if TYPE_CHECKING:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
+from backbeam import backends
+from backbeam.arrays import Array
 from backbeam.errors import InputError
 
 ORDERS = (2, 4, 6)
@@ -40,3 +44,29 @@ def splitting(order: int, steps: int) -> tuple[tuple[str, float], ...]:
     for k, d in zip(kicks, drifts[1:], strict=True):
         sequence += [("kick", k), ("drift", d)]
     return tuple(sequence)
+
+
+def fold(
+    order: int, steps: int, act: Callable[[str, float, Any], Any], carry: Any, like: Array, *, backwards: bool = False
+) -> Any:
+    """``carry = act(kind, weight, carry)`` along a `splitting`, or from its end to its beginning.
+
+    The equal steps are a loop of the library of ``like``, so that what is compiled does not grow with their number;
+    ``carry`` is a nest of arrays of constant shapes.
+    """
+    whole = splitting(order, steps)
+    length = (len(whole) - 1) // steps
+    # A drift, then (steps - 1) times kicks and drifts up to the merged one, then the last step with its half drift.
+    parts = [(whole[:1], 1), (whole[1 : 1 + length], steps - 1), (whole[-length:], 1)]
+
+    def run(sequence: tuple[tuple[str, float], ...], carry: Any) -> Any:
+        for kind, weight in reversed(sequence) if backwards else sequence:
+            carry = act(kind, weight, carry)
+        return carry
+
+    for sequence, count in reversed(parts) if backwards else parts:
+        if count == 1:
+            carry = run(sequence, carry)
+        elif count:
+            carry, _ = backends.of(like).scan(lambda c, _, s=sequence: (run(s, c), None), carry, None, count)
+    return carry

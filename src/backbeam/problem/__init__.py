@@ -17,9 +17,19 @@ All numbers are in SI units, energies in eV, angles in rad. `Problem.load` reads
 
 from __future__ import annotations
 
+from backbeam.problem.differentiation import Derivative, Question, question
 from backbeam.problem.examples import example_names
 from backbeam.problem.outcome import Outcome, moments_of
 from backbeam.problem.problem import Problem
 from backbeam.problem.text import ProblemError
 
-__all__ = ["Outcome", "Problem", "ProblemError", "example_names", "moments_of"]
+__all__ = [
+    "Derivative",
+    "Outcome",
+    "Problem",
+    "ProblemError",
+    "Question",
+    "example_names",
+    "moments_of",
+    "question",
+]

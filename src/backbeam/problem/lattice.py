@@ -6,6 +6,7 @@ A lattice is a list of entries, or a mapping with more to say::
       model: exact                # or linear: for every element that does not say it itself
       order: 4                    # the same for the order and the number of steps of integrators
       steps: 8
+      splitting: matrix-drift     # or drift-kick: for every quadrupole that does not say it itself
       define:                     # elements and lines that entries call by name
         qf: {quadrupole: {length: 0.1, k1: 29.6}}
         cell: [qf, {drift: {length: 0.2}}, qd, {drift: {length: 0.2}}]
@@ -30,13 +31,15 @@ from typing import Any
 import numpy as np
 
 from backbeam.elements import KINDS, Element
+from backbeam.elements.base import MODELS
+from backbeam.elements.multipoles import SPLITTINGS
 from backbeam.errors import InputError
 from backbeam.line import Line
 from backbeam.problem.keys import Said, check_keys, check_mapping, missing, unknown
 
 LARGEST = 1_000_000
 """More elements than this are taken for a slip."""
-DEFAULTS = ("model", "order", "steps")
+DEFAULTS = ("model", "order", "steps", "splitting")
 KEYS = (*DEFAULTS, "define", "line")
 _ENTRY = "the name of something defined, {kind: {parameters}}, a list, or {repeat: n, line: entries}"
 
@@ -101,7 +104,7 @@ class _Builder:
             self.defined(name, "lattice.define")
 
     def _check_defaults(self) -> None:
-        rules = (("model", ("exact", "linear")), ("order", (2, 4, 6)))
+        rules = (("model", MODELS), ("order", (2, 4, 6)), ("splitting", tuple(SPLITTINGS)))
         for key, allowed in rules:
             if key in self.defaults and self.defaults[key] not in allowed:
                 raise InputError(f"lattice.{key}", self.defaults[key], " or ".join(map(str, allowed)))

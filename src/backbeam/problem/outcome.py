@@ -83,13 +83,13 @@ def run_problem(
     tell(f"tracking {beam.n} particles" + (f" through {kicks} kicks" if kicks else ""))
     backend.synchronize(beam.coordinates)
     start = perf_counter()
-    with _quiet():
+    with quiet():
         final = track(line, beam, space_charge=space_charge, **options)
         backend.synchronize(final.coordinates)
     return Outcome(line, beam, final, space_charge, options, kicks, perf_counter() - start)
 
 
-def _quiet() -> Any:
+def quiet() -> Any:
     """Keep NumPy's warnings of NaN off the screen: particles that turn round end in `TrackingError`."""
     return np.errstate(divide="ignore", over="ignore", invalid="ignore")
 
@@ -105,13 +105,22 @@ def compiles(beam: Beam) -> bool:
 
 def _warm_up(line: Line, beam: Beam, space_charge: Any) -> None:
     """Send a few particles through a little of the line, so that what loads when first used is loaded."""
+    with quiet(), suppress(TrackingError):  # the run itself will say it
+        track(short_line(line), few_of(beam), space_charge=space_charge)
+
+
+def few_of(beam: Beam) -> Beam:
+    """The first particles of a beam."""
     n = min(beam.n, WARM_UP_PARTICLES)
-    few = beam.replace(
+    return beam.replace(
         coordinates=beam.coordinates[..., :n], charges=beam.charges[..., :n], lost_at=beam.lost_at[..., :n]
     )
+
+
+def short_line(line: Line) -> Line:
+    """One slice of the first element of a line that has a length."""
     first = next((e for e in line.elements if e.is_thick), line.elements[0])
-    with _quiet(), suppress(TrackingError):  # the run itself will say it
-        track(Line([first.replace(slices=1)]), few, space_charge=space_charge)
+    return Line([first.replace(slices=1)])
 
 
 # -- moments as plain numbers --------------------------------------------------------------------------------
@@ -125,18 +134,18 @@ def moments_of(beam: Beam) -> dict[str, Any]:
         "s": _plain(beam, beam.s),
         "alive": _count(beam, beam.alive),
         "charge": _plain(beam, beam.charge),
-        "mean": {name: _finite(mean[k]) for k, name in enumerate(COORDINATES)},
-        "sigma": {name: _finite(sigma[k]) for k, name in enumerate(COORDINATES)},
+        "mean": {name: finite(mean[k]) for k, name in enumerate(COORDINATES)},
+        "sigma": {name: finite(sigma[k]) for k, name in enumerate(COORDINATES)},
         "emittance": {plane: _plain(beam, beam.emittance(plane)) for plane in PLANES},
         "normalized_emittance": {plane: _plain(beam, beam.normalized_emittance(plane)) for plane in PLANES},
     }
 
 
 def _plain(beam: Beam, value: Array | float) -> float | None:
-    return _finite(beam.backend.to_numpy(value) if hasattr(value, "shape") else value)
+    return finite(beam.backend.to_numpy(value) if hasattr(value, "shape") else value)
 
 
-def _finite(value: Any) -> float | None:
+def finite(value: Any) -> float | None:
     """Plain float; None for what is no finite number, which JSON has no word for."""
     number = float(value)
     return number if math.isfinite(number) else None

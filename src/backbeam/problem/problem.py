@@ -11,6 +11,7 @@ from typing import Any
 from backbeam.beam import Beam
 from backbeam.errors import InputError
 from backbeam.line import Line
+from backbeam.problem.differentiation import Derivative, Question, differentiate_problem, question
 from backbeam.problem.examples import example_names, example_text
 from backbeam.problem.keys import Said, check_keys, check_mapping
 from backbeam.problem.lattice import Lattice, read_lattice
@@ -19,6 +20,7 @@ from backbeam.problem.overrides import override, split_override
 from backbeam.problem.sections import (
     FreeSpace,
     Gradient,
+    Pipe,
     Run,
     Track,
     check_beam,
@@ -60,7 +62,7 @@ class Problem:
     settings: Run = field(init=False)
     """Where it runs: backend, device, dtype."""
     _track: Track = field(init=False, repr=False)
-    _space_charge: FreeSpace | None = field(init=False, repr=False)
+    _space_charge: FreeSpace | Pipe | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         tree = check_mapping(self.tree, self.name, f"a mapping with {', '.join(KEYS)}")
@@ -199,6 +201,25 @@ class Problem:
         tell("drawing particles")
         beam = self.beam(backend, device, dtype, seed)
         return run_problem(self.line(), beam, self.space_charge(), self.track_options(), tell)
+
+    def differentiate(
+        self,
+        asked: Question | None = None,
+        backend: str | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        seed: int | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> Derivative:
+        """Draw the beam, differentiate, and time it beside the tracking; ``progress`` is told each stage.
+
+        ``asked`` is what `backbeam.problem.question` makes; None: what the problem's section ``gradient`` says.
+        """
+        tell = progress or (lambda stage: None)
+        asked = asked or question(self)
+        tell("drawing particles")
+        beam = self.beam(backend, device, dtype, seed)
+        return differentiate_problem(self.line(), beam, self.space_charge(), self.track_options(), asked, tell)
 
 
 _KIND = {list: "list", str: "text", int: "number", float: "number", bool: "truth value"}

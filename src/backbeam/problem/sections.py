@@ -20,6 +20,7 @@ from backbeam.extras import need
 from backbeam.plan import Slicing
 from backbeam.problem.keys import check_keys, check_mapping, missing, unknown
 from backbeam.space_charge import BeamExtent, Extent, FixedExtent, RmsExtent, SpaceCharge3D
+from backbeam.space_charge.pipe import SpaceCharge2DPipe
 from backbeam.species import Species
 
 (pydantic,) = need("cli", "pydantic", purpose="reading problem files")
@@ -78,11 +79,15 @@ class Track(Section):
 class Gradient(Section):
     """``gradient``: what the commands that differentiate take if they are not told otherwise."""
 
-    objective: str | None = pydantic.Field(None, description="the name of an objective, such as sigma_x")
+    objective: str | dict[str, Number] | None = pydantic.Field(
+        None, description="an objective such as sigma_x, or weights by objective such as {sigma_x: 1, sigma_y: 2}"
+    )
     wrt: list[str] | None = pydantic.Field(
         None, description="a list of parameters, such as [qf.k1, beam.charge]"
     )
     adjoint: str | None = pydantic.Field(None, description="the name of an adjoint, such as reversible")
+    anchor_every: Whole | None = pydantic.Field(None, description="a whole number of kicks, at least 1")
+    slots: Whole | None = pydantic.Field(None, description="a whole number of states, at least 1")
 
 
 class FreeSpace(Section):
@@ -102,7 +107,25 @@ class FreeSpace(Section):
         )
 
 
-SPACE_CHARGE: dict[str, type[FreeSpace]] = {"3d": FreeSpace}
+class Pipe(Section):
+    """``space_charge`` with ``model: pipe``: `SpaceCharge2DPipe`."""
+
+    model: str = pydantic.Field("pipe", description="pipe")
+    width: Number = pydantic.Field(description="a length in m, greater than 0")
+    height: Number = pydantic.Field(description="a length in m, greater than 0")
+    length: Number = pydantic.Field(description="a length in m, greater than 0")
+    modes: list[Whole] = pydantic.Field([12, 12], description="two whole numbers, each at least 1")
+    origin: str = pydantic.Field("centre", description="centre or corner")
+    grid_gradient: str = pydantic.Field("exact", description="exact or frozen")
+
+    def build(self) -> SpaceCharge2DPipe:
+        """Make the space-charge model."""
+        return SpaceCharge2DPipe(
+            self.width, self.height, self.length, tuple(self.modes), self.origin, self.grid_gradient
+        )
+
+
+SPACE_CHARGE: dict[str, type[FreeSpace | Pipe]] = {"3d": FreeSpace, "pipe": Pipe}
 """Section of each space-charge model by the name that ``model`` gives it."""
 EXTENTS: dict[str, type[Extent]] = {"beam": BeamExtent, "rms": RmsExtent, "fixed": FixedExtent}
 
@@ -135,7 +158,8 @@ def read(section: type[Section], given: Any, path: str) -> Any:
     """
     keys = section.model_fields
     given = check_mapping(given, path, f"a mapping with {', '.join(keys)}")
-    check_keys(given, keys, {}, path)
+    required = {name: key.description or "a value" for name, key in keys.items() if key.is_required()}
+    check_keys(given, keys, required, path)
     try:
         return section(**given)
     except pydantic.ValidationError as error:
@@ -143,7 +167,7 @@ def read(section: type[Section], given: Any, path: str) -> Any:
         raise InputError(f"{path}.{name}", given[name], keys[name].description or "another value") from None
 
 
-def read_space_charge(given: Any) -> FreeSpace | None:
+def read_space_charge(given: Any) -> FreeSpace | Pipe | None:
     """Return the section of ``space_charge``; None for null: no space charge."""
     if given is None:
         return None

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from backbeam import backends
 from backbeam.arrays import join, namespace, over_particles, per_particle, rows
 from backbeam.errors import InputError, TrackingError
+from backbeam.space_charge.base import SpaceCharge
 from backbeam.species import VACUUM_PERMITTIVITY
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ PARTICLES_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
-class SpaceCharge2DPipe:
+class SpaceCharge2DPipe(SpaceCharge):
     """Space charge of a coasting beam in a grounded rectangular pipe, by a sum of waves.
 
     In all methods ``X`` is ``(..., 6, n)``, ``q (..., n)`` charges of macroparticles [C], ``alive (...,
@@ -133,9 +134,7 @@ class SpaceCharge2DPipe:
 
     # -- the kick --------------------------------------------------------------------------------------------
 
-    def _kicked(
-        self, X: Array, q: Array, alive: Array | None, reference: Reference, ds: Array, sign: float
-    ) -> Array:
+    def _kicked(self, X: Array, q: Array, alive: Array | None, reference: Reference, ds: Array, sign: float) -> Array:
         blocks = self._blocks(X, q, alive)
         phi = self._amplitudes(sum(_charge_sums(block) for block in blocks))
         slope = _concatenated([_slope(block, phi) for block in blocks])

@@ -1,0 +1,339 @@
+"""The same gradient by every array library and every adjoint, against each other and against central differences.
+
+A deviation is relative to the largest derivative of the same kind: parameters of one name, all ``k1``, all ``length``.
+A kind whose derivatives are all next to nothing is measured against a small part of objective over parameter,
+`NEGLIGIBLE`, because what is left of them is rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from backbeam import backends
+from backbeam.adjoint import Adjoint, Checkpoint, Reversible, Store, Tape, adjoint_named
+from backbeam.beam import Beam
+from backbeam.errors import BackbeamError, InputError
+from backbeam.gradient import differentiate, with_parameters
+from backbeam.line import Line
+from backbeam.observables import Objective
+from backbeam.problem.differences import differences, scale_of_parameter
+from backbeam.problem.differentiation import Question, expand, unit_of, value_of
+from backbeam.problem.outcome import finite, quiet
+from backbeam.problem.tape_memory import available_memory, tape_bytes
+from backbeam.tracking import count_kicks
+
+if TYPE_CHECKING:
+    from backbeam.problem.problem import Problem
+
+ONLY_IF_ASKED = ("array_api_strict",)
+"""Backends for tests: slow, and the same as NumPy."""
+FEW = 100
+"""Particles with which a question is tried out."""
+TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
+DIFFERENCE_TOLERANCE = 1e-5
+"""What central differences can do; where the tolerance of the data type is larger, it is that."""
+NEGLIGIBLE = {"float64": 1e-6, "float32": 1e-2}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One backend with one adjoint."""
+
+    backend: str
+    adjoint: str | None
+    """None: the backend could do nothing."""
+    value: float | None = None
+    gradient: Mapping[str, float] | None = None
+    mismatch: float | None = None
+    problem: str = ""
+    """Why there is no gradient; empty if there is one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What `compare` found."""
+
+    question: Question
+    dtype: str
+    particles: int
+    kicks: int
+    tolerance: float
+    difference_tolerance: float
+    line: Line
+    parameters: Mapping[str, float]
+    """Value of each parameter."""
+    rows: tuple[Row, ...]
+    difference: Mapping[str, float]
+    """Derivatives by central differences, of NumPy in float64."""
+    skipped: Mapping[str, str]
+    """Backends, and adjoints of a backend, that were not asked for by name and cannot be used here, and why."""
+
+    @property
+    def reference(self) -> Row | None:
+        """The row that all others are compared with: the first that has a gradient."""
+        return next((row for row in self.rows if row.gradient is not None), None)
+
+    def scale(self, name: str) -> float:
+        """What a deviation of a derivative is divided by."""
+        kind, reference = _kind(name), self.reference
+        if reference is None:
+            return math.nan
+        alike = [abs(slope) for other, slope in reference.gradient.items() if _kind(other) == kind]
+        natural = abs(reference.value) / scale_of_parameter(self.parameters[name], unit_of(name, self.line))
+        return max(*alike, NEGLIGIBLE[self.dtype] * natural)
+
+    def deviations(self, gradient: Mapping[str, float]) -> dict[str, float]:
+        """Deviation of each derivative from that of the reference."""
+        if self.reference is None:
+            return {}
+        return {
+            name: _ratio(abs(gradient[name] - slope), self.scale(name))
+            for name, slope in self.reference.gradient.items()
+        }
+
+    def deviation(self, row: Row) -> float | None:
+        """Worst deviation of a row; None for one without a gradient."""
+        return None if row.gradient is None else _worst(self.deviations(row.gradient).values())
+
+    def where(self, gradient: Mapping[str, float]) -> str:
+        """The parameter whose derivative deviates most."""
+        found = self.deviations(gradient)
+        return max(found, key=lambda name: math.inf if math.isnan(found[name]) else found[name])
+
+    def value_deviation(self, row: Row) -> float | None:
+        """Deviation of a row's value, relative to the value or to what the parameters make of it, if that is more."""
+        reference = self.reference
+        if row.value is None or reference is None:
+            return None
+        moved = [slope * self.parameters[name] for name, slope in reference.gradient.items()]
+        return _ratio(abs(row.value - reference.value), max(abs(v) for v in (reference.value, *moved)))
+
+    @property
+    def worst_deviation(self) -> float | None:
+        """Of all rows, values included."""
+        found = [d for row in self.rows for d in (self.deviation(row), self.value_deviation(row)) if d is not None]
+        return _worst(found) if found else None
+
+    @property
+    def difference_deviation(self) -> float | None:
+        """Worst deviation of the central differences."""
+        return None if self.reference is None else _worst(self.deviations(self.difference).values())
+
+    @property
+    def ok(self) -> bool:
+        """Whether all that was asked for has a gradient, and all agree."""
+        return (
+            self.reference is not None
+            and not any(row.problem for row in self.rows)
+            and self.worst_deviation <= self.tolerance
+            and self.difference_deviation <= self.difference_tolerance
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """What ``backbeam check --json`` prints: plain numbers, with None where there is none."""
+        reference = self.reference
+        return {
+            "rows": [self._row(row) for row in self.rows],
+            "worst_deviation": finite_or_none(self.worst_deviation),
+            "finite_difference_deviation": finite_or_none(self.difference_deviation),
+            "ok": self.ok,
+            "objective": self.question.objective.name,
+            "dtype": self.dtype,
+            "particles": self.particles,
+            "kicks": self.kicks,
+            "tolerance": self.tolerance,
+            "difference_tolerance": self.difference_tolerance,
+            "reference": None if reference is None else {"backend": reference.backend, "adjoint": reference.adjoint},
+            "finite_difference": {name: finite(slope) for name, slope in self.difference.items()},
+            "skipped": dict(self.skipped),
+        }
+
+    def _row(self, row: Row) -> dict[str, Any]:
+        found = {
+            "backend": row.backend,
+            "adjoint": row.adjoint,
+            "value": finite_or_none(row.value),
+            "gradient": None if row.gradient is None else {name: finite(g) for name, g in row.gradient.items()},
+            "deviation": finite_or_none(self.deviation(row)),
+            "value_deviation": finite_or_none(self.value_deviation(row)),
+            "mismatch": finite_or_none(row.mismatch),
+        }
+        return {**found, "problem": row.problem} if row.problem else found
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """None stays None, and what is no finite number becomes it."""
+    return None if value is None else finite(value)
+
+
+def _kind(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _ratio(difference: float, scale: float) -> float:
+    if difference == 0.0:
+        return 0.0
+    return difference / scale if scale else math.inf
+
+
+def _worst(found: Any) -> float:
+    """The largest; NaN, which compares with nothing, before all."""
+    found = list(found)
+    return math.nan if any(math.isnan(d) for d in found) else max(found)
+
+
+def compare(
+    problem: Problem,
+    asked: Question,
+    *,
+    chosen_backends: Sequence[str] | None = None,
+    chosen_adjoints: Sequence[str] | None = None,
+    device: str | None = None,
+    tolerance: float | None = None,
+    difference_tolerance: float | None = None,
+    tell: Callable[[str], None],
+) -> Comparison:
+    """Differentiate a problem in every way, with the same particles, in the data type of the problem.
+
+    Parameters
+    ----------
+    problem:
+        The problem.
+    asked:
+        Objective and parameters; its adjoint keeps its settings in the row of that name.
+    chosen_backends:
+        Names; None: all that are installed, but for those for tests.
+    chosen_adjoints:
+        Names; None: all, but for a tape that memory would not hold. Where nothing differentiates by itself, there is
+        no tape.
+    device:
+        Where, for every backend; None: the default one of each.
+    tolerance, difference_tolerance:
+        None: `TOLERANCE` of the data type, `DIFFERENCE_TOLERANCE`.
+    tell:
+        Is told each stage.
+
+    Raises
+    ------
+    InputError
+        For what is wrong with the problem or the question, whatever the backend. What one backend or adjoint cannot do
+        is said in its row.
+    """
+    dtype = problem.settings.dtype
+    if dtype not in TOLERANCE:
+        raise InputError("run.dtype", dtype, " or ".join(TOLERANCE))
+    tolerance = _tolerance("tolerance", tolerance, TOLERANCE[dtype])
+    least = max(DIFFERENCE_TOLERANCE, tolerance)
+    difference_tolerance = _tolerance("difference_tolerance", difference_tolerance, least)
+    names_of_backends, skipped = _backends(chosen_backends)
+    adjoints = _adjoints(chosen_adjoints, asked.adjoint)
+
+    tell("drawing particles")
+    witness = problem.beam("numpy", dtype="float64")
+    names = expand(asked.wrt, problem.line(), witness)
+    line = with_parameters(problem.line(), [name for name in names if not name.startswith("beam.")])
+    arguments = {"space_charge": problem.space_charge(), **problem.track_options()}
+    few = problem.replace({"beam.n": min(witness.n, FEW)}).beam("numpy", dtype="float64")
+    with quiet():  # what is wrong with the question is found here, before anything takes long
+        differentiate(asked.objective, line, few, names, adjoint=Store(), **arguments)
+
+    rows: list[Row] = []
+    for name in names_of_backends:
+        beam, problem_with_it = _beam(problem, name, device)
+        if beam is None:
+            rows.append(Row(name, None, problem=problem_with_it))
+            continue
+        for adjoint in adjoints:
+            if isinstance(adjoint, Tape) and not beam.backend.has_autodiff:
+                continue
+            reason = "" if chosen_adjoints else _refusal(adjoint, line, beam, arguments)
+            if reason:
+                skipped[f"{name} {adjoint.name}"] = reason
+                continue
+            tell(f"{name}, {adjoint.name}")
+            rows.append(_row(asked.objective, line, beam, names, adjoint, arguments))
+    if not rows:
+        raise InputError("adjoints", "tape", f"others too: {', '.join(names_of_backends)} cannot differentiate alone")
+    return Comparison(
+        question=asked,
+        dtype=dtype,
+        particles=witness.n,
+        kicks=count_kicks(line, **arguments),
+        tolerance=tolerance,
+        difference_tolerance=difference_tolerance,
+        line=line,
+        parameters={name: value_of(name, line, witness) for name in names},
+        rows=tuple(rows),
+        difference=differences(asked.objective, line, witness, names, arguments, tell),
+        skipped=skipped,
+    )
+
+
+def _tolerance(field: str, given: float | None, default: float) -> float:
+    if given is not None and not 0.0 < given < math.inf:
+        raise InputError(field, given, "a number greater than 0")
+    return default if given is None else given
+
+
+def _backends(chosen: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
+    """Backends to run; and those that are passed over, with the reason."""
+    reports = {report.name: report for report in backends.report()}
+    if chosen is None:
+        names = sorted((name for name in reports if name not in ONLY_IF_ASKED), key=lambda name: name != "numpy")
+        unusable = {name: reports[name].problem for name in names if reports[name].problem}
+        return [name for name in names if name not in unusable], unusable
+    if not chosen:
+        raise InputError("backends", list(chosen), f"some of {', '.join(reports)}")
+    for name in chosen:
+        if name not in reports:
+            raise InputError("backends", name, f"some of {', '.join(reports)}")
+    return list(dict.fromkeys(chosen)), {}
+
+
+def _adjoints(chosen: Sequence[str] | None, asked: Adjoint) -> list[Adjoint]:
+    """Adjoints to run; the one that the problem asks for keeps its settings."""
+    if chosen is None:
+        found: list[Adjoint] = [Reversible(), Store(), Checkpoint(), Tape()]
+    elif not chosen:
+        raise InputError("adjoints", list(chosen), "some of reversible, store, checkpoint, tape")
+    else:
+        found = [adjoint_named(name) for name in dict.fromkeys(chosen)]
+    return [asked if adjoint.name == asked.name else adjoint for adjoint in found]
+
+
+def _beam(problem: Problem, backend: str, device: str | None) -> tuple[Beam | None, str]:
+    """The beam in a library; or None, and why it cannot be there."""
+    try:
+        return problem.beam(backend, device), ""
+    except BackbeamError as error:
+        return None, str(error)
+
+
+def _row(
+    objective: Objective, line: Line, beam: Beam, names: Sequence[str], adjoint: Adjoint, arguments: Mapping[str, Any]
+) -> Row:
+    """Value and gradient by one backend and adjoint; or what it says that it cannot do."""
+    backend = beam.backend
+    try:
+        with quiet():
+            found = differentiate(objective, line, beam, names, adjoint=adjoint, **arguments)
+    except BackbeamError as error:
+        return Row(backend.name, adjoint.name, problem=str(error))
+    host, mismatch = backend.to_numpy, found.report.mismatch
+    gradient = {name: float(host(slope)) for name, slope in found.gradient.items()}
+    worst = None if mismatch is None else float(host(mismatch).max())
+    return Row(backend.name, adjoint.name, float(host(found.value)), gradient, worst)
+
+
+def _refusal(adjoint: Adjoint, line: Line, beam: Beam, arguments: Mapping[str, Any]) -> str:
+    """Why an adjoint is better left out, empty if it is not: a tape may take all memory, and the process with it."""
+    if not isinstance(adjoint, Tape):
+        return ""
+    free = available_memory()
+    needed = tape_bytes(line, beam, **arguments)
+    if free is None or not beam.device.startswith("cpu") or needed < free:
+        return ""
+    return f"needs about {needed / 1e9:.0f} GB, {free / 1e9:.0f} GB are free; fewer particles (beam.n) would fit"

@@ -1,0 +1,266 @@
+"""The gradient that a problem asks for: what its words mean, and what it takes to get it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from backbeam.adjoint import Adjoint, Checkpoint, Reversible, adjoint_named
+from backbeam.beam import Beam
+from backbeam.errors import BackbeamError, InputError
+from backbeam.gradient import Gradient, differentiate, with_parameters
+from backbeam.line import Line
+from backbeam.observables import Objective, expression, sigma, weighted
+from backbeam.problem.keys import missing
+from backbeam.problem.outcome import compiles, few_of, finite, quiet, short_line
+from backbeam.tracking import count_kicks, track
+
+if TYPE_CHECKING:
+    from backbeam.problem.problem import Problem
+
+ARRAYS_OF_BEAM = ("beam.coordinates", "beam.charges")
+"""What of a beam has as many numbers as there are particles."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be differentiated, with respect to what, and how the way is remembered."""
+
+    objective: Objective
+    wrt: tuple[str, ...]
+    """Names, and patterns such as ``*.k1``, as they were given."""
+    adjoint: Adjoint
+
+
+def question(
+    problem: Problem,
+    objective: str | Mapping[str, float] | None = None,
+    wrt: Sequence[str] | None = None,
+    adjoint: str | None = None,
+    anchor_every: int | None = None,
+    slots: int | None = None,
+) -> Question:
+    """What a problem's section ``gradient`` asks, but for what is given here.
+
+    Parameters
+    ----------
+    problem:
+        The problem.
+    objective:
+        ``sigma_x``, a sum ``sigma_x + 2 sigma_y``, or weights by name.
+    wrt:
+        Names and patterns, see `expand`.
+    adjoint:
+        ``reversible``, ``store``, ``checkpoint`` or ``tape``.
+    anchor_every, slots:
+        Kicks between anchors of the first, number of kept states of the third.
+
+    Raises
+    ------
+    InputError
+        For what is missing or not known, with what is allowed.
+    """
+    section = problem.gradient
+    objective = section.objective if objective is None else objective
+    if objective is None:
+        raise missing("gradient.objective", "an objective such as sigma_x, here or as --objective")
+    wrt = section.wrt if wrt is None else wrt
+    if not wrt:
+        raise missing("gradient.wrt", "parameters such as qf.k1 or beam.charge, here or as --wrt")
+    chosen = adjoint_named(adjoint or section.adjoint or Reversible().name)
+    reverses, checks = isinstance(chosen, Reversible), isinstance(chosen, Checkpoint)
+    if anchor_every is not None and not reverses:
+        raise InputError("anchor_every", anchor_every, f"left out with {chosen.name}: anchors belong to reversible")
+    if slots is not None and not checks:
+        raise InputError("slots", slots, f"left out with {chosen.name}: slots belong to checkpoint")
+    anchor_every = section.anchor_every if anchor_every is None else anchor_every
+    slots = section.slots if slots is None else slots
+    if reverses and anchor_every is not None:
+        chosen = Reversible(anchor_every)
+    if checks and slots is not None:
+        chosen = Checkpoint(slots)
+    found = weighted(objective) if isinstance(objective, Mapping) else expression(objective)
+    return Question(found, tuple(wrt), chosen)
+
+
+def expand(patterns: Sequence[str], line: Line, beam: Beam) -> tuple[str, ...]:
+    """Names of single numbers that a gradient is asked for, each once, in order.
+
+    Parameters
+    ----------
+    patterns:
+        Names, ``qf.k1`` or ``beam.charge``; and patterns, ``*.k1``, ``q?.*``, ``beam.sigma_*``, which stand for all
+        parameters present that they fit. Those of the beam are meant only where a pattern begins with ``beam.``.
+
+    Raises
+    ------
+    InputError
+        For a name that is not known, a pattern that fits nothing, or a parameter that is an array.
+    """
+    found: dict[str, None] = {}
+    of_line = [name for name, value in line.parameters.items() if not np.shape(value)]
+    of_beam = [f"beam.{name}" for name in beam.parameters()]
+    for pattern in patterns:
+        known = of_beam if pattern.startswith("beam.") else of_line
+        if pattern in known or not set(pattern) & set("*?["):
+            _check_number(pattern, line)
+            found[pattern] = None
+            continue
+        fitting = [name for name in known if fnmatchcase(name, pattern)]
+        if not fitting:
+            fields = dict.fromkeys(name.rpartition(".")[2] for name in known)
+            raise InputError("wrt", pattern, f"a pattern that a parameter fits; those here end in {', '.join(fields)}")
+        found.update(dict.fromkeys(fitting))
+    return tuple(found)
+
+
+def _check_number(name: str, line: Line) -> None:
+    array = name in ARRAYS_OF_BEAM if name.startswith("beam.") else np.shape(line.get(name)) != ()
+    if array:
+        raise InputError("wrt", name, "parameters that are one number; value_and_grad of Python gives arrays")
+
+
+def value_of(name: str, line: Line, beam: Beam) -> float:
+    """Value of a parameter of the line or the beam; 0 for one that its element leaves out."""
+    owner, _, field = name.rpartition(".")
+    if owner != "beam":
+        return float(line.get(name) or 0.0)
+    value = beam.reference.beta_gamma if field == "beta_gamma" else beam.parameters()[field]
+    return float(beam.backend.to_numpy(value))
+
+
+_UNITS_OF_BEAM = (
+    ("charge", "C"), ("kinetic_energy", "eV"), ("radius", "m"), ("emittance", "m"), ("normalized_emittance", "m"),
+    ("beta_gamma", "1"), ("beta_", "m"), ("sigma_p", "1"), ("mean_p", "1"), ("sigma_", "m"), ("mean_", "m"),
+)  # fmt: skip
+
+
+def unit_of(name: str, line: Line) -> str:
+    """Unit of a parameter; ``1`` for a number without."""
+    owner, _, field = name.rpartition(".")
+    if owner == "beam":
+        return next((unit for start, unit in _UNITS_OF_BEAM if field.startswith(start)), "1")
+    return type(line[owner]).__dataclass_fields__[field].metadata["unit"]
+
+
+@dataclass(frozen=True, eq=False)
+class Derivative:
+    """Value and gradient of an objective, and what they took."""
+
+    question: Question
+    line: Line
+    initial: Beam
+    final: Beam
+    value: float
+    gradient: dict[str, float]
+    """Derivative by name."""
+    parameters: dict[str, float]
+    """Value of each parameter, by the same names."""
+    seconds_primal: float
+    """Tracking alone: no import, no compilation, no drawing of particles."""
+    seconds_gradient: float
+    """Value and gradient."""
+    peak_bytes: int
+    """High-water mark of the whole process, or of the device where there is one."""
+    kicks: int
+    anchors: int
+    """States that were kept on the way."""
+    mismatch: float | None
+    """Largest relative deviation of a state that was reconstructed from the true one; None: none was."""
+
+    @property
+    def beam_bytes(self) -> int:
+        """Bytes of coordinates and charges."""
+        return 7 * self.initial.n * {"float64": 8, "float32": 4}[self.initial.dtype]
+
+    def relative(self, name: str) -> float | None:
+        """Relative sensitivity (p/f) df/dp: per cent of the objective by per cent of the parameter."""
+        p, f = self.parameters[name], self.value
+        return finite(p * self.gradient[name] / f) if p and f else None
+
+    def summary(self) -> dict[str, Any]:
+        """What ``backbeam gradient --json`` prints: plain numbers, with None where there is none."""
+        beam = self.initial
+        return {
+            "value": finite(self.value),
+            "gradient": {name: finite(slope) for name, slope in self.gradient.items()},
+            "adjoint": self.question.adjoint.name,
+            "seconds": {"primal": self.seconds_primal, "gradient": self.seconds_gradient},
+            "memory": {"peak_bytes": self.peak_bytes, "beam_bytes": self.beam_bytes},
+            "anchors": self.anchors,
+            "backend": beam.backend.name,
+            "device": beam.device,
+            "dtype": beam.dtype,
+            "particles": beam.n,
+            "kicks": self.kicks,
+            "objective": self.question.objective.name,
+            "mismatch": self.mismatch,
+        }
+
+
+def differentiate_problem(
+    line: Line, beam: Beam, space_charge: Any, options: dict[str, Any], asked: Question, tell: Callable[[str], None]
+) -> Derivative:
+    """Value and gradient, warmed up before, and timed beside the tracking alone."""
+    backend = beam.backend
+    names = expand(asked.wrt, line, beam)
+    line = with_parameters(line, [name for name in names if not name.startswith("beam.")])
+    arguments = {"space_charge": space_charge, **options}
+
+    def run() -> Gradient:
+        found = differentiate(asked.objective, line, beam, names, adjoint=asked.adjoint, **arguments)
+        backend.synchronize([found.value, *found.gradient.values()])
+        return found
+
+    def track_alone() -> None:
+        backend.synchronize(track(line, beam, **arguments).coordinates)
+
+    with quiet():
+        if compiles(beam):
+            tell("compiling")
+            run()
+            track_alone()
+        else:
+            _warm_up(line, beam, space_charge, asked.adjoint)
+        tell(f"differentiating {asked.objective.name} with respect to {len(names)} parameters")
+        seconds_gradient, found = _timed(run)
+        tell("tracking alone")
+        seconds_primal, _ = _timed(track_alone)
+
+    host = backend.to_numpy
+    mismatch = found.report.mismatch
+    return Derivative(
+        question=asked,
+        line=line,
+        initial=beam,
+        final=found.beam,
+        value=float(host(found.value)),
+        gradient={name: float(host(slope)) for name, slope in found.gradient.items()},
+        parameters={name: value_of(name, line, beam) for name in names},
+        seconds_primal=seconds_primal,
+        seconds_gradient=seconds_gradient,
+        peak_bytes=backend.peak_memory(),
+        kicks=count_kicks(line, **arguments),
+        anchors=found.report.anchors,
+        mismatch=None if mismatch is None else finite(host(mismatch).max()),
+    )
+
+
+def _timed(function: Callable[[], Any]) -> tuple[float, Any]:
+    start = perf_counter()
+    found = function()
+    return perf_counter() - start, found
+
+
+def _warm_up(line: Line, beam: Beam, space_charge: Any, adjoint: Adjoint) -> None:
+    """Differentiate a little of the line for a few particles, so that what loads when first used is loaded."""
+    with suppress(BackbeamError):  # the run itself will say it
+        differentiate(
+            sigma("x"), short_line(line), few_of(beam), ["beam.charges"], space_charge=space_charge, adjoint=adjoint
+        )
