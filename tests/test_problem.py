@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from backbeam import elements
 from backbeam.errors import InputError
-from backbeam.problem import Problem, example_names
+from backbeam.problem import Problem, example_names, question
+from backbeam.problem.differentiation import expand
 from backbeam.problem.overrides import split_override
 from backbeam.problem.text import ProblemError, read_tree, write_tree
 from backbeam.tracking import count_kicks
 
-EXAMPLES = ("awake", "expanding-beam", "fodo", "fodo-space-charge", "kurth", "thermal")
+EXAMPLES = ("awake", "expanding-beam", "fodo", "fodo-space-charge", "jutrack-fodo", "kurth", "thermal")
 
 SMALL = """
 title: two cells
@@ -292,12 +293,18 @@ def test_shipped_examples():
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_gradient_sections_name_parameters_that_there_are(name):
-    """``wrt`` of an example is a parameter of its line or its beam."""
+    """The objective of an example has a name; ``wrt`` are parameters of its line or its beam."""
     problem = Problem.load(name, ["beam.n=100"])
+    asked = question(problem)
     beam = {f"beam.{key}" for key in problem.beam().parameters()}
-    known = set(problem.line().parameters) | beam
     # A thermal beam has no gradient with respect to its charge.
-    assert set(problem.gradient.wrt) <= known
+    found = expand(asked.wrt, problem.line(), problem.beam())
+    assert set(found) <= set(problem.line().parameters) | beam
+    assert asked.objective.name == problem.gradient.objective
+    if name == "awake":
+        fields = [path.rpartition(".")[2] for path in found]
+        counted = {field: fields.count(field) for field in fields}
+        assert counted == {"length": 39, "k1": 8, "k2": 6, "k3": 3, "angle": 2}
 
 
 def test_expanding_beam_doubles():

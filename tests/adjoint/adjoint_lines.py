@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import backbeam as bb
+from backbeam import backends
 from backbeam import observables as ob
 from backbeam.gradient import Gradient, differentiate
 from backbeam.problem import Problem
@@ -26,7 +27,7 @@ class Case:
     line: Callable[[], bb.Line]
     wrt: Sequence[str]
     objective: Any = field(default_factory=lambda: ob.sigma("x") + 0.5 * ob.sigma("y") + 0.1 * ob.sigma("tau"))
-    beam: dict[str, Any] = field(default_factory=dict)
+    beam: dict[str, Any] = field(default_factory=lambda: ELECTRONS)
     kind: str = "gaussian"
     grid: tuple[int, int, int] | None = (6, 7, 8)
     slices: int | None = 2
@@ -38,8 +39,7 @@ class Case:
 
     def draw(self, backend: str = "numpy", dtype: str = "float64", **changes: Any) -> bb.Beam:
         """The beam, on any library."""
-        own = {} if self.kind != "gaussian" else ELECTRONS
-        given = {"n": 200, "seed": 3, **own, **self.beam, **changes}
+        given = {"n": 200, "seed": 3, **self.beam, **changes}
         return bb.Beam.draw(self.kind, backend=backend, dtype=dtype, **given)
 
     def differentiate(self, adjoint: bb.adjoint.Adjoint, backend: str = "numpy", dtype: str = "float64") -> Gradient:
@@ -104,7 +104,7 @@ CASES: dict[str, Case] = {
     ),
     "solenoid": Case(
         lambda: bb.Line([bb.Drift(0.3, name="d"), bb.Solenoid(0.4, ks=1.5, name="s"), bb.Drift(0.2)]),
-        ("s.ks", "s.length", "d.length", "beam.mean_x"), objective=ob.emittance("x") + 1e-3 * ob.mismatch("y", beta=2.0),
+        ("s.ks", "s.length", "d.length", "beam.sigma_px"), objective=ob.emittance("x") + 1e-3 * ob.mismatch("y", beta=2.0),
     ),
     "apertures": Case(apertures, ("q.k1", "cavity.phase", "d.length", "beam.charge", "beam.kinetic_energy", "beam.sigma_y")),
     "diagnostics": Case(
@@ -116,26 +116,37 @@ CASES: dict[str, Case] = {
 
 
 def awake() -> Case:
-    """The shipped AWAKE line with its 58 parameters."""
-    problem = Problem.load("awake")
-    line = problem.line()
-    given = {k: v for k, v in problem.tree["beam"].items() if k not in ("distribution", "n", "seed")}
-    wrt = tuple(path for path in line.parameters)
-    return Case(
-        lambda: line, wrt, objective=ob.mean_square_size(), grid=None, slices=None, kind="planar awake", beam=given
-    )
+    """The shipped AWAKE line and its 58 lengths, strengths and angles; magnets in fewer kicks."""
+    problem = Problem.load("awake", {"lattice.steps": 4})
+    line, given = problem.line(), dict(problem.tree["beam"])
+    kind, _, _ = (given.pop(name) for name in ("distribution", "n", "seed"))
+    wrt = tuple(p for p in line.parameters if kind_of(p) in ("length", "k1", "k2", "k3", "angle"))
+    assert len(wrt) == 58
+    return Case(lambda: line, wrt, ob.mean_square_size(), given, kind, None, None)
 
 
 def host(array: Any) -> np.ndarray:
     """On the host, in float64."""
-    from backbeam import backends
-
     return np.asarray(backends.of(array).to_numpy(array), dtype=np.float64)
 
 
 def kind_of(name: str) -> str:
     """Gradients are of one kind if they are with respect to the same field."""
     return name.rpartition(".")[2]
+
+
+def central_difference(case: Case, name: str, h: float = 1e-6) -> float:
+    """Derivative of a case's value, with respect to a number, by central differences."""
+    line, beam = case.line(), case.draw()
+    owner, _, field_name = name.rpartition(".")
+    here = float(beam.parameters()[field_name] if owner == "beam" else line.get(name))
+    step = h * max(abs(here), 1e-3 if field_name in ("dx", "dy") else 0.0)
+
+    def value(x: float) -> float:
+        changed = (line, beam.with_parameters(**{field_name: x})) if owner == "beam" else (line.replace({name: x}), beam)
+        return float(case.objective(bb.track(*changed, **case.options())))
+
+    return (value(here + step) - value(here - step)) / (2.0 * step)
 
 
 def deviation(found: dict[str, Any], wanted: dict[str, Any]) -> float:

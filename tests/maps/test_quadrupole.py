@@ -42,7 +42,7 @@ def test_vector_of_impactx():
 
 
 def test_order_two_is_matrix_correction_matrix():
-    """The same from the maps of others: half a linear quadrupole, exact drift, linear drift back, half a quadrupole."""
+    """The same from other maps: half a linear quadrupole, exact drift, linear drift back, half a quadrupole."""
     X, reference, p = particles(2, 1e-2), electrons(), arrays(length=0.6, k1=5.0)
     half = LinearBody(0.5, gradient=True)
     wanted = half.forward(X, reference, p)
@@ -53,7 +53,7 @@ def test_order_two_is_matrix_correction_matrix():
 
 
 def error(order: int, steps: int, deviation: float) -> float:
-    """Largest error of (x, px, y, py) for one relative energy deviation, next to many steps, of particles of size 1."""
+    """Largest error of (x, px, y, py) against many steps, at one relative energy deviation, for size 1."""
     X = particles(3, 1e-9)
     X[5] = deviation
     p = arrays(length=1.0, k1=4.0)

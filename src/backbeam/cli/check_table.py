@@ -7,7 +7,7 @@ import math
 from backbeam.cli.table import console, model_text
 from backbeam.extras import need
 from backbeam.problem import Problem
-from backbeam.problem.comparison import Comparison
+from backbeam.problem.agreement import Comparison
 
 need("cli", "rich", purpose="printing tables")
 

@@ -21,7 +21,7 @@ def delta_pz(px: Array, py: Array, pt: Array, inverse_beta: Array) -> Array:
 
 
 def delay(px: Array, py: Array, pt: Array, pz: Array, reference: Reference, beta: Array) -> Array:
-    """Return e - pz/beta0 with e = pt + 1/beta0, for rows ``(..., n)``: pz times the slope of tau in free flight.
+    """Return e - pz/beta0 with e = pt + 1/beta0, for rows ``(..., n)``: pz times the slope of tau in a drift.
 
     e - pz/beta0 = beta0^-1 ((beta0 e)^2 - pz^2)/(beta0 e + pz), whose numerator is px^2 + py^2 - a/gamma0^2.
     """

@@ -1,14 +1,15 @@
 """Exact thick quadrupole: its linear matrix, and a small correction for the exact Hamiltonian.
 
-Drift-kick splittings pay for the focusing itself, which a matrix solves exactly. Here the two parts are the linear
-quadrupole and what the square root adds to it, a function of the momenta alone, so that a step's error has one more
-power of what is small in every beam: the relative momentum deviation.
+Drift-kick splittings pay for the focusing itself, which a matrix solves exactly. Here the two parts are the
+linear quadrupole and what the square root adds to it, a function of the momenta alone, so that a step's error
+has one more power of what is small in every beam: the relative momentum deviation.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from math import sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,10 +38,11 @@ def sequence(order: int, steps: int) -> tuple[tuple[str, float], ...]:
     """Sequence of ("turn" | "correct", weight) for a number of equal steps; weights of each kind add to 1.
 
     For H = A + epsilon B, corrections at the order/2 Gauss-Legendre nodes of a step h leave an error of
-    O(epsilon h^order) + O(epsilon^2 h^2); all weights are positive. Neighbouring turns are merged, so a step costs
-    1, 2 or 3 corrections at order 2 (Strang), 4 or 6. Composing Strang steps to order 4 or 6 takes 3 or 7, some of them
-    backwards, and helps only where epsilon^2 dominates. Sources: McLachlan, BIT 35 (1995) 258, methods (2n, 2);
-    Laskar & Robutel, Celest. Mech. Dyn. Astron. 80 (2001) 39, SABA_n.
+    O(epsilon h^order) + O(epsilon^2 h^2); all weights are positive. Neighbouring turns are merged, so a step
+    costs 1, 2 or 3 corrections at order 2 (Strang), 4 or 6. Strang steps composed to order 4 or 6, as in
+    `backbeam.maps.splitting`, take 3 or 7, some of them backwards, and gain only where epsilon^2 dominates.
+    Sources: McLachlan, BIT 35 (1995) 258, methods (2n, 2); Laskar & Robutel, Celest. Mech. Dyn. Astron. 80
+    (2001) 39, SABA_n.
 
     Raises
     ------
@@ -52,7 +54,7 @@ def sequence(order: int, steps: int) -> tuple[tuple[str, float], ...]:
     if steps < 1:
         raise InputError("steps", steps, "a whole number, at least 1")
     nodes = _NODES[order]
-    between = [b[0] - a[0] for a, b in zip(nodes, nodes[1:], strict=False)]
+    between = [b[0] - a[0] for a, b in pairwise(nodes)]
     first = nodes[0][0]
     out: list[tuple[str, float]] = [("turn", first / steps)]
     for step in range(steps):
@@ -69,7 +71,7 @@ class Turns(NamedTuple):
     """Focusing strength of each plane ``(..., 2, 1)``."""
     L: Array
     """The m lengths ``(..., 1, m)``."""
-    I: tuple[Array, ...]  # noqa: E741
+    I: tuple[Array, ...]
     """Their `focusing_integrals`."""
 
     def matrix(self, i: int, inverse: bool = False, transposed: bool = False) -> tuple[Array, ...]:
@@ -115,7 +117,7 @@ class Slopes(NamedTuple):
 
 
 def _slopes_of(pt: Array, reference: Reference) -> Callable[[Array], Slopes]:
-    """Slopes as a function of the transverse momenta ``(..., 2, n)``; what depends on pt alone is computed once.
+    """Slopes by the transverse momenta ``(..., 2, n)``; what depends on pt alone is computed once.
 
     The formulas are those of `backbeam.maps.kinematics`.
     """
@@ -143,13 +145,14 @@ def _advance(Z: Array, advance: Array) -> Array:
 class ThickQuadrupole(Map):
     """Exact quadrupole: matrix, correction, matrix, at Gauss-Legendre nodes.
 
-    H = -sqrt((1 + delta)^2 - px^2 - py^2) + pt/beta0 + k1 (x^2 - y^2)/2 is split into the linear quadrupole and the exact
-    drift less the linear one::
+    H = -sqrt((1 + delta)^2 - px^2 - py^2) + pt/beta0 + k1 (x^2 - y^2)/2 is split into the linear quadrupole
+    and the exact drift less the linear one::
 
         x += L px (1/pz - 1)      y += L py (1/pz - 1)      tau += L (delay/pz + pt/(beta0 gamma0)^2)
 
-    1/pz - 1 = -dpz/pz cancels nothing. The linear drift in tau commutes with all the rest, and what the two parts hold
-    of it adds to nothing, so neither computes it. At order 2 it is the splitting of ImpactX's ExactQuad.
+    1/pz - 1 = -dpz/pz cancels nothing. The linear drift in tau commutes with all the rest, and what the two
+    parts hold of it adds to nothing, so neither computes it. At order 2 it is the splitting of ImpactX's
+    ExactQuad.
 
     Parameters
     ----------
@@ -209,28 +212,28 @@ class ThickQuadrupole(Map):
         lengths, turns = self._lengths(), self._turns(p, 1.0, 4)
         undo = [turns.matrix(i, inverse=True) for i in range(len(lengths))]
         back = [turns.matrix(i, transposed=True) for i in range(len(lengths))]
-        entry_bars: list[tuple[Array, ...] | None] = [None] * len(lengths)
+        entry_bars: list[tuple[Array, ...]] = [(0.0, 0.0, 0.0)] * len(lengths)
         Z, pt, length = _planes(X1), X1[..., 5, :], per_particle(p["length"])
         Z_bar, tau_bar, pt_bar = _planes(X1_bar), X1_bar[..., 4, :], X1_bar[..., 5, :]
         slopes_at, e = _slopes_of(pt, reference), pt + per_particle(reference.inverse_beta)
         rest, e_bar = 1.0 / per_particle(reference.beta_gamma) ** 2, e * tau_bar
         xp = namespace(Z)
-        # Rows that add up over the corrections; pt and the cotangent of tau are the same in all of them.
+        # Rows that add up over the corrections: pt and the cotangent of tau are the same in all of them.
         late, excess, advance, G, GS, GT = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for kind, part in reversed(sequence(self.order, self.steps)):
             scale = self.fraction * part
             if kind == "turn":
                 i = lengths.index(scale)
                 Z = turn(undo[i], Z)
-                bars, before = turn_sums(Z_bar, Z), entry_bars[i]
-                entry_bars[i] = bars if before is None else tuple(a + b for a, b in zip(before, bars, strict=True))
+                sums = turn_sums(Z_bar, Z)
+                entry_bars[i] = tuple(a + b for a, b in zip(entry_bars[i], sums, strict=True))
                 Z_bar = turn(back[i], Z_bar)
                 continue
             momenta, positions_bar = Z[..., 1, :], Z_bar[..., 0, :]
             slopes, span = slopes_at(momenta), scale * length
             step = span * slopes.excess
             Z = _advance(Z, -step)
-            # As in `drift_pullback`, but for the momenta's share, where x and y advance by 1/pz - 1 instead of 1/pz.
+            # As in `drift_pullback`, but that x and y advance by 1/pz - 1 instead of 1/pz.
             along = xp.sum(momenta * positions_bar, axis=-2)
             g = span / (slopes.pz * slopes.pz * slopes.pz)
             gs = g * along
@@ -251,7 +254,7 @@ class ThickQuadrupole(Map):
 
     def _pull_turns(self, turns: Turns, entry_bars: list) -> tuple[Array, Array]:
         """Cotangents of the element's length and of k1, from those of the entries of each different turn."""
-        k, L, I = turns  # noqa: E741
+        k, L, I = turns
         c_bar, s_bar, d_bar = (namespace(L).stack(bars, axis=-1) for bars in zip(*entry_bars, strict=True))
         k_bar, L_bar = focusing_integrals_pullback(k, L, I, (c_bar, s_bar - k * d_bar))
         k_bar = over_particles(k_bar - I[1] * d_bar)
