@@ -35,9 +35,9 @@ def line_with(setting: str) -> Line:
 def beam() -> Beam:
     """The particles that Xsuite was given."""
     given = DATA["beam"]
-    means = dict(zip(("x", "px", "y", "py", "tau", "pt"), given["mean"], strict=True))
+    means = {f"mean_{q}": v for q, v in zip(("x", "px", "y", "py", "tau", "pt"), given["mean"], strict=True)}
     drawn = Beam.gaussian(
-        n=given["n"], seed=given["seed"], covariance=given["covariance"], **{f"mean_{q}": v for q, v in means.items()}, **ELECTRON
+        n=given["n"], seed=given["seed"], covariance=given["covariance"], **means, **ELECTRON
     )
     initial = np.asarray(DATA["initial"])
     np.testing.assert_allclose(drawn.coordinates[:, : initial.shape[1]], initial, rtol=1e-9, atol=1e-18)
@@ -65,6 +65,7 @@ def test_modelling_choices_are_those_of_xsuite():
     for element in line:
         if element.kind in ("quadrupole", "sextupole", "octupole"):
             assert (element.model, element.order, element.steps) == ("exact", 2, 50)
+            assert getattr(element, "splitting", "drift-kick") == "drift-kick"
         else:
             assert element.model == "exact"
 

@@ -16,10 +16,16 @@ from backbeam.species import ELEMENTARY_CHARGE, VACUUM_PERMITTIVITY
 
 
 def expansion(beam: Beam, radius: float, s: float) -> float:
-    """R(s)/R of a cold uniform ball: sqrt(r (r - 1)) + ln(sqrt(r) + sqrt(r - 1)) = s/(beta gamma) sqrt(2 e Q/(4 pi eps0 m c^2 R^3))."""
+    """r = R(s)/R of a cold uniform ball.
+
+    sqrt(r (r - 1)) + ln(sqrt(r) + sqrt(r - 1)) = s/(beta gamma) sqrt(2 e Q/(4 pi eps0 m c^2 R^3)).
+    """
     force = abs(float(beam.charge)) / (4 * np.pi * VACUUM_PERMITTIVITY * beam.species.mass * radius**3)
     reach = s / float(beam.reference.beta_gamma) * np.sqrt(2.0 * force)
-    return brentq(lambda r: np.sqrt(r * (r - 1)) + np.log(np.sqrt(r) + np.sqrt(r - 1)) - reach, 1.0, 100.0, xtol=1e-12)
+    def beyond(r: float) -> float:
+        return np.sqrt(r * (r - 1)) + np.log(np.sqrt(r) + np.sqrt(r - 1)) - reach
+
+    return brentq(beyond, 1.0, 100.0, xtol=1e-12)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +149,14 @@ def test_gaussian_field_is_that_of_a_point_far_away():
 def test_kick_of_a_gaussian_of_three_sizes():
     """The grid smooths the field in proportion to the square of its cells, here 0.14 sigma wide; the rest is noise."""
     beam = Beam.gaussian(
-        n=200_000, species="electron", kinetic_energy=2e6, charge=1e-10, sigma_x=2e-3, sigma_y=1e-3, sigma_tau=1e-3, seed=5
+        n=200_000,
+        species="electron",
+        kinetic_energy=2e6,
+        charge=1e-10,
+        sigma_x=2e-3,
+        sigma_y=1e-3,
+        sigma_tau=1e-3,
+        seed=5,
     )
     ds, some, beta_gamma = 1e-3, slice(0, 5000), float(beam.reference.beta_gamma)
     # Without momenta a particle late by tau is beta tau behind, and gamma times as far in the rest frame.

@@ -68,6 +68,7 @@ def test_invariants_of_the_families(seed):
     x, px, y, py, _, _ = FAMILIES["kurth4d"].draw(rng, 100) / 2.0
     assert (x**2 + y**2 + px**2 + py**2 - (x * py - y * px) ** 2 <= 1.0 + 1e-12).all()
     u = FAMILIES["kurth6d"].draw(rng, 100) / 5**0.5
+    u[5] = -u[5]  # the partner of tau is -pt
     L = np.cross(u[0::2], u[1::2], axis=0)
     assert (np.sum(u**2, axis=0) - np.sum(L**2, axis=0) <= 1.0 + 1e-12).all()
 
@@ -94,6 +95,7 @@ def test_stationary_families_look_the_same_after_a_rotation_of_phase(kind):
     """They are equilibria of linear focusing: positions a phase advance later have the same distribution."""
     n = 50_000
     u = FAMILIES[kind].draw(np.random.default_rng(3), n)
+    u[5] = -u[5]  # the partner of tau is -pt
     last = 3 if FAMILIES[kind].ball else 2
     later = np.cos(1.1) * u[0 : 2 * last : 2] + np.sin(1.1) * u[1 : 2 * last : 2]
     a = np.sort(np.sum(u[0 : 2 * last : 2] ** 2, axis=0))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backbeam import backends
 from backbeam.arrays import Array, namespace
-from backbeam.elements.aperture import Opening
+from backbeam.elements.aperture import Aperture, Opening
 from backbeam.elements.base import Bound, Element
 from backbeam.errors import InputError
 from backbeam.maps.base import Map
@@ -240,11 +240,16 @@ class Lose(Step):
 
     opening: Opening
     index: int
+    element: str = ""
+    into: Misalign | None = None
+    """The way into the frame of a displaced aperture. Only the test is made there: the lost stay where the beam is."""
 
     def forward(self, state: State, P: Parameters, setting: Setting) -> State:
         """Mark who is lost."""
-        xp = namespace(state.X)
-        hit = setting.alive(state) & ~self.opening.passes(state.X[..., 0, :], state.X[..., 2, :])
+        xp, X = namespace(state.X), state.X
+        if self.into is not None:
+            X = self.into.forward(X, setting.reference(state), P[self.element])
+        hit = setting.alive(state) & ~self.opening.passes(X[..., 0, :], X[..., 2, :])
         return state._replace(lost_at=xp.where(hit, xp.full_like(state.lost_at, self.index), state.lost_at))
 
     def inverse(self, state: State, P: Parameters, setting: Setting) -> State:
@@ -331,9 +336,14 @@ def longest_length(length: Any, name: str) -> float:
     return float(backend.to_numpy(length).max())
 
 
+def _displacements(element: Element) -> tuple[str, ...]:
+    """Which displacements the element has."""
+    return tuple(n for n in ("dx", "dy", "roll") if getattr(element, n) is not None)
+
+
 def _ends(element: Element) -> tuple[tuple[Bound, ...], tuple[Bound, ...]]:
     """Maps before and after the element's own: its displacement and its edges."""
-    present = tuple(n for n in ("dx", "dy", "roll") if getattr(element, n) is not None)
+    present = () if isinstance(element, Aperture) else _displacements(element)
     names = tuple((n, n) for n in present)
     into = (Bound(Misalign(present, +1), names),) if present else ()
     out = (Bound(Misalign(present, -1), names),) if present else ()
@@ -346,14 +356,15 @@ class _Compiler:
     def __init__(self) -> None:
         self.losses = 0
 
-    def steps(self, bounds: tuple[Bound, ...], name: str) -> tuple[Step | Observe, ...]:
+    def steps(self, bounds: tuple[Bound, ...], name: str, element: Element) -> tuple[Step | Observe, ...]:
         """Steps of some maps of the element of that name."""
-        return tuple(self._step(bound, name) for bound in bounds)
+        return tuple(self._step(bound, name, element) for bound in bounds)
 
-    def _step(self, bound: Bound, name: str) -> Step | Observe:
+    def _step(self, bound: Bound, name: str, element: Element) -> Step | Observe:
         if isinstance(bound.map, Opening):
+            present = _displacements(element)
             self.losses += 1
-            return Lose(bound.map, self.losses - 1)
+            return Lose(bound.map, self.losses - 1, name, Misalign(present, +1) if present else None)
         if isinstance(bound.map, Observation):
             return Observe(bound.map, name)
         return Apply(bound.map, name, bound.names)
@@ -361,27 +372,27 @@ class _Compiler:
     def element(self, element: Element, name: str, slices: int, kicks: bool) -> Plan:
         """All steps of an element; neighbouring half maps are merged."""
         before, after = _ends(element)
-        head, tail = self.steps(before, name), self.steps(after, name)
+        head, tail = self.steps(before, name, element), self.steps(after, name, element)
         if not kicks:
-            return (*head, *self.steps(element.body(1.0), name), *tail)
-        half = self.steps(element.body(0.5 / slices), name)
+            return (*head, *self.steps(element.body(1.0), name, element), *tail)
+        half = self.steps(element.body(0.5 / slices), name, element)
         kick = Kick(name, 1.0 / slices)
         if slices == 1:
             return (*head, *half, kick, *half, *tail)
-        whole = self.steps(element.body(1.0 / slices), name)
+        whole = self.steps(element.body(1.0 / slices), name, element)
         return (*head, *half, kick, Repeat((*whole, kick), slices - 1), *half, *tail)
 
     def pieces(self, element: Element, name: str, slices: int, kicks: bool) -> list[Plan]:
         """Steps of an element slice by slice, to look at the beam in between."""
         before, after = _ends(element)
         if not element.is_thick:
-            return [(*self.steps(before, name), *self.steps(element.body(1.0), name), *self.steps(after, name))]
-        whole = self.steps(element.body(1.0 / slices), name)
-        half = self.steps(element.body(0.5 / slices), name)
+            return [(*self.steps(before, name, element), *self.steps(element.body(1.0), name, element), *self.steps(after, name, element))]
+        whole = self.steps(element.body(1.0 / slices), name, element)
+        half = self.steps(element.body(0.5 / slices), name, element)
         one: Plan = (*half, Kick(name, 1.0 / slices), *half) if kicks else whole
         pieces = [one] * slices
-        pieces[0] = (*self.steps(before, name), *pieces[0])
-        pieces[-1] = (*pieces[-1], *self.steps(after, name))
+        pieces[0] = (*self.steps(before, name, element), *pieces[0])
+        pieces[-1] = (*pieces[-1], *self.steps(after, name, element))
         return pieces
 
 
@@ -474,9 +485,7 @@ def anonymous(step: Any) -> tuple[Any, str, float]:
         return Repeat(tuple(replace(s, element="") for s in step.steps), step.count), step.steps[0].element, 1.0
     if isinstance(step, Kick):
         return Kick("", 1.0), step.element, step.fraction
-    if isinstance(step, Apply):
-        return replace(step, element=""), step.element, 1.0
-    return step, "", 1.0
+    return replace(step, element=""), step.element, 1.0
 
 
 def _own(step: Any, element: str, fraction: float, P: Parameters) -> dict[str, dict[str, Array]]:

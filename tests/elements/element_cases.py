@@ -17,7 +17,7 @@ CASES: dict[str, dict] = {
     "sextupole": {"length": 0.2, "k2": 80.0, "k2s": -20.0},
     "sextupole_linear": {"length": 0.2, "k2": 80.0, "model": "linear"},
     "octupole": {"length": 0.2, "k3": 2e3, "k3s": 500.0, "order": 2, "steps": 3},
-    "multipole": {"length": 0.25, "k0": 0.1, "k1": 3.0, "k2": 50.0, "k1s": 1.0, "k5": 1e6, "order": 6, "steps": 1},
+    "multipole": {"length": 0.25, "k0": 0.1, "k1": 3.0, "k2": 50.0, "k1s": 1.0, "k5": 1e6, "order": 6, "steps": 2},
     "multipole_linear": {"length": 0.25, "k1": 3.0, "k2": 50.0, "model": "linear"},
     "thin_multipole": {"k0l": 1e-3, "k1l": 0.4, "k2sl": 5.0},
     "corrector": {"length": 0.2, "hkick": 1e-3, "vkick": -5e-4},

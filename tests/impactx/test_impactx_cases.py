@@ -106,7 +106,8 @@ def test_tunes(name):
     for quantity_of_ring, expected in turns["values"].items():
         kind, plane = quantity_of_ring.split("_")
         first = {"x": 0, "y": 2, "z": 4}[plane]
-        before, after = (p.swapaxes(0, 1).reshape(2, -1) for p in (places[:-1, first : first + 2], places[1:, first : first + 2]))
+        pairs = places[:, first : first + 2].swapaxes(0, 1)
+        before, after = pairs[:, :-1].reshape(2, -1), pairs[:, 1:].reshape(2, -1)
         M = np.linalg.lstsq(before.T, after.T, rcond=None)[0].T
         phase = np.arccos(0.5 * np.trace(M))
         sine = np.sin(phase) * np.sign(M[0, 1])

@@ -42,7 +42,7 @@ def test_vector_of_impactx():
 
 
 def test_order_two_is_matrix_correction_matrix():
-    """The same from other maps: half a linear quadrupole, exact drift, linear drift back, half a quadrupole."""
+    """The same from other maps: half a linear quadrupole, drift, linear drift back, half a quadrupole."""
     X, reference, p = particles(2, 1e-2), electrons(), arrays(length=0.6, k1=5.0)
     half = LinearBody(0.5, gradient=True)
     wanted = half.forward(X, reference, p)

@@ -49,7 +49,7 @@ class Adjoint:
         bars: Bars,
         readings_bar: tuple[Array, ...],
     ) -> tuple[Bars, Report]:
-        """Pull cotangents back through a plan, from the last state to the first."""
+        """Pull cotangents back through a plan, from the last state to the first. It may use up ``kept``."""
         raise NotImplementedError
 
     def check(self, backend: Backend, report: Report, bars: Bars) -> Bars:

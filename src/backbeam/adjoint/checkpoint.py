@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Checkpoint(Adjoint):
     """Keep at most ``slots`` states besides the first, and recompute what lies between them.
 
-    The schedule is the binomial one, which recomputes least: with s slots and t sweeps it reaches C(s + t, s) kicks.
+    The schedule is the binomial one, which recomputes least: with s slots and t sweeps it reaches C(s + 1 + t, t) kicks.
     Nothing is undone, so it serves maps that cannot be. Source: Griewank & Walther, ACM TOMS 26 (2000) 19.
 
     Under a JAX trace the schedule is unrolled, so compile time grows with the number of kicks.
@@ -62,39 +62,39 @@ class Checkpoint(Adjoint):
         pieces = cut(unroll(plan), 1)
         mine = deal(readings_bar, pieces)
 
+        def ahead(start: int, stop: int, state: State) -> State:
+            for piece in pieces[start:stop]:
+                state, _ = advance(piece, setting, state, P)
+            return state
+
         def stretch(start: int, stop: int, state: State, slots: int, bars: Bars) -> Bars:
             """Pull back through pieces start ... stop - 1, from the state before the first of them."""
             while stop - start > 1:
-                middle = start + split(stop - start, slots) if slots else stop - 1
-                there = state
-                for piece in pieces[start:middle]:
-                    there, _ = advance(piece, setting, there, P)
-                bars = stretch(middle, stop, there, max(slots - 1, 0), bars)
+                middle = start + split(stop - start, slots)
+                bars = stretch(middle, stop, ahead(start, middle, state), max(slots - 1, 0), bars)
                 stop = middle
             return replay(pieces[start], setting, state, P, bars, mine[start])
 
-        starts = [0, *spine(len(pieces), self.slots)]
-        states = [first, *(restore(k, first) for k in kept)]
-        stop = len(pieces)
-        while starts:
-            start, state = starts.pop(), states.pop()
-            bars = stretch(start, stop, state, self.slots - len(starts), bars)
+        starts = spine(len(pieces), self.slots)
+        report, stop = Report(anchors=len(kept)), len(pieces)
+        for start in reversed(starts):
+            # No name for the state: what has been used up is let go, and its slot serves again.
+            bars = stretch(start, stop, restore(kept.pop(), first), self.slots - len(kept) - 1, bars)
             stop = start
-        return bars, Report(anchors=len(kept))
+        return stretch(0, stop, first, self.slots, bars), report
 
 
 def split(length: int, slots: int) -> int:
     """Where to keep the next state in a stretch of ``length`` pieces: the number of pieces before it.
 
-    With t the fewest sweeps for which C(slots + t, slots) >= length, the part before may be as long as
-    C(slots + t - 1, slots), and the part behind must need no less than t - 1 sweeps with one slot fewer.
+    With s = slots + 1, for the state at the beginning counts too, and t the fewest sweeps for which C(s + t, s) >= length:
+    the part before it may take t - 1 more sweeps with all slots, C(s + t - 1, s) pieces, and the part behind must not be
+    so short that it would do with t - 2 sweeps and a slot fewer.
     """
-    sweeps = 0
-    while comb(slots + sweeps, slots) < length:
+    s, sweeps = slots + 1, 1
+    while comb(s + sweeps, s) < length:
         sweeps += 1
-    before = comb(slots + sweeps - 1, slots) if sweeps else 1
-    behind = comb(slots + sweeps - 2, slots - 1) if sweeps > 1 else 1
-    return max(1, min(before, length - behind))
+    return max(1, min(comb(s + sweeps - 1, s), length - comb(s + sweeps - 2, s - 1)))
 
 
 def spine(length: int, slots: int) -> list[int]:

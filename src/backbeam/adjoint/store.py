@@ -70,9 +70,8 @@ class Store(Adjoint):
         ((how, remaining),) = kept.items()
         found = groups(plan if how == "looped" else unroll(plan))
         readings = deal(readings_bar, tuple(() if isinstance(g, Repeat) else g for g in found))
-        remaining = list(remaining)
         for group, mine in zip(reversed(found), reversed(readings), strict=True):
-            states = remaining.pop()
+            states = remaining.pop()  # what has been used up is let go
             if isinstance(group, Repeat):
                 bars = with_own_bars(_pull_back_kept, group, setting, first, P, bars, states)
             else:

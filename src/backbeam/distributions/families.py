@@ -110,6 +110,8 @@ def kurth6d(rng: np.random.Generator, n: int) -> np.ndarray:
     pr = np.sqrt((1.0 - u) * (1.0 - r) * (1.0 + r)) * np.cos(angle)
     position = sqrt(5.0) * r * radial
     momentum = sqrt(5.0) * (pr * radial + np.sqrt(u) * tangent)
+    # The third momentum is that of tau, and its canonical partner is -pt.
+    momentum[2] = -momentum[2]
     return np.stack([position, momentum], axis=1).reshape(6, n)
 
 

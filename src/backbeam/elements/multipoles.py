@@ -43,13 +43,13 @@ class Quadrupole(_Straight):
 
     "matrix-drift" splits the full Hamiltonian into the linear quadrupole, solved by its matrix, and the small
     rest of the exact drift (`backbeam.maps.quadrupole`). For small amplitudes at the reference momentum it is
-    exact in any number of steps. "drift-kick" splits it into exact drifts and thin kicks, whose error does not
-    vanish there: the way of Xsuite and JuTrack. At the same error it takes about twenty times as long.
+    exact in any number of steps. "drift-kick" splits it into exact drifts and thin kicks, whose error does
+    not vanish there: the way of Xsuite and JuTrack. At the same error it takes about twenty times as long.
 
     Largest error of px and py, next to the largest kick that the quadrupole gives: 200 electrons of 250 MeV,
-    uniform in 1 mm and 1 mrad, against 200 steps of order 6. It depends mostly on w = k1 L^2 and on the largest
-    relative energy deviation d; that of the default is about 1e-5 d w^3 + 4e-3 d^2 w^2. Positions, next to L
-    times the kick, are within 3e-6 in all of these cases by the default::
+    uniform in 1 mm and 1 mrad, against 200 steps of order 6. It depends mostly on w = k1 L^2 and on the
+    largest relative energy deviation d; that of the default is about 1e-5 d w^3 + 4e-3 d^2 w^2. Positions,
+    next to L times the kick, are within 3e-6 in all of these cases by the default::
 
         w     d       matrix-drift, order 6, 1 step    order 4    order 2    drift-kick, order 6, 4 steps
         0.3   1e-3    6e-10                            2e-7       2e-5       4e-8
@@ -67,8 +67,8 @@ class Quadrupole(_Straight):
     model:
         "exact": the full Hamiltonian, split; "linear": its first-order matrix.
     order, steps:
-        Order of the splitting (2, 4, 6) and its steps over the whole length. None: 6 and 1 for matrix-drift, 6
-        and 4 for drift-kick.
+        Order of the splitting (2, 4, 6) and its steps over the whole length. None: 6 and 1 for matrix-drift,
+        6 and 4 for drift-kick.
     splitting:
         "matrix-drift" or "drift-kick".
     """

@@ -74,13 +74,11 @@ class Turns(NamedTuple):
     I: tuple[Array, ...]
     """Their `focusing_integrals`."""
 
-    def matrix(self, i: int, inverse: bool = False, transposed: bool = False) -> tuple[Array, ...]:
-        """Entries (c, s, d, c) of the i-th, each ``(..., 2)``."""
-        c, s = self.I[0][..., i], self.I[1][..., i]
-        d = -self.k[..., 0] * s
-        if inverse:
-            s, d = -s, -d
-        return (c, d, s, c) if transposed else (c, s, d, c)
+    def entries(self) -> list[tuple[Array, ...]]:
+        """Entries (c, s, d, c) of each of the m, themselves ``(..., 2)``."""
+        c, s = self.I[0], self.I[1]
+        d = -self.k * s
+        return [(c[..., i], s[..., i], d[..., i], c[..., i]) for i in range(self.L.shape[-1])]
 
 
 def turn(entries: tuple[Array, ...], Z: Array) -> Array:
@@ -105,7 +103,7 @@ def turn_sums(Z1_bar: Array, Z: Array) -> tuple[Array, Array, Array]:
 
 
 class Slopes(NamedTuple):
-    """What a correction does over a unit of length, from momenta that it leaves as they are. Rows ``(..., n)``."""
+    """What a correction does over a unit of length; the momenta stay. Rows ``(..., n)``."""
 
     p2: Array
     """px^2 + py^2."""
@@ -184,7 +182,7 @@ class ThickQuadrupole(Map):
 
     def _run(self, X: Array, reference: Reference, p: Parameters, sign: float) -> Array:
         lengths, turns = self._lengths(), self._turns(p, sign, 2)
-        matrices = [turns.matrix(i) for i in range(len(lengths))]
+        matrices = turns.entries()
         Z, pt, length = _planes(X), X[..., 5, :], per_particle(p["length"])
         slopes_at, late = _slopes_of(pt, reference), 0.0
         for kind, part in sequence(self.order, self.steps):
@@ -210,8 +208,8 @@ class ThickQuadrupole(Map):
     ) -> tuple[Array, Array, Array, Cotangents]:
         """Undo each turn and correction, pulling back on the way: nothing is stored."""
         lengths, turns = self._lengths(), self._turns(p, 1.0, 4)
-        undo = [turns.matrix(i, inverse=True) for i in range(len(lengths))]
-        back = [turns.matrix(i, transposed=True) for i in range(len(lengths))]
+        inverted = [(c, -s, -d, c) for c, s, d, _ in turns.entries()]
+        transposed = [(c, d, s, c) for c, s, d, _ in turns.entries()]
         entry_bars: list[tuple[Array, ...]] = [(0.0, 0.0, 0.0)] * len(lengths)
         Z, pt, length = _planes(X1), X1[..., 5, :], per_particle(p["length"])
         Z_bar, tau_bar, pt_bar = _planes(X1_bar), X1_bar[..., 4, :], X1_bar[..., 5, :]
@@ -224,10 +222,10 @@ class ThickQuadrupole(Map):
             scale = self.fraction * part
             if kind == "turn":
                 i = lengths.index(scale)
-                Z = turn(undo[i], Z)
+                Z = turn(inverted[i], Z)
                 sums = turn_sums(Z_bar, Z)
                 entry_bars[i] = tuple(a + b for a, b in zip(entry_bars[i], sums, strict=True))
-                Z_bar = turn(back[i], Z_bar)
+                Z_bar = turn(transposed[i], Z_bar)
                 continue
             momenta, positions_bar = Z[..., 1, :], Z_bar[..., 0, :]
             slopes, span = slopes_at(momenta), scale * length
