@@ -19,16 +19,18 @@ from backbeam.problem.differentiation import with_parameters
 
 FODO = ("fodo", "--set", "beam.n=100", "--backends", "numpy")
 BALL = ("expanding-beam", "--set", "beam.n=200", "--set", "space_charge.grid=[8,8,8]", "--set", "track.slices=2")
+DRIFT = (*FODO[:3], "--set", "lattice=[{drift: {length: 1, name: d}}]", "--wrt", "d.length,beam.beta_x")
 KEYS = [
-    "rows", "worst_deviation", "finite_difference_deviation", "ok", "objective", "dtype", "particles", "kicks", "tolerance",
-    "difference_tolerance", "reference", "finite_difference", "skipped",
+    "rows", "worst_deviation", "finite_difference_deviation", "ok", "objective", "dtype", "particles", "kicks",
+    "tolerance", "difference_tolerance", "reference", "finite_difference", "skipped",
 ]  # fmt: skip
 ROW = ["backend", "adjoint", "value", "gradient", "deviation", "value_deviation", "mismatch"]
 EVERY = ["reversible", "store", "checkpoint", "tape"]
 
 
-def test_all_that_is_installed_agrees():
-    found = call_json("check", *BALL)
+@pytest.mark.parametrize("problem", [DRIFT, pytest.param(BALL, marks=pytest.mark.long)])
+def test_all_that_is_installed_agrees(problem):
+    found = call_json("check", *problem)
     assert list(found) == KEYS
     assert all(list(row) == ROW for row in found["rows"])
     ran = {(row["backend"], row["adjoint"]) for row in found["rows"]}
@@ -37,25 +39,28 @@ def test_all_that_is_installed_agrees():
     assert {name for name, _ in ran} | set(found["skipped"]) == {"numpy", "torch", "jax", "cupy"}
     assert found["reference"] == {"backend": "numpy", "adjoint": "reversible"}
     assert found["ok"] is True
-    assert 0.0 < found["worst_deviation"] <= 1e-9 == found["tolerance"]
+    assert found["worst_deviation"] <= 1e-9 == found["tolerance"]
     assert 0.0 < found["finite_difference_deviation"] <= 1e-5 == found["difference_tolerance"]
-    plain = call_json("gradient", *BALL)
+    plain = call_json("gradient", *problem)
     for row in found["rows"]:
         assert row["gradient"] == pytest.approx(plain["gradient"], rel=1e-9)
         assert row["value"] == pytest.approx(plain["value"], rel=1e-12)
-    assert found["worst_deviation"] == max(d for row in found["rows"] for d in (row["deviation"], row["value_deviation"]))
+    deviations = [row[key] for row in found["rows"] for key in ("deviation", "value_deviation")]
+    assert found["worst_deviation"] == max(deviations)
     assert found["finite_difference"] == pytest.approx(plain["gradient"], rel=1e-5)
 
 
 def test_strict_backend_and_chosen_adjoints():
     found = call_json("check", *BALL, "--backends", "numpy,array_api_strict", "--adjoints", "store")
-    assert [(row["backend"], row["adjoint"]) for row in found["rows"]] == [("numpy", "store"), ("array_api_strict", "store")]
+    assert [row["backend"] for row in found["rows"]] == ["numpy", "array_api_strict"]
+    assert [row["adjoint"] for row in found["rows"]] == ["store", "store"]
     assert found["skipped"] == {}
     assert found["rows"][1]["deviation"] <= 1e-12
 
 
 def test_backend_is_short_for_one():
-    assert [row["backend"] for row in call_json("check", *FODO[:3], "--backend", "torch", "--adjoints", "tape")["rows"]] == ["torch"]
+    found = call_json("check", *FODO[:3], "--backend", "torch", "--adjoints", "tape")
+    assert [row["backend"] for row in found["rows"]] == ["torch"]
 
 
 def test_float32_has_its_own_tolerance():
@@ -106,15 +111,15 @@ def test_a_wrong_gradient_is_found_and_named(monkeypatch, factor):
 
 def test_a_wrong_pullback_differs_from_differences(monkeypatch):
     """All adjoints share it; the differences do not."""
-    from backbeam.maps.drift import ExactDrift
+    from backbeam.maps.drift import Drift
 
-    right = ExactDrift.pullback
+    right = Drift.pullback
 
     def wrong(self, X, reference, p, X1_bar):
         X_bar, beta_gamma_bar, bars = right(self, X, reference, p, X1_bar)
         return X_bar, beta_gamma_bar, {name: 1.01 * bar for name, bar in bars.items()}
 
-    monkeypatch.setattr(ExactDrift, "pullback", wrong)
+    monkeypatch.setattr(Drift, "pullback", wrong)
     found = call_json("check", *FODO, "--wrt", "d2.length", code=1)
     assert found["worst_deviation"] < 1e-9
     assert found["finite_difference_deviation"] == pytest.approx(0.01 / 1.01, rel=1e-4)
@@ -154,18 +159,19 @@ def test_jax_without_x64_is_a_row_with_its_reason():
 
 def test_a_tape_that_memory_does_not_hold_is_left_out(monkeypatch):
     monkeypatch.setattr(comparison, "available_memory", lambda: 10_000)
-    found = call_json("check", *FODO, "--backends", "torch")
+    found = call_json("check", *FODO[:3], "--backends", "torch")
     assert [row["adjoint"] for row in found["rows"]] == EVERY[:3]
     assert list(found["skipped"]) == ["torch tape"]
     assert "fewer particles" in found["skipped"]["torch tape"]
     assert found["ok"] is True
-    assert call_json("check", *FODO, "--backends", "torch", "--adjoints", "tape")["rows"][0]["adjoint"] == "tape"
+    found = call_json("check", *FODO[:3], "--backends", "torch", "--adjoints", "tape")
+    assert [row["adjoint"] for row in found["rows"]] == ["tape"]
 
 
 def test_table_says_it_all():
     out = call("check", *FODO).stdout
-    for words in ("sigma_x", "qf.k1, qd.k1, d2.length", "100 macroparticles, float64", "reversible", "reference", "differences",
-                  "all agree", "tolerance 1e-09"):  # fmt: skip
+    for words in ("sigma_x", "qf.k1, qd.k1, d2.length", "100 macroparticles, float64", "reversible", "reference",
+                  "differences", "all agree", "tolerance 1e-09"):  # fmt: skip
         assert words in " ".join(out.split())
 
 
@@ -233,21 +239,22 @@ def test_differences_of_closed_forms():
     problem = Problem.parse(
         "beam: {distribution: waterbag, species: proton, n: 4000, kinetic_energy: 1e9, charge: 1e-9, sigma_x: 1e-3, "
         "sigma_px: 2e-3}\nlattice: [{drift: {length: 0.7, name: d, model: linear}}]\n"
-        "gradient: {objective: sigma_x, wrt: ['beam.sigma_*', d.length, beam.kinetic_energy, beam.charge, beam.correlation_x]}"
+        "gradient: {objective: sigma_x, wrt: [d.length]}"
     )
     asked, line, beam = question(problem), problem.line(), problem.beam()
-    names = ["beam.sigma_x", "beam.sigma_px", "d.length", "beam.sigma_y", "beam.sigma_py", "beam.charge", "d.dx", "beam.beta_gamma"]
+    names = ["beam.sigma_x", "beam.sigma_px", "d.length"]
+    idle = {"beam.sigma_y": 1e-3, "beam.sigma_py": 1e-3, "beam.charge": 1e-9, "d.dx": 1e-3, "beam.beta_gamma": 1.0}
     line = with_parameters(line, ["d.dx"])
     told = []
-    found = differences(asked.objective, line, beam, names, {}, told.append)
+    found = differences(asked.objective, line, beam, [*names, *idle], {}, told.append)
     u = beam.coordinates[:2] / np.asarray([[1e-3], [2e-3]])
     C = np.cov(u, bias=True)
     sigma = math.sqrt(C[0, 0] * 1e-6 + 2 * C[0, 1] * 1.4e-6 + C[1, 1] * 1.96e-6)
     assert found["beam.sigma_x"] == pytest.approx((C[0, 0] * 1e-3 + C[0, 1] * 1.4e-3) / sigma, rel=1e-8)
     assert found["beam.sigma_px"] == pytest.approx(0.7 * (C[0, 1] * 1e-3 + C[1, 1] * 1.4e-3) / sigma, rel=1e-8)
     assert found["d.length"] == pytest.approx(2e-3 * (C[0, 1] * 1e-3 + C[1, 1] * 1.4e-3) / sigma, rel=1e-8)
-    for name in names[3:]:
-        assert abs(found[name]) * scale_of_parameter(0.0, "m") < 1e-9 * sigma, name
+    for name, scale in idle.items():
+        assert abs(found[name]) * scale < 1e-9 * sigma, name
     assert told[0] == "central differences: beam.sigma_x (1 of 8)"
 
 

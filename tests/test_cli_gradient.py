@@ -1,4 +1,4 @@
-"""``backbeam gradient``: its numbers against differences of ``backbeam run``, and what it says to machine and person."""
+"""``backbeam gradient``: its numbers against differences of ``backbeam run``, and how it says them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ def test_slopes_are_those_between_runs():
 
 
 def test_value_is_that_of_the_run_and_python():
-    found = call_json("gradient", *FODO, "--seed", 5, "--objective", "normalized_emittance_y", "--wrt", "qf.k1", "--wrt", "d2.length")
+    asked = ("--objective", "normalized_emittance_y", "--wrt", "qf.k1", "--wrt", "d2.length")
+    found = call_json("gradient", *FODO, "--seed", 5, *asked)
     run = call_json("run", *FODO, "--seed", 5)
     assert found["value"] == pytest.approx(run["final"]["normalized_emittance"]["y"], rel=1e-13)
     problem = Problem.load("fodo", ["beam.n=200", "beam.seed=5"])
@@ -105,7 +106,8 @@ def test_float32_is_anchored_and_near():
 
 def test_weights_in_a_file_are_the_sum_in_words():
     weights = ["--set", "gradient.objective={sigma_x: 1.0, sigma_y: -2.0}"]
-    file, words = call_json("gradient", *FODO, *weights), call_json("gradient", *FODO, "--objective", "sigma_x - 2 sigma_y")
+    file = call_json("gradient", *FODO, *weights)
+    words = call_json("gradient", *FODO, "--objective", "sigma_x - 2 sigma_y")
     assert file == {**words, "seconds": file["seconds"], "memory": file["memory"]}
     assert file["objective"] == "sigma_x + -2 sigma_y"
     alone = {c: call_json("gradient", *FODO, "--objective", f"sigma_{c}")["gradient"] for c in "xy"}
@@ -116,7 +118,8 @@ def test_weights_in_a_file_are_the_sum_in_words():
 def test_reading_of_a_monitor():
     """A linear drift carries the mean of px to x."""
     line = "[{drift: {length: 0.3, model: linear}}, {monitor: {name: bpm}}, {drift: {length: 1}}]"
-    found = call_json("gradient", *FODO, "--set", f"lattice={line}", "--objective", "reading:bpm.x", "--wrt", "beam.mean_px")
+    asked = ("--objective", "reading:bpm.x", "--wrt", "beam.mean_px")
+    found = call_json("gradient", *FODO, "--set", f"lattice={line}", *asked)
     assert found["gradient"]["beam.mean_px"] == pytest.approx(0.3, rel=1e-12)
 
 
@@ -140,7 +143,8 @@ def test_patterns_and_names():
 
 
 def test_options_go_before_the_file():
-    problem = Problem.load("fodo", ["gradient={objective: sigma_y, wrt: [qf.k1], adjoint: reversible, anchor_every: 3, slots: 4}"])
+    section = "{objective: sigma_y, wrt: [qf.k1], adjoint: reversible, anchor_every: 3, slots: 4}"
+    problem = Problem.load("fodo", [f"gradient={section}"])
     asked = question(problem)
     assert (asked.objective.name, asked.wrt, asked.adjoint.anchor_every) == ("sigma_y", ("qf.k1",), 3)
     assert question(problem, anchor_every=5).adjoint.anchor_every == 5
@@ -197,11 +201,14 @@ def test_what_cannot_be_reversed_is_refused_with_advice():
 def test_table_says_it_all():
     found = call_json("gradient", *CELL)
     out = call("gradient", *CELL).stdout
-    for words in (Problem.load("fodo-space-charge").title, f"sigma_x = {found['value']:.12g}", "300 macroparticles", "20 kicks",
-                  "reversible, 0 anchors, states reconstructed to", "times the tracking alone", "16.8 kB"):  # fmt: skip
+    for words in (
+        Problem.load("fodo-space-charge").title, f"sigma_x = {found['value']:.12g}", "300 macroparticles", "20 kicks",
+        "reversible, 0 anchors, states reconstructed to", "times the tracking alone", "16.8 kB",
+    ):  # fmt: skip
         assert words in " ".join(out.split())
     values = {"qf.k1": 1.0, "qd.k1": -1.0, "d2.length": 0.5, "beam.charge": 1e-9}
-    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.split() and line.split()[0] in values}
+    cells = [line.split() for line in out.splitlines() if line.strip()]
+    rows = {name: row for name, *row in cells if name in values}
     assert {name: row[0] for name, row in rows.items()} == {
         "qf.k1": "1/m^2", "qd.k1": "1/m^2", "d2.length": "m", "beam.charge": "C",
     }  # fmt: skip
@@ -261,9 +268,8 @@ def test_jutrack_fodo_as_shipped(origin):
         assert float(drawn.sigma(name)) == pytest.approx(float(beam.sigma(name)), rel=0.057)
     for k, plane in enumerate("xy"):
         objective = observables.emittance(plane)
-        after, slopes = value_and_grad(
-            objective, problem.line(), beam, problem.gradient.wrt, space_charge=problem.space_charge(), **problem.track_options()
-        )
+        options = {"space_charge": problem.space_charge(), **problem.track_options()}
+        after, slopes = value_and_grad(objective, problem.line(), beam, problem.gradient.wrt, **options)
         before = objective(beam)
         assert after / before == pytest.approx(target["ratio"][k], rel=1e-9)
         wanted = [target["grad"][name][k] for name in data["parameters_order"]]

@@ -18,8 +18,8 @@ TWICE = bb.Line([LINE, bb.Monitor(name="end")]) + LINE
 
 def drawn(backend="numpy"):
     return bb.Beam.gaussian(
-        n=60, species="electron", kinetic_energy=20e6, charge=1e-10, sigma_x=1e-3, sigma_px=1e-4, sigma_y=2e-3, mean_x=1e-4,
-        seed=3, backend=backend,
+        n=60, species="electron", kinetic_energy=20e6, charge=1e-10, sigma_x=1e-3, sigma_px=1e-4, sigma_y=2e-3,
+        mean_x=1e-4, seed=3, backend=backend,
     )  # fmt: skip
 
 
@@ -30,7 +30,8 @@ def gradient(objective, wrt, line=LINE, backend="numpy", **options):
 
 def test_monitor_sees_a_kick_times_the_way_to_it(backend):
     """Closed form: a kick moves the centroid by itself times the length of a linear drift."""
-    value, found = gradient(obs.reading("bpm", "x"), ["c.hkick", "c.vkick", "beam.mean_x", "beam.mean_px"], backend=backend.name)
+    wrt = ["c.hkick", "c.vkick", "beam.mean_x", "beam.mean_px"]
+    value, found = gradient(obs.reading("bpm", "x"), wrt, backend=backend.name)
     assert value == pytest.approx(float(bb.track(LINE, drawn()).readings["bpm"][0]), rel=1e-12)
     assert found["c.hkick"] == pytest.approx(LENGTH / 2, rel=1e-12)
     assert found["beam.mean_px"] == pytest.approx(LENGTH / 2, rel=1e-12)

@@ -11,6 +11,11 @@ import torch
 
 from backbeam_backends.base import Backend
 
+NO_FURTHER = (
+    "backbeam's pullbacks are differentiated no further; for forward mode (jvp, jacfwd) and second derivatives "
+    "pass adjoint=backbeam.Tape()"
+)
+
 
 class TorchBackend(Backend):
     """Adapter of PyTorch."""
@@ -73,6 +78,33 @@ class TorchBackend(Backend):
     ) -> Callable[..., Sequence[torch.Tensor]]:
         """A `torch.autograd.Function`, in the form that `torch.func` accepts; it can be differentiated once."""
         shape_of_kept: list[Any] = []
+        holes: list[bool] = []
+
+        class Pulled(torch.autograd.Function):
+            # A function of its own, so that a second derivative is an error: torch.func would take it for zero.
+            generate_vmap_rule = True
+
+            @staticmethod
+            def forward(structure: Any, sizes: tuple[int, int], *arrays: torch.Tensor) -> tuple[torch.Tensor, ...]:
+                n_inputs, n_outputs = sizes
+                inputs, outputs = arrays[:n_inputs], arrays[n_inputs : n_inputs + n_outputs]
+                leaves, cotangents = arrays[n_inputs + n_outputs : -n_outputs], arrays[-n_outputs:]
+                kept = torch.utils._pytree.tree_unflatten(list(leaves), structure)
+                bars = reverse(inputs, outputs, kept, cotangents)
+                holes[:] = [bar is None for bar in bars]
+                return tuple(_own(bar, arrays) for bar in bars if bar is not None)
+
+            @staticmethod
+            def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+                pass
+
+            @staticmethod
+            def backward(ctx: Any, *cotangents: torch.Tensor) -> Any:
+                raise NotImplementedError(NO_FURTHER)
+
+            @staticmethod
+            def jvp(ctx: Any, *tangents: Any) -> Any:
+                raise NotImplementedError(NO_FURTHER)
 
         class Joined(torch.autograd.Function):
             @staticmethod
@@ -80,7 +112,7 @@ class TorchBackend(Backend):
                 outputs, kept = primal(*inputs)
                 leaves, structure = torch.utils._pytree.tree_flatten(kept)
                 shape_of_kept[:] = [structure, len(outputs)]
-                return (*(o.clone() if any(o is i for i in inputs) else o for o in outputs), *leaves)
+                return (*(_own(o, inputs) for o in outputs), *leaves)
 
             @staticmethod
             def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
@@ -92,19 +124,14 @@ class TorchBackend(Backend):
                 ctx.save_for_backward(*inputs, *output)
 
             @staticmethod
-            @torch.autograd.function.once_differentiable
             def backward(ctx: Any, *cotangents: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-                saved = ctx.saved_tensors
-                inputs, outputs = saved[: ctx.n_inputs], saved[ctx.n_inputs : ctx.n_inputs + ctx.n_outputs]
-                kept = torch.utils._pytree.tree_unflatten(list(saved[ctx.n_inputs + ctx.n_outputs :]), ctx.structure)
-                return tuple(reverse(inputs, outputs, kept, cotangents[: ctx.n_outputs]))
+                sizes = (ctx.n_inputs, ctx.n_outputs)
+                bars = iter(Pulled.apply(ctx.structure, sizes, *ctx.saved_tensors, *cotangents[: ctx.n_outputs]))
+                return tuple(None if hole else next(bars) for hole in holes)
 
             @staticmethod
             def jvp(ctx: Any, *tangents: Any) -> Any:
-                raise NotImplementedError(
-                    "forward mode (jvp, jacfwd, hessian) goes through the library's own operations alone; "
-                    "pass adjoint=backbeam.Tape()"
-                )
+                raise NotImplementedError(NO_FURTHER)
 
             @staticmethod
             def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: torch.Tensor) -> Any:
@@ -145,3 +172,8 @@ class TorchBackend(Backend):
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             return torch.cuda.max_memory_allocated()
         return super().peak_memory()
+
+
+def _own(output: torch.Tensor, inputs: Sequence[Any]) -> torch.Tensor:
+    """Return a copy of what is one of the inputs: an autograd function must not hand them on."""
+    return output.clone() if any(output is x for x in inputs) else output

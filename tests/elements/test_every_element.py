@@ -13,6 +13,9 @@ from backbeam.adjoint.base import zero_bars
 from backbeam.tracking import Run
 
 every_case = pytest.mark.parametrize("label", CASES)
+THICK = [label for label in CASES if make(label).is_thick]
+SCALARS = {label: [n for n in make(label).parameters() if n != "matrix"] for label in CASES}
+"""Parameters of each case that are numbers."""
 
 
 def beam(backend="numpy", dtype="float64", batch=(), n=40):
@@ -66,12 +69,9 @@ def test_batch_of_beams_equals_loop(label, backend):
             np.testing.assert_allclose(backend.to_numpy(out.readings[name])[k], reading, rtol=1e-11, atol=1e-25)
 
 
-@every_case
+@pytest.mark.parametrize("label", [label for label, names in SCALARS.items() if names])
 def test_batch_of_settings_equals_loop(label, backend):
-    element = make(label)
-    names = [n for n in element.parameters() if n != "matrix"]
-    if not names:
-        pytest.skip("no scalar parameter")
+    element, names = make(label), SCALARS[label]
     factors = np.asarray([0.9, 1.0, 1.1])
     batched = element.replace(**{n: backend.asarray(getattr(element, n) * factors) for n in names})
     out = bb.track(bb.Line([batched]), beam(backend.name))
@@ -98,12 +98,10 @@ def test_the_whole_element_can_be_undone(label):
     assert np.all(np.asarray(first.lost_at) == -1)
 
 
-@every_case
+@pytest.mark.parametrize("label", THICK)
 def test_slices_add_up(label):
     """An element in seven slices is the element; an integrator differs by its own error."""
     element = make(label)
-    if not element.is_thick:
-        pytest.skip("thin")
     *_, (s, _, cut) = bb.trace(bb.Line([element]), beam(), slices=7)
     assert s == pytest.approx(element.length)
     tolerance = 3e-5 if hasattr(element, "steps") and getattr(element, "model", "") != "linear" else 1e-13

@@ -14,7 +14,7 @@ from backbeam.line import Line
 from backbeam.problem.differentiation import Derivative, Question, differentiate_problem, question
 from backbeam.problem.examples import example_names, example_text
 from backbeam.problem.keys import Said, check_keys, check_mapping
-from backbeam.problem.lattice import Lattice, read_lattice
+from backbeam.problem.lattice import DEFAULTS, Lattice, read_lattice
 from backbeam.problem.outcome import Outcome, run_problem
 from backbeam.problem.overrides import override, split_override
 from backbeam.problem.sections import (
@@ -250,7 +250,7 @@ def _with_lattice_file(tree: Tree, folder: Path) -> Tree:
     lattice = tree.get("lattice")
     if not isinstance(lattice, dict) or "file" not in lattice:
         return tree
-    others = [key for key in lattice if key not in ("file", "model", "order", "steps")]
+    others = [key for key in lattice if key not in ("file", *DEFAULTS)]
     if others:
         raise InputError(f"lattice.{others[0]}", lattice[others[0]], "left out where file is given")
     name = lattice["file"]
@@ -268,5 +268,5 @@ def _with_lattice_file(tree: Tree, folder: Path) -> Tree:
         raise InputError(
             "lattice.file", Said(f"{path}, which names another file"), "a file that holds its lattice"
         )
-    own = {key: lattice[key] for key in ("model", "order", "steps") if key in lattice}
+    own = {key: lattice[key] for key in DEFAULTS if key in lattice}
     return {**deepcopy(tree), "lattice": {**own, **{k: v for k, v in found.items() if k not in own}}}
