@@ -15,6 +15,7 @@ from backbeam.problem import Problem, example_names, question
 from backbeam.problem.differentiation import expand
 from backbeam.problem.overrides import split_override
 from backbeam.problem.text import ProblemError, read_tree, write_tree
+from backbeam.space_charge.pipe import SpaceCharge2DPipe
 from backbeam.tracking import count_kicks
 
 EXAMPLES = ("awake", "expanding-beam", "fodo", "fodo-space-charge", "jutrack-fodo", "kurth", "thermal")
@@ -282,6 +283,40 @@ def test_dump_and_parse_give_the_same_problem(name):
     assert again.dump() == problem.dump()
     assert again.line().parameters == problem.line().parameters
     assert np.array_equal(again.beam().coordinates, problem.beam().coordinates)
+
+
+# -- space charge in a pipe ----------------------------------------------------------------------------------
+
+PIPE = {"model": "pipe", "width": 0.02, "height": 0.01, "length": 2}
+
+
+def test_pipe():
+    problem = Problem.load("fodo", {"space_charge": PIPE})
+    assert problem.space_charge() == SpaceCharge2DPipe(0.02, 0.01, 2.0)
+    assert count_kicks(problem.line(), space_charge=problem.space_charge(), **problem.track_options()) == 20
+    chosen = {"modes": [4, 1e1], "origin": "corner", "grid_gradient": "frozen"}
+    again = Problem.parse(problem.replace({"space_charge": {**PIPE, **chosen}}).dump())
+    assert again.space_charge() == SpaceCharge2DPipe(0.02, 0.01, 2.0, (4, 10), "corner", "frozen")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"width": None}, "space_charge.width is missing; allowed: a length in m, greater than 0"),
+        ({"height": -1}, "space_charge.height is -1"),
+        ({"length": "long"}, "space_charge.length is 'long'; allowed: a length in m"),
+        ({"modes": [3]}, "space_charge.modes is"),
+        ({"modes": "many"}, "space_charge.modes is 'many'; allowed: two whole numbers"),
+        ({"origin": "wall"}, "space_charge.origin is 'wall'; allowed: centre or corner"),
+        ({"grid": [8, 8, 8]}, "space_charge.grid is an unknown key"),
+        ({"model": "4d"}, "space_charge.model is '4d'; allowed: 3d or pipe"),
+    ],
+)
+def test_pipes_that_cannot_be(change, said):
+    section = {key: value for key, value in {**PIPE, **change}.items() if value is not None}
+    with pytest.raises(InputError) as error:
+        Problem.load("fodo", {"space_charge": section})
+    assert said in str(error.value)
 
 
 # -- what ships ----------------------------------------------------------------------------------------------

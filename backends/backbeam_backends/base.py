@@ -56,7 +56,7 @@ class Backend:
     # -- in and out ------------------------------------------------------------------------------------------------
 
     def asarray(self, data: Any, *, dtype: str | None = None, device: str | None = None) -> Array:
-        """Array from host data or from an array of this library; the type and device of an array are kept if not named."""
+        """Array from host data, or from one of this library, whose type and device are kept where none is named."""
         xp = self.namespace
         return xp.asarray(data, dtype=getattr(xp, dtype) if dtype else None)
 
@@ -123,7 +123,9 @@ class Backend:
     ) -> None:
         """Let the library's transformations take and return objects of a class; called once for each class."""
 
-    def pull(self, function: Callable[..., Any], inputs: Sequence[Array]) -> tuple[Array, Callable[[Array], list[Array]]]:
+    def pull(
+        self, function: Callable[..., Any], inputs: Sequence[Array]
+    ) -> tuple[Array, Callable[[Array], list[Array]]]:
         """Value of a function and its pullback by the library's automatic differentiation."""
         raise TypeError(f"{self.name} does not differentiate by itself")
 

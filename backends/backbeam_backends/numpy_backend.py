@@ -27,7 +27,7 @@ class NumpyBackend(Backend):
         return np.errstate(invalid="ignore", over="ignore", divide="ignore")
 
     def scatter_add(self, values: np.ndarray, index: np.ndarray, size: int) -> np.ndarray:
-        """Weighted `numpy.bincount`, a row at a time: it sums in float64 and is many times faster than `numpy.add.at`."""
+        """`numpy.bincount` with weights, a row at a time: it sums in float64, and faster than `numpy.add.at`."""
         out = np.empty((values.shape[0], size), dtype=values.dtype)
         for row, value in zip(out, values, strict=True):
             row[...] = np.bincount(index, weights=value, minlength=size)

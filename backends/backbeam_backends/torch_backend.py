@@ -63,11 +63,12 @@ class TorchBackend(Backend):
 
     def scatter_add(self, values: torch.Tensor, index: torch.Tensor, size: int) -> torch.Tensor:
         """`Tensor.index_add`, which autograd knows."""
-        return torch.zeros((values.shape[0], size), dtype=values.dtype, device=values.device).index_add(1, index, values)
+        out = torch.zeros((values.shape[0], size), dtype=values.dtype, device=values.device)
+        return out.index_add(1, index, values)
 
     def records(self, arrays: Sequence[torch.Tensor]) -> bool:
         """Whether grad mode is on and any tensor requires a gradient or stands under a `torch.func` transform."""
-        return torch.is_grad_enabled() and any(a.requires_grad for a in arrays) or self.traced(arrays)
+        return self.traced(arrays) or (torch.is_grad_enabled() and any(a.requires_grad for a in arrays))
 
     def traced(self, arrays: Sequence[torch.Tensor]) -> bool:
         """Whether a `torch.func` transform is under way: under it no tensor, wrapped or not, gives its values away."""

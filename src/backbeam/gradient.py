@@ -142,7 +142,8 @@ def _checked_names(wrt: Sequence[str], line: Line, beam: Beam) -> list[str]:
             if field not in type(line[owner]).parameter_names():
                 raise InputError("wrt", name, f"{owner} with one of {', '.join(type(line[owner]).parameter_names())}")
         elif field in fixed or (field == "beta_gamma" and "kinetic_energy" in fixed):
-            raise InputError("wrt", name, f"what a {beam.recipe.kind} beam has a gradient for: its shape is made on the host")
+            allowed = f"what a {beam.recipe.kind} beam has a gradient for: its shape is made on the host"
+            raise InputError("wrt", name, allowed)
         elif field not in (*BEAM_PARAMETERS, *recipe):
             raise InputError("wrt", name, f"beam with one of {', '.join((*BEAM_PARAMETERS, *recipe))}")
     return names
@@ -233,7 +234,8 @@ def _in_order(bars: Mapping[str, Any], plan: Plan, readings: tuple[Array, ...]) 
 def _by_tape(objective: Objective, run: Run, plan: Plan, setting: Setting) -> tuple[Array, Bars, Beam]:
     """Value and cotangents of everything at the start, by the library's automatic differentiation alone."""
     if not run.backend.has_autodiff:
-        raise InputError("adjoint", "tape", f"reversible, store or checkpoint: {run.backend.name} does not differentiate")
+        allowed = f"reversible, store or checkpoint: {run.backend.name} does not differentiate by itself"
+        raise InputError("adjoint", "tape", allowed)
     first = run.state()
     xp = namespace(first.X)
     batch = tuple(first.beta_gamma.shape)

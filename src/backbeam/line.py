@@ -89,9 +89,8 @@ class Line:
             if element.name is None:
                 continue
             if element.name in named:
-                raise InputError(
-                    "line", element.name, "one element a name: use the same object twice, or give the second another name"
-                )
+                allowed = "one element a name: use the same object twice, or give the second another name"
+                raise InputError("line", element.name, allowed)
             named[element.name] = element
         counts: dict[str, int] = {}
         ordered: dict[str, Element] = {}

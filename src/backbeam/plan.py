@@ -97,7 +97,9 @@ class Step:
         return before, self.pullback(before, P, setting, bars)
 
 
-def _add(parameters: dict[str, dict[str, Array]], element: str, bars: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
+def _add(
+    parameters: dict[str, dict[str, Array]], element: str, bars: Mapping[str, Array]
+) -> dict[str, dict[str, Array]]:
     """Add cotangents of one element's parameters to the running sums."""
     if not bars:
         return parameters
@@ -313,7 +315,8 @@ class Slicing:
         if self.slices is not None and (type(self.slices) is not int or self.slices < 1):
             raise InputError("track.slices", self.slices, "a whole number, at least 1")
         step = self.step
-        if step is not None and (isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < math.inf):
+        is_number = isinstance(step, int | float) and not isinstance(step, bool)
+        if step is not None and not (is_number and 0 < step < math.inf):
             raise InputError("track.step", step, "a length in m, greater than 0")
 
     def count(self, element: Element, name: str) -> int:
@@ -386,7 +389,8 @@ class _Compiler:
         """Steps of an element slice by slice, to look at the beam in between."""
         before, after = _ends(element)
         if not element.is_thick:
-            return [(*self.steps(before, name, element), *self.steps(element.body(1.0), name, element), *self.steps(after, name, element))]
+            bounds = (*before, *element.body(1.0), *after)
+            return [self.steps(bounds, name, element)]
         whole = self.steps(element.body(1.0 / slices), name, element)
         half = self.steps(element.body(0.5 / slices), name, element)
         one: Plan = (*half, Kick(name, 1.0 / slices), *half) if kicks else whole
@@ -440,9 +444,9 @@ def may_lose(plan: Plan) -> bool:
 
 # -- running a plan ---------------------------------------------------------------------------------------------------
 #
-# Each step is compiled by itself, without the name of its element: steps that are alike share what was compiled for them,
-# all kicks do, and compile time does not grow with their number. Under a trace (inside the user's own jit) the slices of
-# an element are a compiled loop.
+# Each step is compiled by itself, without the name of its element: steps that are alike share what was compiled for
+# them, all kicks do, and compile time does not grow with their number. Under a trace (inside the user's own jit) the
+# slices of an element are a compiled loop.
 
 
 def take(step: Step | Repeat, setting: Setting, state: State, P: Parameters) -> State:

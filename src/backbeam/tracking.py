@@ -138,7 +138,8 @@ class Run:
         """A number or an array as an array of the beam's library, type and device."""
         host = not hasattr(value, "shape") or type(value).__module__ == "numpy"
         if not host and backends.of(value) is not self.backend:
-            raise InputError(path, f"an array of {backends.of(value).name}", f"a number, or an array of {self.backend.name}")
+            allowed = f"a number, or an array of {self.backend.name}"
+            raise InputError(path, f"an array of {backends.of(value).name}", allowed)
         traced = self.backend.traced([self.beam.coordinates])
         device = self.beam.device if host and not traced else None
         return self.backend.asarray(value, dtype=self.beam.dtype, device=device)
@@ -155,7 +156,8 @@ class Run:
                 core = self.core_shape(name, field)
                 lead = value.ndim - len(core)
                 if lead < 0 or tuple(value.shape[lead:]) != core:
-                    raise InputError(f"{name}.{field}", f"an array of shape {tuple(value.shape)}", f"shape (..., {core})")
+                    allowed = f"shape (..., {', '.join(map(str, core))})"
+                    raise InputError(f"{name}.{field}", f"an array of shape {tuple(value.shape)}", allowed)
                 shapes.append(value.shape[:lead])
         return broadcast_shapes(*shapes)
 
@@ -239,7 +241,8 @@ class Run:
             if bool(xp.any(bad)):
                 count = int(xp.sum(xp.astype(bad, xp.int32)))
                 raise TrackingError(
-                    f"{count} of {self.beam.n} particles turn round (px^2 + py^2 > p^2) in element {name!r}, by s = {float(s):g} m"
+                    f"{count} of {self.beam.n} particles turn round (px^2 + py^2 > p^2) "
+                    f"in element {name!r}, by s = {float(s):g} m"
                 )
         raise TrackingError("coordinates that are no numbers came out of the line")
 

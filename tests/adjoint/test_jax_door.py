@@ -163,5 +163,5 @@ def test_second_derivative_of_our_pullback_is_no_silent_zero():
 
 
 def test_a_step_is_refused_where_the_length_is_traced():
-    with pytest.raises(bb.InputError, match=r"track\.step is .*d\.length is traced; allowed: slices"):
+    with pytest.raises(bb.InputError, match=r"track\.step is .*d\.length is traced'; allowed: slices"):
         jax.jit(lambda length: bb.track(line(10.0, length), beam(), space_charge=MODEL, step=0.1).sigma("x"))(0.2)

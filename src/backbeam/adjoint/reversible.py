@@ -25,9 +25,9 @@ class Reversible(Adjoint):
     """Keep the final state, undo each step and pull back on the way: 0 bytes a kick.
 
     Every map and the space-charge kick have an exact inverse, so the states of the forward run come back to rounding.
-    Rounding grows along a line that stretches phase space; *anchors*, exact states kept now and then (48 B/particle each
-    in float64), stop it. Wherever a true state is at hand, at each anchor and at the first state, the reconstruction
-    is compared with it; beyond the tolerance the gradient is an error, never a silently wrong number.
+    Rounding grows along a line that stretches phase space; *anchors*, exact states kept now and then (48 B/particle
+    each in float64), stop it. Wherever a true state is at hand, at each anchor and at the first state, the
+    reconstruction is compared with it; beyond the tolerance the gradient is an error, never a silently wrong number.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Reversible(Adjoint):
     turns in float32. There use anchors, `Checkpoint` or `Store`.
     """
 
-    anchor_every: int | None | str = "auto"
+    anchor_every: int | str | None = "auto"
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
@@ -108,8 +108,8 @@ class Reversible(Adjoint):
                 bars.q + poison[..., None],
                 bars.beta_gamma + poison,
                 {
-                    n: {f: v + xp.reshape(poison, (*poison.shape, *[1] * (v.ndim - poison.ndim))) for f, v in fields.items()}
-                    for n, fields in bars.parameters.items()
+                    name: {field: bar + _trailing(poison, bar.ndim) for field, bar in fields.items()}
+                    for name, fields in bars.parameters.items()
                 },
             )
         if not bool(xp.all(good)):
@@ -122,10 +122,15 @@ class Reversible(Adjoint):
         return bars
 
 
+def _trailing(array: Array, ndim: int) -> Array:
+    """The array with so many axes, those added behind."""
+    return namespace(array).reshape(array, (*array.shape, *[1] * (ndim - array.ndim)))
+
+
 def mismatch(rebuilt: Array, true: Array, other_end: Array) -> Array:
     """Largest deviation of coordinates ``(..., 6, n)`` relative to the largest of their row at either end of a piece.
 
-    A row that is next to nothing (a cold beam has px = 0) is measured against the largest of its kind, a thousandth of it.
+    A row that is next to nothing (a cold beam has px = 0) is measured against a thousandth of the largest of its kind.
     Returns the batch shape.
     """
     xp = namespace(rebuilt)

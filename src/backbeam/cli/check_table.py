@@ -18,6 +18,12 @@ from rich.padding import Padding  # noqa: E402
 from rich.table import Table  # noqa: E402
 from rich.text import Text  # noqa: E402
 
+KINKS = (
+    "Space charge on a grid has a kink wherever a particle enters another cell. Over many kicks, or with few "
+    "particles, differences need not come near the slope of the piece that the parameters are on: try fewer kicks, "
+    "or more particles."
+)
+
 
 def print_check(problem: Problem, found: Comparison) -> None:
     """Print a row for every backend and adjoint, the differences, and whether all agree."""
@@ -87,8 +93,17 @@ def _verdict(found: Comparison) -> Text:
     )
     if found.ok:
         return Text(f"\nall agree: {limits}", style="green")
-    agree = worst <= found.tolerance and difference <= found.difference_tolerance
-    return Text(f"\n{'not all could run' if agree else 'they do not agree'}: {limits}", style="bold red")
+    text = Text(style="bold red")
+    if not worst <= found.tolerance:
+        text.append("\nthey do not agree")
+    elif not difference <= found.difference_tolerance:
+        text.append("\nthey agree with each other, but not with central differences")
+    else:
+        text.append("\nnot all could run")
+    text.append(f": {limits}")
+    if worst <= found.tolerance and not difference <= found.difference_tolerance and found.kicks:
+        text.append(f"\n{KINKS}", style="not bold default")
+    return text
 
 
 def _number(value: float) -> str:

@@ -5,9 +5,10 @@ asked for: numbers, or arrays of any library, with leading axes for a batch of s
 absent: it costs nothing, and the maps that would need it are left out. All other fields are static.
 
 `body` returns the maps that cover a fraction of the element, `entrance` and `exit` those at its ends. Each is bound
-to the element's parameters by name, so a gradient with respect to a map's parameter is one with respect to the element's.
+to the element's parameters by name: a gradient with respect to a map's parameter is one with respect to the element's.
 
-To add an element: a file with one family, a line in ``elements/__init__.py``, and a case in ``tests/elements/element_cases.py``.
+To add an element: a file with one family, a line in ``elements/__init__.py``, and a case in
+``tests/elements/element_cases.py``.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ class Element:
     """What problem files call it."""
 
     def __post_init__(self) -> None:
-        if self.name is not None and (not isinstance(self.name, str) or not self.name or set(self.name) & set(". \t\n")):
+        named = self.name is not None
+        if named and (not isinstance(self.name, str) or not self.name or set(self.name) & set(". \t\n")):
             raise InputError("name", self.name, "text without dots and spaces")
         for f in fields(self):
             if f.metadata.get("parameter"):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ONLY_IF_ASKED = ("array_api_strict",)
 """Backends for tests: slow, and the same as NumPy."""
+ROOM = 0.8
+"""Part of the free memory that a tape may take."""
 FEW = 100
 """Particles with which a question is tried out."""
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
@@ -181,6 +183,6 @@ def _refusal(adjoint: Adjoint, line: Line, beam: Beam, arguments: Mapping[str, A
         return ""
     free = available_memory()
     needed = tape_bytes(line, beam, **arguments)
-    if free is None or not beam.device.startswith("cpu") or needed < free:
+    if free is None or not beam.device.startswith("cpu") or needed < ROOM * free:
         return ""
     return f"needs about {needed / 1e9:.0f} GB, {free / 1e9:.0f} GB are free; fewer particles (beam.n) would fit"

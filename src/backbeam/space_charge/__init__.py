@@ -1,7 +1,8 @@
 """Space charge: the field of the beam itself, as a kick between two maps.
 
-`SpaceCharge` is the contract of a model. `SpaceCharge2DPipe` is the field of a long beam in a grounded pipe (``pipe``), and
-`SpaceCharge3D` that of a bunch in free space (``kick``); what this is made of stands in files of its own:
+`SpaceCharge` is the contract of a model. `SpaceCharge2DPipe` is the field of a long beam in a grounded pipe
+(``pipe``), and `SpaceCharge3D` that of a bunch in free space (``kick``); what this is made of stands in files of its
+own:
 
 =================== ======================================================================
 ``transforms``      coordinates at fixed s and at fixed t
@@ -20,4 +21,13 @@ from backbeam.space_charge.extents import BeamExtent, Extent, FixedExtent, RmsEx
 from backbeam.space_charge.kick import Fields, SpaceCharge3D
 from backbeam.space_charge.pipe import SpaceCharge2DPipe
 
-__all__ = ["BeamExtent", "Extent", "Fields", "FixedExtent", "RmsExtent", "SpaceCharge", "SpaceCharge2DPipe", "SpaceCharge3D"]
+__all__ = [
+    "BeamExtent",
+    "Extent",
+    "Fields",
+    "FixedExtent",
+    "RmsExtent",
+    "SpaceCharge",
+    "SpaceCharge2DPipe",
+    "SpaceCharge3D",
+]

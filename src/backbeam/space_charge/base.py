@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 class SpaceCharge:
     """A kick of the beam by its own field.
 
-    A model is a frozen dataclass of settings, without arrays. It gets X ``(..., 6, n)``, charges ``(..., n)`` [C], ``alive``
-    ``(..., n)`` or None (all are), the reference, and the length ``ds`` of the kick [m] with the batch shape. The lost give
-    no charge and are not moved. `inverse` undoes `forward` to rounding, `reverse` is `inverse` and `pullback` in one.
+    A model is a frozen dataclass of settings, without arrays. It gets X ``(..., 6, n)``, charges ``(..., n)`` [C],
+    ``alive`` ``(..., n)`` or None (all are), the reference, and the length ``ds`` of the kick [m] with the batch shape.
+    The lost give no charge and are not moved. `inverse` undoes `forward` to rounding, `reverse` is `inverse` and
+    `pullback` in one.
     """
 
     def forward(self, X: Array, q: Array, alive: Array | None, reference: Reference, ds: Array) -> Array:
