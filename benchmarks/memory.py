@@ -11,6 +11,8 @@ library was loaded, the beam drawn, and a gradient of two kicks had been made, s
 from __future__ import annotations
 
 import argparse
+import ctypes
+import gc
 import json
 import os
 import subprocess
@@ -48,8 +50,10 @@ def measure(library: str, adjoint: str, kicks: int, particles: int, grid: int) -
         return float(found["d.length"])
 
     gradient(2)
+    # What has been freed goes back, and the mark is set back: the compilers' own is not taken for the gradient's.
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     before = resident("VmRSS")
-    # The mark is set back, so that the compilers' own memory is not taken for the gradient's.
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     gradient(kicks)
     peak = resident("VmHWM")

@@ -6,12 +6,15 @@ import os
 
 # Before JAX is imported anywhere: the flag cannot be relied on once arrays exist.
 os.environ.setdefault("JAX_ENABLE_X64", "1")
+# Before NumPy and PyTorch are: the workers of pytest-xdist share the cores, and threads of theirs would fight for them.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import array_api_strict  # noqa: E402
-import hypothesis  # noqa: E402
-import pytest  # noqa: E402
+import array_api_strict
+import hypothesis
+import pytest
 
-from backbeam import backends  # noqa: E402
+from backbeam import backends
 
 BACKENDS = ("numpy", "torch", "jax", "array_api_strict")
 AUTODIFF = ("torch", "jax")

@@ -75,7 +75,8 @@ class Line:
 
     def __repr__(self) -> str:
         label = f" {self.name!r}" if self.name else ""
-        return f"<Line{label}: {len(self)} elements, {self.length} m>"
+        length = f"{self.length:.10g}" if isinstance(self.length, int | float) else self.length
+        return f"<Line{label}: {len(self)} elements, {length} m>"
 
     # -- names ------------------------------------------------------------------------------------------------------
 

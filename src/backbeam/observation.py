@@ -46,8 +46,8 @@ class Image(Observation):
     half_y: float
     pixels: tuple[int, int]
 
-    def _cells(self, X: Array, q: Array, alive: Array) -> tuple[Array, list[tuple[Array, Array, Array, Array, Array]]]:
-        """Visible charge, and for each of the four pixels around a particle: index, weights in x and y, their slopes.
+    def _cells(self, X: Array, alive: Array) -> tuple[Array, list[tuple[Array, Array, Array, Array, Array]]]:
+        """Who is seen, and for each of the four pixels around a particle: index, weights in x and y, their slopes.
 
         Pixel (0, 0) of the image is (1, 1) of a frame with one more pixel all around, which takes what falls beside it.
         """
@@ -61,19 +61,19 @@ class Image(Observation):
             i = xp.floor(u)
             axes.append((xp.astype(i, xp.int32), u - i))
             seen = seen & inside
-        visible = xp.where(seen, q, xp.zeros_like(q))
         (i, a), (j, b) = axes
         wide = self.pixels[1] + 2
         corners = []
         for di, wx, sx in ((0, 1.0 - a, -1.0), (1, a, 1.0)):
             for dj, wy, sy in ((0, 1.0 - b, -1.0), (1, b, 1.0)):
                 corners.append(((i + (di + 1)) * wide + (j + (dj + 1)), wx, wy, sx * wy, sy * wx))
-        return visible, corners
+        return seen, corners
 
     def read(self, X: Array, q: Array, alive: Array) -> Array:
         """Deposit the charge that falls on the screen."""
         xp = namespace(X)
-        visible, corners = self._cells(X, q, alive)
+        seen, corners = self._cells(X, alive)
+        visible = xp.where(seen, q, xp.zeros_like(q))
         nx, ny = self.pixels
         size = (nx + 2) * (ny + 2)
         batch = X.shape[:-2]
@@ -93,7 +93,7 @@ class Image(Observation):
     def pullback(self, X: Array, q: Array, alive: Array, reading_bar: Array) -> tuple[Array, Array]:
         """Gather the cotangent of the image with the deposit's own weights and their slopes."""
         xp = namespace(X)
-        visible, corners = self._cells(X, q, alive)
+        seen, corners = self._cells(X, alive)
         nx, ny = self.pixels
         batch = X.shape[:-2]
         side = xp.zeros((*batch, nx, 1), dtype=X.dtype, device=device(X))
@@ -111,7 +111,7 @@ class Image(Observation):
         for index, wx, wy, slope_x, slope_y in corners:
             value = xp.reshape(xp.take(flat, xp.reshape(index + offset, (-1,)), axis=0), index.shape)
             x_bar, y_bar, q_bar = x_bar + value * slope_x, y_bar + value * slope_y, q_bar + value * wx * wy
-        seen = visible != 0.0
+        visible = xp.where(seen, q, zero)
         x_bar = visible * x_bar * (nx / (2.0 * self.half_x))
         y_bar = visible * y_bar * (ny / (2.0 * self.half_y))
         return _embed(join(x_bar, y_bar), X), xp.where(seen, q_bar, zero)
