@@ -1,6 +1,6 @@
 """Peak memory of a gradient against the number of space-charge kicks, each measured in a process of its own.
 
-Prints a markdown table. The peak is the kernel's high-water mark of resident memory (VmHWM): what a person sees in `top`.
+Prints a markdown table. The peak is the kernel's high-water mark of resident memory (VmHWM): what `top` would show.
 Beside it stands how much of that the gradient itself took: the peak above what was resident right before it, when the
 library was loaded, the beam drawn, and a gradient of two kicks had been made, so that compilers have done their work.
 

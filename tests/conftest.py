@@ -23,7 +23,11 @@ array_api_strict.set_array_api_strict_flags(
     boolean_indexing=False, data_dependent_shapes=False, enabled_extensions=("linalg", "fft")
 )
 hypothesis.settings.register_profile(
-    "backbeam", deadline=None, derandomize=True, max_examples=20, print_blob=True,
+    "backbeam",
+    deadline=None,
+    derandomize=True,
+    max_examples=20,
+    print_blob=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("backbeam")

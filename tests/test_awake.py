@@ -36,9 +36,7 @@ def beam() -> Beam:
     """The particles that Xsuite was given."""
     given = DATA["beam"]
     means = {f"mean_{q}": v for q, v in zip(("x", "px", "y", "py", "tau", "pt"), given["mean"], strict=True)}
-    drawn = Beam.gaussian(
-        n=given["n"], seed=given["seed"], covariance=given["covariance"], **means, **ELECTRON
-    )
+    drawn = Beam.gaussian(n=given["n"], seed=given["seed"], covariance=given["covariance"], **means, **ELECTRON)
     initial = np.asarray(DATA["initial"])
     np.testing.assert_allclose(drawn.coordinates[:, : initial.shape[1]], initial, rtol=1e-9, atol=1e-18)
     return drawn

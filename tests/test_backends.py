@@ -61,7 +61,9 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(monkeypatch):
     }
     monkeypatch.setattr(backends, "_entry_points", lambda: points)
     load = backends.get.__wrapped__  # past the cache
-    with pytest.raises(bb.BackendError, match=r"backend 'torch' is not installed \(.*\); pip install 'backbeam\[torch\]'"):
+    with pytest.raises(
+        bb.BackendError, match=r"backend 'torch' is not installed \(.*\); pip install 'backbeam\[torch\]'"
+    ):
         load("torch")
     with pytest.raises(bb.BackendError, match=r"install what no_such_library_at_all:Backend needs"):
         load("mine")
@@ -76,10 +78,12 @@ def test_arrays_of_a_library_without_adapter_are_refused(monkeypatch):
 def test_importing_backbeam_imports_no_other_array_library():
     code = """
 import sys, backbeam as bb, numpy as np
-beam = bb.Beam.gaussian(n=9, species="proton", kinetic_energy=1e9, charge=1e-12, sigma_x=1e-3, sigma_y=1e-3, sigma_tau=1e-3)
+sizes = {"sigma_x": 1e-3, "sigma_y": 1e-3, "sigma_tau": 1e-3}
+beam = bb.Beam.gaussian(n=9, species="proton", kinetic_energy=1e9, charge=1e-12, **sizes)
 bb.value_and_grad(bb.observables.sigma("x"), bb.Line([bb.Drift(1.0, name="d")]), beam, ["d.length"],
                   space_charge=bb.SpaceCharge3D(grid=(6, 6, 6)))
-print(sorted(m for m in ("torch", "jax", "cupy", "numba", "array_api_strict", "matplotlib", "click") if m in sys.modules))
+others = {"torch", "jax", "cupy", "numba", "array_api_strict", "matplotlib", "click"}
+print(sorted(others & set(sys.modules)))
 """
     assert in_a_fresh_process(code) == "[]"
 
@@ -90,7 +94,13 @@ def test_the_contract_has_a_method_for_each_line_of_its_table():
     table = [line for line in backbeam_backends.__doc__.splitlines() if line.startswith("``")]
     named = {word.strip("`, ") for line in table for word in line.split("  ")[0].split(",")}
     named = {"check_dtype" if name == "check" else name for name in named}
-    methods = {n for n in vars(Backend) if not n.startswith("_")} - {"name", "distribution", "extra", "has_autodiff", "version"}
+    methods = {n for n in vars(Backend) if not n.startswith("_")} - {
+        "name",
+        "distribution",
+        "extra",
+        "has_autodiff",
+        "version",
+    }
     assert named <= methods
     assert methods - named <= {"device", "device_name"}
 
@@ -121,7 +131,13 @@ def test_unknown_devices_and_types_are_refused(backend):
         backend.check_dtype("float16")
     with pytest.raises(bb.InputError, match="toaster"):
         bb.Beam.gaussian(
-            n=3, species="proton", kinetic_energy=1e9, charge=1e-12, sigma_x=1e-3, backend=backend.name, device="toaster"
+            n=3,
+            species="proton",
+            kinetic_energy=1e9,
+            charge=1e-12,
+            sigma_x=1e-3,
+            backend=backend.name,
+            device="toaster",
         )
 
 
@@ -166,7 +182,9 @@ def test_fft_is_that_of_numpy(backend, n):
     for forward, back in (("rfft", "irfft"), ("fft", "ifft")):
         given = host if forward == "rfft" else host + 0j
         there = getattr(backend.fft, forward)(backend.asarray(given), n=n, axis=1)
-        np.testing.assert_allclose(down(backend, there), getattr(np.fft, forward)(given, n=n, axis=1), rtol=0, atol=1e-13)
+        np.testing.assert_allclose(
+            down(backend, there), getattr(np.fft, forward)(given, n=n, axis=1), rtol=0, atol=1e-13
+        )
         returned = getattr(backend.fft, back)(there, n=n, axis=1)
         np.testing.assert_allclose(down(backend, returned)[:, : min(n, 6)], given[:, : min(n, 6)], rtol=0, atol=1e-13)
 

@@ -177,8 +177,7 @@ def test_options(folder):
         "Invalid value for '--seed': 'one' is not a valid integer"
     )
     assert (
-        refused(["run", "bad.yaml", "--seed", "-1"])
-        == "bad.yaml: beam.seed is -1; allowed: a whole number, at least 0"
+        refused(["run", "bad.yaml", "--seed", "-1"]) == "bad.yaml: beam.seed is -1; allowed: a whole number, at least 0"
     )
     assert refused(["run", "bad.yaml", "--backend", "tpu"]).startswith(
         "bad.yaml: run.backend is 'tpu'; allowed: one of "
@@ -189,7 +188,9 @@ def test_options(folder):
 @pytest.mark.parametrize("space_charge", ["null", "{grid: [8, 8, 8]}"])
 def test_particles_that_would_turn_round(folder, space_charge):
     """In mid-line too: a corrector kicks them beyond p, and the line says where."""
-    change = "lattice=[{drift: {length: 0.1}}, {corrector: {hkick: 1.5, name: strong}}, {drift: {length: 0.1, name: after}}]"
+    change = (
+        "lattice=[{drift: {length: 0.1}}, {corrector: {hkick: 1.5, name: strong}}, {drift: {length: 0.1, name: after}}]"
+    )
     line = refused(["run", "bad.yaml", "--set", change, "--set", f"space_charge={space_charge}"])
     assert line.startswith("100 of 100 particles turn round (px^2 + py^2 > p^2) in element 'after'")
 
@@ -238,9 +239,7 @@ def test_no_click():
 
 
 def test_need_names_the_extra():
-    with pytest.raises(
-        backbeam.extras.MissingExtraError, match=r"dancing needs no_such_library.*backbeam\[dance\]"
-    ):
+    with pytest.raises(backbeam.extras.MissingExtraError, match=r"dancing needs no_such_library.*backbeam\[dance\]"):
         backbeam.extras.need("dance", "no_such_library", purpose="dancing")
 
 
@@ -252,9 +251,7 @@ def test_float64_on_jax_without_x64(folder):
     )  # fmt: skip
     assert (result.returncode, result.stdout) == (2, "")
     (line,) = result.stderr.splitlines()
-    assert line.startswith(
-        "backbeam: error: bad.yaml: run.dtype is 'float64'; allowed: float32, or float64 after "
-    )
+    assert line.startswith("backbeam: error: bad.yaml: run.dtype is 'float64'; allowed: float32, or float64 after ")
     assert "JAX_ENABLE_X64=1" in line
 
 
@@ -296,9 +293,7 @@ def test_targets_are_looked_at_before_anything_runs(folder, monkeypatch):
     assert refused(["run", "bad.yaml", "--plot", "picture.txt"]) == (
         "--plot is 'picture.txt'; allowed: a file that ends in .png, .pdf, .svg"
     )
-    assert refused(["run", "bad.yaml", "--plot", "no/picture.png"]).startswith(
-        "--plot is 'no/picture.png'; allowed: "
-    )
+    assert refused(["run", "bad.yaml", "--plot", "no/picture.png"]).startswith("--plot is 'no/picture.png'; allowed: ")
     for target in ("file", "file/deeper"):
         assert refused(["run", "bad.yaml", "--output", target]) == (
             f"--output is '{target}'; allowed: a folder, or the name of a new one"

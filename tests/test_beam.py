@@ -123,9 +123,7 @@ def test_refused_arrays(message, X, more):
     assert "; allowed: " in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "more", [{"n": 0}, {"n": 2.5}, {"n": True}, {"n": "many"}, {"seed": -1}, {"seed": None}]
-)
+@pytest.mark.parametrize("more", [{"n": 0}, {"n": 2.5}, {"n": True}, {"n": "many"}, {"seed": -1}, {"seed": None}])
 def test_refused_numbers(more):
     (name,) = more
     with pytest.raises(InputError, match=rf"^beam\.{name} is .*whole number"):
@@ -152,9 +150,7 @@ def test_float64_on_jax_without_x64_is_one_clear_line():
         " dtype='float32'))\n"
     )
     environment = {**os.environ, "JAX_ENABLE_X64": "0"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     first, second = done.stdout.splitlines()
     assert first.startswith("beam.dtype is 'float64'; allowed: float32, or float64 after jax.config.update(")
     assert second == "Beam(n=1, species='electron', jax float32)"
@@ -223,9 +219,7 @@ def test_parameters_with_a_leading_axis_make_a_batch(backend):
         backend=backend.name,
     )  # fmt: skip
     assert beam.coordinates.shape == (2, 3, 6, 10) and beam.charges.shape == (2, 3, 10)
-    one = Beam.gaussian(
-        n=10, species="proton", kinetic_energy=3e6, charge=1e-9, sigma_x=2e-3, sigma_px=1e-4, seed=2
-    )
+    one = Beam.gaussian(n=10, species="proton", kinetic_energy=3e6, charge=1e-9, sigma_x=2e-3, sigma_px=1e-4, seed=2)
     assert np.array_equal(backend.to_numpy(beam.coordinates)[1, 2], one.coordinates)
     assert float(beam.gamma[2]) == one.gamma
     charged = Beam.gaussian(
@@ -239,9 +233,7 @@ def test_parameters_with_a_leading_axis_make_a_batch(backend):
 
 def test_to_another_library_and_back(backend):
     here = Beam.gaussian(n=20, charge=1e-9, sigma_x=1e-3, **ELECTRONS)
-    here = here.replace(
-        lost_at=np.where(np.arange(20) < 3, 5, -1).astype(np.int32), readings={"m": np.ones(2)}
-    )
+    here = here.replace(lost_at=np.where(np.arange(20) < 3, 5, -1).astype(np.int32), readings={"m": np.ones(2)})
     there = here.to(backend.name)
     assert there.backend is backend and there.dtype == "float64"
     assert there.lost_at.dtype == backend.namespace.int32

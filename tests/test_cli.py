@@ -67,9 +67,7 @@ def test_json_has_what_is_promised():
 def test_json_agrees_with_the_python_face():
     found = call_json("fodo", "--set", "beam.n=500", "--seed", 7)
     final = Problem.load("fodo", ["beam.n=500", "beam.seed=7"]).run().final
-    assert list(found["final"]["sigma"].values()) == pytest.approx(
-        [float(v) for v in final.sigma()], rel=1e-12
-    )
+    assert list(found["final"]["sigma"].values()) == pytest.approx([float(v) for v in final.sigma()], rel=1e-12)
     assert found["final"]["emittance"]["z"] == pytest.approx(float(final.emittance("z")), rel=1e-12)
     other = call_json("fodo", "--set", "beam.n=500", "--seed", 8)
     assert other["final"]["sigma"] != found["final"]["sigma"]
@@ -112,18 +110,12 @@ def test_table_says_it_all():
     sigma = call_json("fodo-space-charge", *FEW)
     assert float(row[3]) == pytest.approx(sigma["initial"]["sigma"]["x"] * 1e6, rel=1e-3)
     assert float(row[4]) == pytest.approx(sigma["final"]["sigma"]["x"] * 1e6, rel=1e-3)
-    assert float(row[5]) == pytest.approx(
-        sigma["final"]["sigma"]["x"] / sigma["initial"]["sigma"]["x"], abs=1e-4
-    )
+    assert float(row[5]) == pytest.approx(sigma["final"]["sigma"]["x"] / sigma["initial"]["sigma"]["x"], abs=1e-4)
 
 
 def test_table_shows_what_monitors_and_screens_saw():
-    line = (
-        "[{monitor: {name: bpm}}, {drift: {length: 0.1}}, {screen: {name: yag, half_x: 1e-3, half_y: 1e-3}}]"
-    )
-    out = call(
-        "run", "fodo", "--set", "beam.n=500", "--set", "beam.mean_x=1e-3", "--set", f"lattice={line}"
-    ).stdout
+    line = "[{monitor: {name: bpm}}, {drift: {length: 0.1}}, {screen: {name: yag, half_x: 1e-3, half_y: 1e-3}}]"
+    out = call("run", "fodo", "--set", "beam.n=500", "--set", "beam.mean_x=1e-3", "--set", f"lattice={line}").stdout
     assert "centroid x 1.0" in out or "centroid x 99" in out
     assert "image 64 × 64" in out
 
@@ -165,9 +157,7 @@ def test_plot_formats(tmp_path):
 def test_a_file_of_ones_own(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(call("examples", "--show", "fodo").stdout)
-    assert (
-        call_json(path, "--set", "beam.n=300")["final"] == call_json("fodo", "--set", "beam.n=300")["final"]
-    )
+    assert call_json(path, "--set", "beam.n=300")["final"] == call_json("fodo", "--set", "beam.n=300")["final"]
 
 
 def test_examples_lists_all_with_titles():
@@ -233,7 +223,5 @@ def test_another_backend_drops_the_device_of_the_first():
     """``run.device`` of a file is meant for its own backend."""
     options = ["--set", "beam.n=100", "--set", "run={backend: torch, device: cpu}"]
     assert call_json("fodo", *options)["backend"] == "torch"
-    found = call_json(
-        "fodo", *options[:2], "--set", "run={backend: torch, device: mps}", "--backend", "numpy"
-    )
+    found = call_json("fodo", *options[:2], "--set", "run={backend: torch, device: mps}", "--backend", "numpy")
     assert (found["backend"], found["device"]) == ("numpy", "cpu")

@@ -22,6 +22,7 @@ def expansion(beam: Beam, radius: float, s: float) -> float:
     """
     force = abs(float(beam.charge)) / (4 * np.pi * VACUUM_PERMITTIVITY * beam.species.mass * radius**3)
     reach = s / float(beam.reference.beta_gamma) * np.sqrt(2.0 * force)
+
     def beyond(r: float) -> float:
         return np.sqrt(r * (r - 1)) + np.log(np.sqrt(r) + np.sqrt(r - 1)) - reach
 
@@ -139,9 +140,7 @@ def test_gaussian_field_is_that_of_a_point_far_away():
     distance = np.linalg.norm(far)
     coulomb = ELEMENTARY_CHARGE / (4 * np.pi * VACUUM_PERMITTIVITY) * far / distance**3
     assert gaussian_field(far, sigma, ELEMENTARY_CHARGE) == pytest.approx(coulomb, rel=2e-2)
-    divergence = sum(
-        gaussian_field(np.eye(3)[:, [k]] * 1e-9, sigma, ELEMENTARY_CHARGE)[k, 0] / 1e-9 for k in range(3)
-    )
+    divergence = sum(gaussian_field(np.eye(3)[:, [k]] * 1e-9, sigma, ELEMENTARY_CHARGE)[k, 0] / 1e-9 for k in range(3))
     density = ELEMENTARY_CHARGE / ((2 * np.pi) ** 1.5 * np.prod(sigma))
     assert divergence == pytest.approx(density / VACUUM_PERMITTIVITY, rel=1e-9)
 

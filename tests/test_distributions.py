@@ -75,9 +75,7 @@ def test_invariants_of_the_families(seed):
 
 def below(kind, r):
     """Fraction of particles within a part r of the edge, of a ball or a disk."""
-    return {"uniform_ellipsoid": r**3, "kurth6d": r**3, "kurth4d": r**2, "kv": r**2, "semigaussian": r**2}[
-        kind
-    ]
+    return {"uniform_ellipsoid": r**3, "kurth6d": r**3, "kurth4d": r**2, "kv": r**2, "semigaussian": r**2}[kind]
 
 
 @pytest.mark.parametrize("kind", ["uniform_ellipsoid", "kurth6d", "kurth4d", "kv", "semigaussian"])
@@ -257,9 +255,7 @@ def test_pullback_is_torchs(way, batched):
     given = {k: torch.as_tensor(v, dtype=torch.float64).requires_grad_() for k, v in given.items()}
     energy = torch.tensor(5e6, dtype=torch.float64, requires_grad=True)
     kind = "gaussian" if way in ("sizes", "Twiss") else "uniform_ellipsoid"
-    beam = Beam.draw(
-        kind, n=60, species="electron", kinetic_energy=energy, charge=1e-9, backend="torch", **given
-    )
+    beam = Beam.draw(kind, n=60, species="electron", kinetic_energy=energy, charge=1e-9, backend="torch", **given)
     X_bar = torch.as_tensor(np.random.default_rng(4).standard_normal(beam.coordinates.shape))
     names = {**given, "beta_gamma": beam.reference.beta_gamma}
     value = (X_bar * beam.coordinates).sum()
@@ -287,8 +283,7 @@ def test_pullback_is_the_central_difference_on_every_library(way, backend):
             continue  # at the end of what is allowed
         h = 1e-5 * abs(at) if at else 1e-4
         up, down = (
-            (X_bar * backend.to_numpy(beam.with_parameters(**{name: v}).coordinates)).sum()
-            for v in (at + h, at - h)
+            (X_bar * backend.to_numpy(beam.with_parameters(**{name: v}).coordinates)).sum() for v in (at + h, at - h)
         )
         assert slope == pytest.approx((up - down) / (2 * h), rel=1e-5, abs=1e-9 / max(abs(at), 1.0)), name
 

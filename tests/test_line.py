@@ -108,7 +108,9 @@ def test_with_elements_exchanges_whole_elements():
 
 
 def test_beam_is_tracked_alike_however_the_line_is_nested():
-    beam = bb.Beam.gaussian(n=20, species="electron", kinetic_energy=1e7, charge=1e-12, sigma_x=1e-3, sigma_px=1e-3, seed=2)
+    beam = bb.Beam.gaussian(
+        n=20, species="electron", kinetic_energy=1e7, charge=1e-12, sigma_x=1e-3, sigma_px=1e-3, seed=2
+    )
     nested = cell() * 3
     flat = bb.Line(nested.elements)
     np.testing.assert_array_equal(bb.track(nested, beam).coordinates, bb.track(flat, beam).coordinates)

@@ -14,9 +14,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def particles(rng, batch=(), n=40, k=6, lost=0.2):
-    X = rng.standard_normal((*batch, k, k)) @ rng.standard_normal((*batch, k, n)) + rng.standard_normal(
-        (k, 1)
-    )
+    X = rng.standard_normal((*batch, k, k)) @ rng.standard_normal((*batch, k, n)) + rng.standard_normal((k, 1))
     return X, rng.random((*batch, n)) + 0.1, rng.random((*batch, n)) > lost
 
 
@@ -28,9 +26,7 @@ def on(backend, *arrays, dtype=None):
 @given(seed=SEEDS)
 def test_mean_and_covariance_are_numpys(seed):
     X, q, alive = particles(np.random.default_rng(seed))
-    np.testing.assert_allclose(
-        moments.centroid(X, q, alive), np.average(X, axis=1, weights=q * alive), rtol=1e-12
-    )
+    np.testing.assert_allclose(moments.centroid(X, q, alive), np.average(X, axis=1, weights=q * alive), rtol=1e-12)
     expected = np.cov(X, aweights=q * alive, ddof=0)
     np.testing.assert_allclose(moments.cov(X, q, alive), expected, atol=1e-13 * abs(expected).max())
 
@@ -39,9 +35,7 @@ def test_every_library_gives_the_same(backend):
     X, q, alive = particles(np.random.default_rng(1), batch=(2, 3))
     mine = on(backend, X, q, alive)
     for function in (moments.centroid, moments.variance, moments.cov):
-        np.testing.assert_allclose(
-            backend.to_numpy(function(*mine)), function(X, q, alive), rtol=1e-13, atol=1e-13
-        )
+        np.testing.assert_allclose(backend.to_numpy(function(*mine)), function(X, q, alive), rtol=1e-13, atol=1e-13)
     got = moments.plane(mine[0][..., 2:4, :], *mine[1:])
     for a, b in zip(got, moments.plane(X[..., 2:4, :], q, alive), strict=True):
         np.testing.assert_allclose(backend.to_numpy(a), b, rtol=1e-13)
@@ -91,9 +85,7 @@ def test_large_offset_in_float32():
     wide, w = X[0].astype(np.longdouble), q.astype(np.longdouble) / q.astype(np.longdouble).sum()
     mean = (w * wide).sum()
     np.testing.assert_allclose(moments.centroid(X, q, alive)[0], float(mean), rtol=1e-7)
-    np.testing.assert_allclose(
-        moments.variance(X, q, alive)[0], float((w * (wide - mean) ** 2).sum()), rtol=1e-5
-    )
+    np.testing.assert_allclose(moments.variance(X, q, alive)[0], float((w * (wide - mean) ** 2).sum()), rtol=1e-5)
 
 
 @given(seed=SEEDS, scale=st.sampled_from([0.0, 1e-30, 1e-9, 1.0]))
@@ -112,9 +104,7 @@ def test_no_charge_counts_all_that_are_alive_the_same(backend):
     np.testing.assert_allclose(got, X[:, alive].mean(axis=1), rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "case", ["all lost", "one particle", "no charge", "a line", "a point", "lost as NaN"]
-)
+@pytest.mark.parametrize("case", ["all lost", "one particle", "no charge", "a line", "a point", "lost as NaN"])
 def test_singular_beams_have_finite_moments_and_slopes(backend, case):
     rng = np.random.default_rng(7)
     n = 1 if case == "one particle" else 8

@@ -19,10 +19,7 @@ PAIRS = {"x": (0, 1), "y": (2, 3), "z": (4, 5)}
 def made_beam(backend="numpy", batch=(), n=50, dtype="float64", seed=0):
     """Charges that differ, some particles lost, all coordinates correlated, about off-axis means."""
     rng = np.random.default_rng(seed)
-    X = 1e-3 * (
-        rng.standard_normal((*batch, 6, 6)) @ rng.standard_normal((*batch, 6, n))
-        + rng.standard_normal((6, 1))
-    )
+    X = 1e-3 * (rng.standard_normal((*batch, 6, 6)) @ rng.standard_normal((*batch, 6, n)) + rng.standard_normal((6, 1)))
     beam = Beam.from_arrays(
         X, species="electron", kinetic_energy=5e6, charges=-1e-12 * (0.1 + rng.random((*batch, n))),
         backend=backend, dtype=dtype,
@@ -70,11 +67,7 @@ def mismatch_of(t):
 
 
 def weighted(t):
-    return (
-        2.5 * expected("sigma_x")(t)
-        - 0.5 * expected("normalized_emittance_y")(t)
-        + 3.0 * expected("alpha_x")(t)
-    )
+    return 2.5 * expected("sigma_x")(t) - 0.5 * expected("normalized_emittance_y")(t) + 3.0 * expected("alpha_x")(t)
 
 
 OBJECTIVES = {name: (objective, expected(name)) for name, objective in obs.catalogue().items()} | {

@@ -28,7 +28,7 @@ def down(backend, array):
 
 
 def plain_image(X, q, alive, image):
-    """Pixel by pixel: a particle is a box of a pixel's size, and each pixel has the part of it that covers the pixel."""
+    """Pixel by pixel: a particle is a box of a pixel's size, and a pixel has what covers it."""
     (nx, ny), out = image.pixels, np.zeros(image.pixels)
     dx, dy = 2.0 * image.half_x / nx, 2.0 * image.half_y / ny
     for x, y, charge, here in zip(X[0], X[2], q, alive, strict=True):
@@ -71,7 +71,7 @@ def test_centroid_is_weighted_by_the_charge_of_what_is_alive(backend):
 
 @every_case
 def test_pullback_is_the_transpose_of_the_derivative(label, backend):
-    """Along a random direction, by central differences; the image is piecewise bilinear, so they are exact to rounding."""
+    """Along a random direction, by central differences; the image is piecewise bilinear, so they are exact."""
     observation, (X, q, alive) = CASES[label], given()
     bar = RNG.normal(size=observation.read(X, q, alive).shape)
     X_bar, q_bar = observation.pullback(*on(backend, X, q, alive, bar))

@@ -125,9 +125,7 @@ def test_a_batch_is_refused():
 
 def test_a_thin_line_can_be_drawn():
     ax = axes()
-    draw_lattice(
-        ax, Line([*Problem.load("fodo").replace({"lattice": [{"marker": {}}, {"monitor": {}}]}).line()])
-    )
+    draw_lattice(ax, Line([*Problem.load("fodo").replace({"lattice": [{"marker": {}}, {"monitor": {}}]}).line()]))
     assert ax.get_xlim() == (0.0, 1.0)
 
 
@@ -154,8 +152,7 @@ def test_save_replaces_at_once_or_not_at_all(tmp_path, monkeypatch):
 def test_drawing_does_not_touch_pyplot():
     script = "import sys, backbeam.plotting; print('matplotlib.pyplot' in sys.modules)"
     assert (
-        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-        == "False\n"
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "False\n"
     )
 
 

@@ -74,11 +74,7 @@ def test_what_is_written_is_read_as_the_same(tree):
     assert read_tree(write_tree(tree), "text") == tree
 
 
-@given(
-    st.sampled_from(
-        ["1e-9", "250e6", "null", "true", "12", ".inf", "~", "", "no", "- a", "a: b", "&a", "!!str"]
-    )
-)
+@given(st.sampled_from(["1e-9", "250e6", "null", "true", "12", ".inf", "~", "", "no", "- a", "a: b", "&a", "!!str"]))
 def test_text_that_looks_like_something_else_stays_text(text):
     assert read_tree(write_tree({"k": text}), "text") == {"k": text}
 
@@ -149,17 +145,13 @@ def test_integrator_defaults_go_to_what_integrates():
 
 
 def test_lattice_of_another_file(tmp_path):
-    (tmp_path / "ring.yaml").write_text(
-        "- drift: {length: 0.5}\n- quadrupole: {name: q, length: 0.1, k1: 2.0}\n"
-    )
+    (tmp_path / "ring.yaml").write_text("- drift: {length: 0.5}\n- quadrupole: {name: q, length: 0.1, k1: 2.0}\n")
     main = SMALL.partition("lattice:")[0] + "lattice: {file: ring.yaml, model: linear}\n"
     (tmp_path / "main.yaml").write_text(main)
     problem = Problem.load(tmp_path / "main.yaml")
     assert problem.line().sequence == ("drift_1", "q")
     assert problem.line()["q"].model == "linear"
-    assert Problem.parse(problem.dump()).line().length == pytest.approx(0.6), (
-        "what is written stands for itself"
-    )
+    assert Problem.parse(problem.dump()).line().length == pytest.approx(0.6), "what is written stands for itself"
     shared = tmp_path / "shared.yaml"
     shared.write_text(main.replace("ring.yaml", "main2.yaml"))
     (tmp_path / "main2.yaml").write_text(SMALL)
@@ -241,9 +233,7 @@ def test_overrides():
 
 def test_overrides_make_sections():
     problem = _small({"lattice": [{"drift": {"length": 1.0}}]})
-    changed = problem.replace(["space_charge=null", "track=null"]).replace(
-        ["track.step=0.1", "lattice.model=linear"]
-    )
+    changed = problem.replace(["space_charge=null", "track=null"]).replace(["track.step=0.1", "lattice.model=linear"])
     assert changed.space_charge() is None
     assert changed.track_options() == {"step": 0.1}
     assert changed.line().elements[0].model == "linear"
@@ -408,9 +398,7 @@ def test_awake_focuses():
 
 def test_outcome_on_every_backend(backend):
     stages = []
-    problem = Problem.parse(SMALL).replace(
-        {"lattice.line": ["qf", {"marker": {"name": "here"}}], "track.slices": 3}
-    )
+    problem = Problem.parse(SMALL).replace({"lattice.line": ["qf", {"marker": {"name": "here"}}], "track.slices": 3})
     outcome = problem.run(backend=backend.name, progress=stages.append)
     summary = outcome.summary()
     plain = problem.run().summary()

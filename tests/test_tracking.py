@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,8 @@ def beam(backend="numpy", **changes):
 def line():
     return bb.Line([
         bb.Monitor(name="bpm"), bb.Drift(0.3, name="d"), bb.Quadrupole(0.1, k1=8.0, dx=1e-4, name="q"),
-        bb.Aperture(half_x=1.5e-3, half_y=1.5e-3, name="a"), bb.RFCavity(0.4, voltage=2e6, frequency=1.3e9, steps=4, name="c"),
+        bb.Aperture(half_x=1.5e-3, half_y=1.5e-3, name="a"),
+        bb.RFCavity(0.4, voltage=2e6, frequency=1.3e9, steps=4, name="c"),
         bb.Screen(half_x=2e-3, half_y=2e-3, pixels=(8, 6), name="yag"), bb.Drift(0.2), bb.Monitor(name="end"),
     ])  # fmt: skip
 
@@ -93,7 +96,9 @@ def test_float32_stays_float32(library):
     out = bb.track(line(), start, space_charge=MODEL)
     assert out.dtype == "float32"
     assert all(str(start.backend.to_numpy(r).dtype) == "float32" for r in out.readings.values())
-    _, gradient = bb.value_and_grad(bb.observables.sigma("x"), line(), start, ["q.k1", "beam.charge"], space_charge=MODEL)
+    _, gradient = bb.value_and_grad(
+        bb.observables.sigma("x"), line(), start, ["q.k1", "beam.charge"], space_charge=MODEL
+    )
     assert all(str(start.backend.to_numpy(g).dtype) == "float32" for g in gradient.values())
 
 
@@ -137,7 +142,7 @@ def test_trace_ends_where_track_does(options):
     np.testing.assert_array_equal(np.asarray(last.lost_at) >= 0, np.asarray(out.lost_at) >= 0)
     assert float(last.reference.beta_gamma) == pytest.approx(float(out.reference.beta_gamma), rel=1e-14)
     assert seen[0][0] == 0.0 and seen[0][1] == ""
-    assert all(b >= a for (a, _, _), (b, _, _) in zip(seen, seen[1:], strict=False))
+    assert all(b >= a for (a, _, _), (b, _, _) in pairwise(seen))
     readings = {n: b.readings[n] for _, n, b in seen if b.readings}
     assert set(readings) == {"bpm", "yag", "end"}
     for name, reading in readings.items():
@@ -279,7 +284,10 @@ def test_value_and_cotangent_of_ones_own(library):
     [
         ("sigma_x", "objective is 'sigma_x'; allowed: an observable, or a function of a beam"),
         (lambda b: b.sigma("x"), r"allowed: on numpy: an observable, or a function that gives \(value, cotangent\)"),
-        (lambda b: (b.sigma("x"), {"sizes": 0.0}), r"objective is \['sizes'\]; allowed: cotangents of coordinates, charges"),
+        (
+            lambda b: (b.sigma("x"), {"sizes": 0.0}),
+            r"objective is \['sizes'\]; allowed: cotangents of coordinates, charges",
+        ),
     ],
     ids=["text", "plain function", "unknown field"],
 )

@@ -11,7 +11,7 @@ from typing import Any
 import array_api_strict
 import numpy as np
 
-from backbeam_backends.base import Backend, Array
+from backbeam_backends.base import Array, Backend
 
 _ARRAY = type(array_api_strict.asarray(0.0))
 

@@ -149,9 +149,7 @@ class Beam:
             raise InputError("beam.coordinates", coordinates, "an array (..., 6, n)") from None
         shape = tuple(coordinates.shape)
         if len(shape) < 2 or shape[-2] != 6 or shape[-1] < 1:
-            raise InputError(
-                "beam.coordinates", f"an array of shape {shape}", "shape (..., 6, n) with n at least 1"
-            )
+            raise InputError("beam.coordinates", f"an array of shape {shape}", "shape (..., 6, n) with n at least 1")
         traced = source.traced([coordinates])
         if backend in (None, source.name):
             backend = source.name
@@ -164,9 +162,7 @@ class Beam:
         X = place.asarray(coordinates)
         reference = reference_of(place, species, kinetic_energy, reference_momentum)
         if (charge is None) == (charges is None):
-            raise InputError(
-                "beam.charge", charge, "one of charge [C] (total) and charges [C] (of each macroparticle)"
-            )
+            raise InputError("beam.charge", charge, "one of charge [C] (total) and charges [C] (of each macroparticle)")
         if charges is None:
             q = even_charges(place, species, charge, shape[-1])
         else:
@@ -455,9 +451,7 @@ class Beam:
         """
         mine = self.backend
         same = backend in (None, mine.name)
-        place = Place.named(
-            backend or mine.name, device or (self._device() if same else None), dtype or self.dtype
-        )
+        place = Place.named(backend or mine.name, device or (self._device() if same else None), dtype or self.dtype)
 
         def move(array: Any, dtype: str | None = place.dtype) -> Array:
             return place.asarray(array if same else mine.to_numpy(array), dtype)
@@ -598,9 +592,7 @@ def _checked(beam: Beam) -> Beam:
     turned = (beam.px * beam.px + beam.py * beam.py - p_squared >= 1.0) | (e <= 0.0)
     if bool(xp.any(turned)):
         found = _found(beam, turned, "too little momentum along s")
-        raise InputError(
-            "beam.coordinates", found, "px^2 + py^2 < p^2 = 1 + pt (2/beta0 + pt), in units of P0"
-        )
+        raise InputError("beam.coordinates", found, "px^2 + py^2 < p^2 = 1 + pt (2/beta0 + pt), in units of P0")
     return beam
 
 

@@ -26,7 +26,6 @@ def need(extra: str, *libraries: str, purpose: str) -> tuple[ModuleType, ...]:
             found.append(import_module(library))
         except ModuleNotFoundError as error:
             raise MissingExtraError(
-                f"{purpose} needs {library}, which cannot be imported ({error}); "
-                f"pip install 'backbeam[{extra}]'"
+                f"{purpose} needs {library}, which cannot be imported ({error}); pip install 'backbeam[{extra}]'"
             ) from error
     return tuple(found)

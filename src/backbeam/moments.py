@@ -98,18 +98,12 @@ def cov(X: Array, q: Array, alive: Array) -> Array:
 def _second(D: Array, w: Array) -> Array:
     k = D.shape[-2]
     weighted = w[..., None, :] * D
-    upper = {
-        (i, j): over_particles(weighted[..., i, :] * D[..., j, :]) for i in range(k) for j in range(i, k)
-    }
+    upper = {(i, j): over_particles(weighted[..., i, :] * D[..., j, :]) for i in range(k) for j in range(i, k)}
     xp = namespace(D)
-    return xp.stack(
-        [xp.stack([upper[min(i, j), max(i, j)] for j in range(k)], axis=-1) for i in range(k)], axis=-2
-    )
+    return xp.stack([xp.stack([upper[min(i, j), max(i, j)] for j in range(k)], axis=-1) for i in range(k)], axis=-2)
 
 
-def pullback(
-    X: Array, q: Array, alive: Array, mean_bar: Array | None, cov_bar: Array | None
-) -> tuple[Array, Array]:
+def pullback(X: Array, q: Array, alive: Array, mean_bar: Array | None, cov_bar: Array | None) -> tuple[Array, Array]:
     """Cotangents of X ``(..., k, n)`` and q ``(..., n)`` from those of `centroid` and `cov`, or None."""
     xp = namespace(X)
     w, slope = weights(q, alive)

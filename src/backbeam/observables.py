@@ -82,9 +82,7 @@ class WeightedSum(Objective):
     @property
     def name(self) -> str:
         """``2 sigma_x + sigma_y``."""
-        return " + ".join(
-            term.name if weight == 1.0 else f"{weight:g} {term.name}" for weight, term in self.terms
-        )
+        return " + ".join(term.name if weight == 1.0 else f"{weight:g} {term.name}" for weight, term in self.terms)
 
     def __call__(self, beam: Beam) -> Array:
         """Weighted sum of the values."""
@@ -151,9 +149,7 @@ class Mean(_OfCoordinate):
 
     def pullback(self, beam: Beam, bar: Array) -> BeamCotangent:
         """See `backbeam.moments.pullback`."""
-        return self._cotangent(
-            beam, *moments.pullback(self._row(beam), beam.charges, beam.alive, bar[..., None], None)
-        )
+        return self._cotangent(beam, *moments.pullback(self._row(beam), beam.charges, beam.alive, bar[..., None], None))
 
 
 @dataclass(frozen=True)
@@ -330,9 +326,7 @@ class MeanSquareSize(Objective):
 
     def pullback(self, beam: Beam, bar: Array) -> BeamCotangent:
         """d<x^2 + y^2> = 2<x dx + y dy>."""
-        squares_bar, q_bar = moments.pullback(
-            self._squares(beam), beam.charges, beam.alive, bar[..., None], None
-        )
+        squares_bar, q_bar = moments.pullback(self._squares(beam), beam.charges, beam.alive, bar[..., None], None)
         xp = namespace(beam.coordinates)
         position = xp.where(beam.alive[..., None, :], beam.coordinates, xp.zeros_like(beam.coordinates))
         both = 2.0 * squares_bar[..., 0, :]

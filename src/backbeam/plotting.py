@@ -32,9 +32,7 @@ from matplotlib.patches import Patch, Rectangle  # noqa: E402
 FORMATS = (".png", ".pdf", ".svg")
 INK, FAINT = "#22272e", "#8a929c"
 X_COLOR, Y_COLOR, TAU_COLOR = "#1667b0", "#d1495b", "#3f8f5f"
-DENSITY = LinearSegmentedColormap.from_list(
-    "density", ("#dfe9f5", "#7fb0dc", "#2b6cb0", "#173f7a", "#0b1f45")
-)
+DENSITY = LinearSegmentedColormap.from_list("density", ("#dfe9f5", "#7fb0dc", "#2b6cb0", "#173f7a", "#0b1f45"))
 NAMES = {"x": "x", "px": r"p_x", "y": "y", "py": r"p_y", "tau": r"\tau", "pt": r"p_t"}
 UNITS = {"x": "m", "px": "rad", "y": "m", "py": "rad", "tau": "m", "pt": ""}
 KIND_COLORS = {
@@ -143,9 +141,7 @@ def draw_sizes(axes: Axes, rows: Sequence[dict[str, Any]], names: Sequence[str])
     _style(axes)
 
 
-def draw_phase_space(
-    axes: Axes, beam: Beam, plane: str, limits: tuple[float, float], heading: str = ""
-) -> None:
+def draw_phase_space(axes: Axes, beam: Beam, plane: str, limits: tuple[float, float], heading: str = "") -> None:
     """Draw the density of a beam in a plane, with its rms ellipse.
 
     Parameters
@@ -170,9 +166,7 @@ def draw_phase_space(
         q, p = q / factor_q, p / factor_p
         centre_q, centre_p = np.average(q, weights=weights), np.average(p, weights=weights)
         u, v = q - centre_q, p - centre_p
-        bins = (
-            int(np.clip(np.sqrt(q.size) / 2.5, 24, 140)) | 1
-        )  # odd: a cold beam lies in the middle of a row
+        bins = int(np.clip(np.sqrt(q.size) / 2.5, 24, 140)) | 1  # odd: a cold beam lies in the middle of a row
         box = [[-half_q, half_q], [-half_p, half_p]]
         density, edges_q, edges_p = np.histogram2d(u, v, bins=bins, range=box, weights=weights)
         top = float(density.max())
@@ -188,9 +182,7 @@ def draw_phase_space(
     unit_p = unit_text(prefix_p, UNITS[names[1]])
     axes.set_ylabel(f"${NAMES[names[1]]}$" + (f" [{unit_p}]" if unit_p else ""), labelpad=1)
     emittance = quantity(float(beam.backend.to_numpy(beam.emittance(plane))), "m", 4)
-    axes.set_title(
-        f"{heading}   $\\varepsilon$ = {emittance}".strip(), loc="left", fontsize=9.5, color=INK, pad=5
-    )
+    axes.set_title(f"{heading}   $\\varepsilon$ = {emittance}".strip(), loc="left", fontsize=9.5, color=INK, pad=5)
     _style(axes)
 
 
@@ -295,9 +287,7 @@ def _pair(beam: Beam, plane: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Position, momentum, weight of the particles alive, on the host; without charge all weigh the same."""
     host = beam.backend.to_numpy
     if beam.coordinates.ndim != 2:
-        raise InputError(
-            "beam", f"a batch of shape {tuple(beam.coordinates.shape[:-2])}", "one beam, to be drawn"
-        )
+        raise InputError("beam", f"a batch of shape {tuple(beam.coordinates.shape[:-2])}", "one beam, to be drawn")
     alive = host(beam.alive)
     X = np.asarray(host(beam.coordinates), dtype=np.float64)[:, alive]
     weights = np.abs(np.asarray(host(beam.charges), dtype=np.float64))[alive]

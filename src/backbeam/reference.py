@@ -76,12 +76,7 @@ class Reference:
         With u = beta gamma: d beta/du = 1/gamma^3, d gamma/du = beta, d(1/beta)/du = -1/(u^2 gamma).
         """
         u = self.beta_gamma
-        return (
-            beta_gamma
-            + beta / self.gamma**3
-            + gamma * self.beta
-            - inverse_beta / (u * u * self.gamma)
-        )
+        return beta_gamma + beta / self.gamma**3 + gamma * self.beta - inverse_beta / (u * u * self.gamma)
 
 
 def checked_kinetic_energy(value: float, field: str = "beam.kinetic_energy") -> float:

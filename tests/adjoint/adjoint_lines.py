@@ -61,7 +61,8 @@ def accelerator() -> bb.Line:
 
 def apertures() -> bb.Line:
     return bb.Line([
-        bb.Drift(0.2, name="d"), bb.Aperture(half_x=1.6e-3, half_y=1.5e-3, name="a1"), bb.Quadrupole(0.1, k1=10.0, name="q"),
+        bb.Drift(0.2, name="d"), bb.Aperture(half_x=1.6e-3, half_y=1.5e-3, name="a1"),
+        bb.Quadrupole(0.1, k1=10.0, name="q"),
         bb.RFCavity(0.4, voltage=3e6, frequency=1.3e9, phase=0.3, steps=2, name="cavity"),
         bb.Aperture(half_x=1.3e-3, half_y=1.3e-3, shape="elliptical", dx=1e-4, name="a2"), bb.Drift(0.3, name="end"),
     ])  # fmt: skip
@@ -92,7 +93,9 @@ CASES: dict[str, Case] = {
         objective=ob.normalized_emittance("x") + 0.1 * ob.energy_spread() + ob.sigma("tau"),
     ),
     "misaligned": Case(
-        lambda: bb.Line([bb.Drift(0.2), bb.Quadrupole(0.3, k1=8.0, dx=3e-4, dy=-2e-4, roll=0.1, name="q"), bb.Drift(0.4)]),
+        lambda: bb.Line([
+            bb.Drift(0.2), bb.Quadrupole(0.3, k1=8.0, dx=3e-4, dy=-2e-4, roll=0.1, name="q"), bb.Drift(0.4),
+        ]),
         ("q.dx", "q.dy", "q.roll", "q.k1"), objective=ob.mean_square_size(),
     ),
     "bend": Case(
@@ -104,9 +107,12 @@ CASES: dict[str, Case] = {
     ),
     "solenoid": Case(
         lambda: bb.Line([bb.Drift(0.3, name="d"), bb.Solenoid(0.4, ks=1.5, name="s"), bb.Drift(0.2)]),
-        ("s.ks", "s.length", "d.length", "beam.sigma_px"), objective=ob.emittance("x") + 1e-3 * ob.mismatch("y", beta=2.0),
+        ("s.ks", "s.length", "d.length", "beam.sigma_px"),
+        objective=ob.emittance("x") + 1e-3 * ob.mismatch("y", beta=2.0),
     ),
-    "apertures": Case(apertures, ("q.k1", "cavity.phase", "d.length", "beam.charge", "beam.kinetic_energy", "beam.sigma_y")),
+    "apertures": Case(
+        apertures, ("q.k1", "cavity.phase", "d.length", "beam.charge", "beam.kinetic_energy", "beam.sigma_y")
+    ),
     "diagnostics": Case(
         diagnostics, ("c.hkick", "c.vkick", "q.k1", "bpm.dx", "beam.charge", "beam.mean_x", "beam.charges"),
         objective=_READINGS,
@@ -143,7 +149,9 @@ def central_difference(case: Case, name: str, h: float = 1e-6) -> float:
     step = h * max(abs(here), 1e-3 if field_name in ("dx", "dy") else 0.0)
 
     def value(x: float) -> float:
-        changed = (line, beam.with_parameters(**{field_name: x})) if owner == "beam" else (line.replace({name: x}), beam)
+        changed = (
+            (line, beam.with_parameters(**{field_name: x})) if owner == "beam" else (line.replace({name: x}), beam)
+        )
         return float(case.objective(bb.track(*changed, **case.options())))
 
     return (value(here + step) - value(here - step)) / (2.0 * step)

@@ -27,7 +27,8 @@ def test_settings_with_space_charge_equal_the_loop(library, adjoint):
     batched = fodo().replace({"qf.k1": beam.as_mine(settings)})
     value, gradient = bb.value_and_grad(OBJECTIVE, batched, beam, WRT, adjoint=adjoint, **CASE.options())
     singles = [
-        bb.value_and_grad(OBJECTIVE, fodo().replace({"qf.k1": k1}), CASE.draw(), WRT, **CASE.options()) for k1 in settings
+        bb.value_and_grad(OBJECTIVE, fodo().replace({"qf.k1": k1}), CASE.draw(), WRT, **CASE.options())
+        for k1 in settings
     ]
     assert value.shape == (3,)
     close(value, [v for v, _ in singles])

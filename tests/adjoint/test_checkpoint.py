@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
 from functools import cache
 
@@ -67,7 +66,6 @@ def test_pieces_run_and_states_alive_in_a_real_gradient(slots, monkeypatch):
         return state, readings
 
     def replay(piece, setting, state, *rest):
-        gc.collect()
         counts["most"] = max(counts["most"], living())
         return true_replay(piece, setting, state, *rest)
 

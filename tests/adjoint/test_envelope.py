@@ -31,9 +31,7 @@ def envelope(beta_gamma: float, mass: float) -> np.ndarray:
     return solution.y[[0, 2, 4]].T
 
 
-@pytest.mark.parametrize(
-    "library", ["numpy", pytest.param("torch", marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("library", ["numpy", pytest.param("torch", marks=pytest.mark.long)])
 def test_derivatives_of_the_expanding_ball(library):
     """Within 1 % of the slope at the beginning, which is 1; on the way it goes through 0."""
     beam = bb.Beam.uniform_ellipsoid(

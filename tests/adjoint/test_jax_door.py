@@ -154,6 +154,7 @@ def test_forward_mode_and_hessian_through_tape(wanted):
     assert float(curvature) == pytest.approx(float(slopes[0] - slopes[1]) / (2.0 * h), rel=1e-5)
 
 
+@pytest.mark.long
 def test_second_derivative_of_our_pullback_is_no_silent_zero():
     """JAX differentiates the pullback itself."""
     start = beam()

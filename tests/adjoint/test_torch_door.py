@@ -36,7 +36,11 @@ def wanted():
     """By our own door, on NumPy."""
     start = bb.Beam.gaussian(**ELECTRONS)
     return bb.value_and_grad(
-        bb.observables.sigma("x"), line(10.0), start, ["qf.k1", "beam.coordinates", "beam.sigma_x", "beam.charge"], **OPTIONS
+        bb.observables.sigma("x"),
+        line(10.0),
+        start,
+        ["qf.k1", "beam.coordinates", "beam.sigma_x", "beam.charge"],
+        **OPTIONS,
     )[1]
 
 
@@ -179,7 +183,9 @@ def test_what_only_tape_can_do_is_refused_by_the_others(adjoint):
         lambda k: torch.func.vmap(torch.func.grad(torch.func.grad(function)))(torch.stack([k.detach(), k.detach()])),
         twice,
     ):
-        with pytest.raises(NotImplementedError, match=r"forward mode .* second derivatives pass adjoint=backbeam\.Tape"):
+        with pytest.raises(
+            NotImplementedError, match=r"forward mode .* second derivatives pass adjoint=backbeam\.Tape"
+        ):
             transform(here)
 
 

@@ -11,8 +11,8 @@ from backbeam.plan import count_kicks
 from backbeam.problem import Problem
 
 ADJOINTS = (
-    bb.Reversible(), bb.Reversible(anchor_every=1), bb.Reversible(anchor_every=2), bb.Reversible(anchor_every=5),
-    bb.Checkpoint(slots=1), bb.Checkpoint(slots=3), bb.Checkpoint(slots=50), bb.Store(),
+    bb.Reversible(), bb.Reversible(anchor_every=1), bb.Checkpoint(slots=1), bb.Checkpoint(slots=3),
+    bb.Reversible(anchor_every=2), bb.Reversible(anchor_every=5), bb.Store(),
 )  # fmt: skip
 every_line = pytest.mark.parametrize("label", CASES)
 
@@ -23,7 +23,7 @@ def test_all_adjoints_give_the_gradient_of_the_tape(label, library):
     case = CASES[label]
     witness = case.differentiate(bb.Tape(), "torch")
     assert witness.beam.backend.name == "torch"
-    for adjoint in ADJOINTS:
+    for adjoint in ADJOINTS if library == "numpy" else ADJOINTS[::3]:
         found = case.differentiate(adjoint, library)
         assert deviation(found.gradient, witness.gradient) <= 1e-9, adjoint
         assert float(found.value) == pytest.approx(float(witness.value), rel=1e-12)
@@ -82,13 +82,20 @@ def test_awake_with_its_58_parameters():
         assert float(witness[name]) == pytest.approx(central_difference(case, name, 1e-5), abs=1e-6 * kind), name
 
 
-@pytest.mark.parametrize("name", ["expanding-beam", "fodo-space-charge"])
-def test_shipped_problems(name):
+@pytest.mark.parametrize(
+    "name,smaller",
+    [
+        ("expanding-beam", {"space_charge.grid": [6, 6, 6]}),
+        ("fodo-space-charge", {"space_charge.grid": [6, 6, 6]}),
+        ("jutrack-fodo", {"space_charge.modes": [5, 5], "lattice.steps": 8}),
+    ],
+)
+def test_shipped_problems(name, smaller):
     """Small, but otherwise as they are shipped."""
-    problem = Problem.load(name, {"beam.n": 200, "space_charge.grid": [6, 6, 6]})
+    problem = Problem.load(name, {"beam.n": 200, **smaller})
     options = {"space_charge": problem.space_charge(), **problem.track_options()}
     wrt = [*list(problem.line().parameters), "beam.charge", "beam.kinetic_energy"]
-    objective = bb.observables.sigma("x") + bb.observables.sigma("tau")
+    objective = bb.observables.sigma("x") + bb.observables.emittance("y")
     gradients = [
         bb.value_and_grad(objective, problem.line(), problem.beam(backend), wrt, adjoint=adjoint, **options)[1]
         for backend, adjoint in [

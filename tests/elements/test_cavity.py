@@ -64,9 +64,7 @@ def test_normalised_emittances_are_conserved_by_the_linear_model():
     before, X = reference_of(5e6), bunch(200)
     cavity = RFCavity(4.0, voltage=100e6, frequency=1.3e9, phase=-0.3, model="linear")
     X1, after = run(cavity, X, before)
-    np.testing.assert_allclose(
-        emittances(X1) * after.beta_gamma, emittances(X) * before.beta_gamma, rtol=1e-11
-    )
+    np.testing.assert_allclose(emittances(X1) * after.beta_gamma, emittances(X) * before.beta_gamma, rtol=1e-11)
     assert after.beta_gamma > 15.0 * before.beta_gamma
 
 

@@ -7,9 +7,8 @@ import pytest
 from element_cases import CASES, make
 
 import backbeam as bb
-from backbeam import backends
-from backbeam.plan import Slicing, compile_line, retreat
 from backbeam.adjoint.base import zero_bars
+from backbeam.plan import Slicing, compile_line, retreat
 from backbeam.tracking import Run
 
 every_case = pytest.mark.parametrize("label", CASES)
@@ -20,9 +19,7 @@ SCALARS = {label: [n for n in make(label).parameters() if n != "matrix"] for lab
 
 def beam(backend="numpy", dtype="float64", batch=(), n=40):
     X = np.random.default_rng(7).uniform(-1e-3, 1e-3, (*batch, 6, n))
-    return bb.Beam.from_arrays(
-        X, species="electron", kinetic_energy=20e6, charge=1e-10, backend=backend, dtype=dtype
-    )
+    return bb.Beam.from_arrays(X, species="electron", kinetic_energy=20e6, charge=1e-10, backend=backend, dtype=dtype)
 
 
 def host(beam):
@@ -51,7 +48,10 @@ def test_same_beam_on_every_library(label, backend, dtype):
     np.testing.assert_array_equal(backend.to_numpy(found.lost_at), wanted.lost_at)
     for name, reading in wanted.readings.items():
         np.testing.assert_allclose(
-            backend.to_numpy(found.readings[name]), reading, rtol=0, atol=(1e-13 if dtype == "float64" else 1e-4) * np.abs(reading).max()
+            backend.to_numpy(found.readings[name]),
+            reading,
+            rtol=0,
+            atol=(1e-13 if dtype == "float64" else 1e-4) * np.abs(reading).max(),
         )
 
 
@@ -60,9 +60,7 @@ def test_batch_of_beams_equals_loop(label, backend):
     line = bb.Line([make(label)])
     out = bb.track(line, beam(backend.name, batch=(2, 2)))
     for k in np.ndindex(2, 2):
-        one = bb.Beam.from_arrays(
-            host(beam(batch=(2, 2)))[k], species="electron", kinetic_energy=20e6, charge=1e-10
-        )
+        one = bb.Beam.from_arrays(host(beam(batch=(2, 2)))[k], species="electron", kinetic_energy=20e6, charge=1e-10)
         wanted = bb.track(line, one)
         close(host(out)[k], host(wanted), 1e-13)
         for name, reading in wanted.readings.items():
@@ -87,9 +85,7 @@ def test_the_whole_element_can_be_undone(label):
     plan = compile_line(run.line, run.slicing, False)
     setting = run.setting(plan)
     out = bb.track(run.line, start)
-    last = run.state()._replace(
-        X=out.coordinates, beta_gamma=out.reference.beta_gamma, lost_at=np.asarray(out.lost_at)
-    )
+    last = run.state()._replace(X=out.coordinates, beta_gamma=out.reference.beta_gamma, lost_at=np.asarray(out.lost_at))
     bars = zero_bars(last, run.parameters, run.core_ranks)
     readings_bar = tuple(np.zeros_like(r) for r in out.readings.values())
     first, _ = retreat(plan, setting, last, run.parameters, bars, readings_bar)

@@ -65,7 +65,9 @@ CASES = [
         ({"length": 0.3, "k1": 0.0}, {"length": 0.0, "k1": 3.0}),
     ),
     Case("thick_mixed", multipole.ThickMultipole(ALL_ORDERS, 2, 3, 0.5), {"length": (0.0, 0.5), **STRENGTHS}),
-    Case("thick_sixth_order", multipole.ThickMultipole((C("k2", 2),), 6, 1), {"length": (0.0, 0.5), "k2": (-90.0, 90.0)}),
+    Case(
+        "thick_sixth_order", multipole.ThickMultipole((C("k2", 2),), 6, 1), {"length": (0.0, 0.5), "k2": (-90.0, 90.0)}
+    ),
     Case(
         "corrector",
         multipole.ThickMultipole((C("h", 0, False, -1.0), C("v", 0, True)), 2, 1, 0.5, integrated=True),

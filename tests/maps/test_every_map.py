@@ -9,10 +9,10 @@ import jax
 import numpy as np
 import pytest
 import torch
-from map_cases import CASES, Case
-from map_harness import Mover, draw
 from hypothesis import given
 from hypothesis import strategies as st
+from map_cases import CASES, Case
+from map_harness import Mover, draw
 
 import backbeam.maps
 from backbeam import backends
@@ -32,7 +32,9 @@ def points(case: Case, seed: int) -> list[tuple]:
     """A drawn point, the same at each singular value, and the origin."""
     X, bg, p = draw(case, seed)
     drawn = [(X, bg, p), (0.0 * X, bg, p)]
-    return drawn + [(x, bg, {**p, **{k: np.asarray(v) for k, v in s.items()}}) for s in case.singular for x in (X, 0.0 * X)]
+    return drawn + [
+        (x, bg, {**p, **{k: np.asarray(v) for k, v in s.items()}}) for s in case.singular for x in (X, 0.0 * X)
+    ]
 
 
 def close(actual, wanted, tolerance: float, floor: float = 0.0) -> None:

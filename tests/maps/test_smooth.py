@@ -14,9 +14,7 @@ import torch
 from backbeam.maps.smooth import asinc, asinc_slope, stumpff, stumpff_slopes
 
 TINY = (0.0, 1e-300, -1e-300, 1e-20, -1e-12, 1e-7, -1e-4)
-EDGES = tuple(
-    s * e + d for s in (1, -1) for e in (0.4, 0.5, 0.625, 3.2, 4.0, 5.0, 6.0, 7.5) for d in (0, 1e-12)
-)
+EDGES = tuple(s * e + d for s in (1, -1) for e in (0.4, 0.5, 0.625, 3.2, 4.0, 5.0, 6.0, 7.5) for d in (0, 1e-12))
 W = np.asarray([*TINY, *EDGES, *np.linspace(-50.0, 50.0, 201), np.pi**2, 4 * np.pi**2])
 
 
@@ -97,9 +95,7 @@ def test_stumpff_keeps_the_shape(backend):
         assert all(tuple(c.shape) == shape for c in stumpff(backend.asarray(np.full(shape, 0.3)), 4))
 
 
-U = np.asarray(
-    [0.0, 1e-300, -1e-12, 1e-8, -1e-4, 0.02, -0.5, -0.99, 0.9999999, *np.linspace(-0.97, 0.97, 41)]
-)
+U = np.asarray([0.0, 1e-300, -1e-12, 1e-8, -1e-4, 0.02, -0.5, -0.99, 0.9999999, *np.linspace(-0.97, 0.97, 41)])
 
 
 @cache

@@ -112,9 +112,7 @@ def test_symmetric_bunch_gets_no_kick_as_a_whole():
     ref = reference("proton", 6.7e6)
     r = ball(2000, 1e-3, ref)
     r = np.concatenate([r, -r], axis=-1)
-    kick = momenta(
-        SpaceCharge3D((16, 16, 16)).forward(at_rest(r, ref), np.full(4000, 1e-12), None, ref, DS), ref
-    )
+    kick = momenta(SpaceCharge3D((16, 16, 16)).forward(at_rest(r, ref), np.full(4000, 1e-12), None, ref, DS), ref)
     assert np.all(np.abs(np.mean(kick, axis=-1)) < 1e-12 * rms(kick))
     assert worst(kick[:, :2000], -kick[:, 2000:]) < 1e-10
 
@@ -190,9 +188,7 @@ def test_charge_number():
     sc, kicks = SpaceCharge3D((8, 8, 8)), {}
     for number in (1, 2, -1):
         ref = Reference(np.asarray(0.2), Species("test", PROTON_MASS, number))
-        kicks[number] = momenta(sc.forward(X, np.copysign(q, q * number), None, ref, ds), ref) - momenta(
-            X, ref
-        )
+        kicks[number] = momenta(sc.forward(X, np.copysign(q, q * number), None, ref, ds), ref) - momenta(X, ref)
     assert worst(kicks[2], 2.0 * kicks[1]) < 1e-12
     assert worst(kicks[-1], kicks[1]) < 1e-12
 
@@ -273,9 +269,9 @@ def test_libraries_agree(backend, dtype):
     X, q, alive, ds = warm(lost=0.1)
     ref, sc = reference(), SpaceCharge3D(GRID)
     narrow = X.astype(dtype).astype(float)
-    kick = momenta(
-        run(backend, sc, "forward", X, q, alive, ref, ds, dtype=dtype).astype(float), ref
-    ) - momenta(narrow, ref)
+    kick = momenta(run(backend, sc, "forward", X, q, alive, ref, ds, dtype=dtype).astype(float), ref) - momenta(
+        narrow, ref
+    )
     expected = momenta(sc.forward(X, q, alive, ref, ds), ref) - momenta(X, ref)
     for k in range(3):
         assert rms(kick[k] - expected[k]) < (1e-12 if dtype == "float64" else 5e-4) * rms(expected[k])
@@ -301,13 +297,9 @@ def test_charge_outside_the_box_is_nan_under_tracing():
 
 def test_a_fixed_box_has_nodes_on_its_corners():
     X, q, _, _ = warm()
-    fields = SpaceCharge3D((8, 9, 10), FixedExtent((-0.1, -0.2, -0.3), (0.4, 0.3, 0.2))).fields(
-        X, q, None, reference()
-    )
+    fields = SpaceCharge3D((8, 9, 10), FixedExtent((-0.1, -0.2, -0.3), (0.4, 0.3, 0.2))).fields(X, q, None, reference())
     np.testing.assert_allclose(fields.lower, [-0.1, -0.2, -0.3], rtol=1e-15)
-    np.testing.assert_allclose(
-        fields.lower + fields.spacing * np.array([7, 8, 9]), [0.4, 0.3, 0.2], rtol=1e-14
-    )
+    np.testing.assert_allclose(fields.lower + fields.spacing * np.array([7, 8, 9]), [0.4, 0.3, 0.2], rtol=1e-14)
 
 
 def test_extents_by_name():

@@ -51,9 +51,7 @@ def test_transforms_undo_each_other(backend, dtype):
     xt, yt, z, d = to_fixed_t(x, px, y, py, tau, pt, inverse_beta)
     back = to_fixed_s(xt, px, yt, py, z, d, inverse_beta)
     for a, k in zip(back, (0, 2, 4, 5), strict=True):
-        assert worst(backend.to_numpy(a), backend.to_numpy(X0)[..., k, :]) < (
-            1e-15 if dtype == "float64" else 1e-6
-        )
+        assert worst(backend.to_numpy(a), backend.to_numpy(X0)[..., k, :]) < (1e-15 if dtype == "float64" else 1e-6)
 
 
 # -- stencil -------------------------------------------------------------------------------------------------
@@ -99,9 +97,7 @@ def test_gather_is_exact_for_a_linear_field(backend):
         step = 1e-3 * np.eye(3)[k][:, None, None]
         inside = np.all(np.floor(u - step) == np.floor(u + step), axis=0).reshape(-1)
         ends = [
-            np.sum(
-                values * backend.to_numpy(gather(field0, locate(tuple(given(backend, *at)), GRID, 1))), axis=0
-            )
+            np.sum(values * backend.to_numpy(gather(field0, locate(tuple(given(backend, *at)), GRID, 1))), axis=0)
             for at in (u + step, u - step)
         ]
         target = (ends[0] - ends[1]) / 2e-3
@@ -238,7 +234,5 @@ def test_pullback_of_a_box(extent, flat):
         return np.sum(bar.centre * box.centre) + np.sum(bar.spacing * box.spacing)
 
     slope = (value(1e-6) - value(-1e-6)) / 2e-6
-    found = sum(np.sum(a * b) for a, b in zip(r_bar, directions[0], strict=True)) + np.sum(
-        gamma_bar * directions[1]
-    )
+    found = sum(np.sum(a * b) for a, b in zip(r_bar, directions[0], strict=True)) + np.sum(gamma_bar * directions[1])
     assert found == pytest.approx(slope, rel=1e-7)

@@ -138,9 +138,7 @@ def test_particles_that_share_the_edge_share_the_gradient():
     torch_ = backends.get("torch")
     assert np.sum(r[0] == 1e-3) > 2
     X1_bar = np.random.default_rng(11).normal(size=X.shape)
-    close(
-        sc.pullback(X, q, None, ref, ds, X1_bar), tape(torch_, sc, X, q, None, ref, ds, X1_bar), 1e-11, X1_bar
-    )
+    close(sc.pullback(X, q, None, ref, ds, X1_bar), tape(torch_, sc, X, q, None, ref, ds, X1_bar), 1e-11, X1_bar)
 
 
 @pytest.mark.parametrize(
@@ -169,8 +167,7 @@ def test_float32_gradient_is_that_of_float64():
     wide = sc.forward(X, q, None, ref, ds)
     kick = sc.forward(narrow(X), narrow(q), None, Reference(narrow(ref.beta_gamma), ref.species), narrow(ds))
     found, target = (
-        momenta(a.astype(float), ref) - momenta(b.astype(float), ref)
-        for a, b in ((kick, narrow(X)), (wide, X))
+        momenta(a.astype(float), ref) - momenta(b.astype(float), ref) for a, b in ((kick, narrow(X)), (wide, X))
     )
     assert np.std(found[:2] - target[:2]) < 1e-3 * np.std(target[:2])
     bars = sc.pullback(

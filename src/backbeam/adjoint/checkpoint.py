@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Checkpoint(Adjoint):
     """Keep at most ``slots`` states besides the first, and recompute what lies between them.
 
-    The schedule is the binomial one, which recomputes least: with s slots and t sweeps it reaches C(s + 1 + t, t) kicks.
+    The schedule is the binomial one, which recomputes least: s slots and t sweeps are enough for C(s + 1 + t, t) kicks.
     Nothing is undone, so it serves maps that cannot be. Source: Griewank & Walther, ACM TOMS 26 (2000) 19.
 
     Under a JAX trace the schedule is unrolled, so compile time grows with the number of kicks.
@@ -87,9 +87,9 @@ class Checkpoint(Adjoint):
 def split(length: int, slots: int) -> int:
     """Where to keep the next state in a stretch of ``length`` pieces: the number of pieces before it.
 
-    With s = slots + 1, for the state at the beginning counts too, and t the fewest sweeps for which C(s + t, s) >= length:
-    the part before it may take t - 1 more sweeps with all slots, C(s + t - 1, s) pieces, and the part behind must not be
-    so short that it would do with t - 2 sweeps and a slot fewer.
+    With s = slots + 1, for the state at the beginning counts too, and t the fewest sweeps with C(s + t, s) >= length:
+    the part before it may take t - 1 more sweeps with all slots, which are enough for C(s + t - 1, s) pieces, and the
+    part behind must not be so short that it would do with t - 2 sweeps and a slot fewer.
     """
     s, sweeps = slots + 1, 1
     while comb(s + sweeps, s) < length:

@@ -67,9 +67,7 @@ def fail(message: str) -> NoReturn:
     sys.exit(2)
 
 
-@click.group(
-    "backbeam", cls=App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+@click.group("backbeam", cls=App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(version("backbeam"), prog_name="backbeam", message="%(prog)s %(version)s")
 def app() -> None:
     """Track charged-particle beams through accelerator lattices with 3D space charge."""

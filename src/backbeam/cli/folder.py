@@ -19,9 +19,7 @@ from backbeam.errors import BackbeamError, InputError
 from backbeam.problem import Outcome, Problem
 
 
-def write_folder(
-    folder: Path, problem: Problem, outcome: Outcome, rows: Iterable[tuple[str, dict[str, Any]]]
-) -> None:
+def write_folder(folder: Path, problem: Problem, outcome: Outcome, rows: Iterable[tuple[str, dict[str, Any]]]) -> None:
     """Write summary.json, moments.csv, problem.yaml and final_beam.npz.
 
     Raises
@@ -96,9 +94,7 @@ def moments_csv(rows: Iterable[tuple[str, dict[str, Any]]]) -> str:
     for element, m in rows:
         groups = [m[what].values() for what in ("mean", "sigma", "emittance", "normalized_emittance")]
         numbers = [value for group in groups for value in group]
-        writer.writerow(
-            [m["s"], element, m["alive"], m["charge"], *("" if v is None else v for v in numbers)]
-        )
+        writer.writerow([m["s"], element, m["alive"], m["charge"], *("" if v is None else v for v in numbers)])
     return out.getvalue()
 
 
@@ -106,9 +102,7 @@ def beam_arrays(beam: Beam) -> dict[str, Any]:
     """Arrays of a beam for an .npz archive, in SI units; readings as ``reading_<name>``."""
     host = beam.backend.to_numpy
     readings = {
-        f"reading_{name}": np.stack([host(r) for r in reading])
-        if isinstance(reading, list)
-        else host(reading)
+        f"reading_{name}": np.stack([host(r) for r in reading]) if isinstance(reading, list) else host(reading)
         for name, reading in beam.readings.items()
     }
     return {

@@ -24,9 +24,7 @@ from backbeam.cli.options import (
 @click.option("--anchor-every", metavar="K", type=int, help="Kicks between the states that reversible keeps.")
 @click.option("--slots", metavar="S", type=int, help="Number of states that checkpoint keeps.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-@click.option(
-    "--plot", metavar="FILE", type=click.Path(path_type=Path), help="Draw the relative sensitivities."
-)
+@click.option("--plot", metavar="FILE", type=click.Path(path_type=Path), help="Draw the relative sensitivities.")
 @click.option(
     "--output", metavar="DIR", type=click.Path(path_type=Path), help="Write gradient.json and problem.yaml to a folder."
 )

@@ -13,9 +13,7 @@ from backbeam.cli.options import load_problem, naming, problem_options, showing_
 @click.command("run")
 @problem_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-@click.option(
-    "--plot", metavar="FILE", type=click.Path(path_type=Path), help="Draw sizes along s and phase space."
-)
+@click.option("--plot", metavar="FILE", type=click.Path(path_type=Path), help="Draw sizes along s and phase space.")
 @click.option(
     "--output", metavar="DIR", type=click.Path(path_type=Path),
     help="Write summary.json, moments.csv, problem.yaml and final_beam.npz to a folder.",

@@ -99,9 +99,7 @@ def _moments(summary: dict[str, Any]) -> Table:
         mean = key[0] == "mean"  # shown in the unit of its rms size
         factor, prefix = scale_of((before["sigma"][key[1]], after["sigma"][key[1]]) if mean else (a, b))
         grown = f"{b / a:.4f}" if not mean and a and b is not None and 1e-4 < b / a < 1e5 else ""
-        table.add_row(
-            label, unit_text(prefix, base), number(a, factor), number(b, factor), grown, end_section=last
-        )
+        table.add_row(label, unit_text(prefix, base), number(a, factor), number(b, factor), grown, end_section=last)
 
     for name, label in LABELS.items():
         add(f"σ {label}", ("sigma", name), UNITS[name], last=name == "pt")
@@ -135,9 +133,7 @@ def _readings(outcome: Outcome) -> Table:
 
 def _closing(summary: dict[str, Any]) -> Text:
     lost, n = summary["lost"], summary["particles"]
-    losses = (
-        "no particle lost" if lost == 0 else f"{lost:,} of {n:,} particles lost ({100.0 * lost / n:.3g} %)"
-    )
+    losses = "no particle lost" if lost == 0 else f"{lost:,} of {n:,} particles lost ({100.0 * lost / n:.3g} %)"
     each = f", {quantity(summary['seconds'] / summary['kicks'], 's', 3)} a kick" if summary["kicks"] else ""
     text = Text(f"\ntracked in {quantity(summary['seconds'], 's', 3)}{each}; ")
     return text.append(losses, style="bold red" if lost else "green")
@@ -149,11 +145,7 @@ def print_backends(reports: list[Report], test_only: tuple[str, ...]) -> None:
     for heading in ("backend", "version", "devices", ""):
         table.add_column(heading, overflow="fold")
     for r in reports:
-        remark = (
-            Text(r.problem, style="red")
-            if r.problem
-            else Text("for tests" if r.name in test_only else "", "dim")
-        )
+        remark = Text(r.problem, style="red") if r.problem else Text("for tests" if r.name in test_only else "", "dim")
         table.add_row(r.name, r.version or "–", ", ".join(r.devices) or "–", remark)
     console().print(table)
 

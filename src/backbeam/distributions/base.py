@@ -53,10 +53,7 @@ class Distribution:
     def assemble(self, unit: Array, parameters: Mapping[str, Array], beta_gamma: Array) -> Array:
         """Coordinates ``(..., 6, n)``; the batch is what parameters and beta_gamma broadcast to."""
         means = (parameters[f"mean_{name}"] for name in COORDINATES)
-        made = [
-            row + per_particle(m)
-            for row, m in zip(self.shape(unit, parameters, beta_gamma), means, strict=True)
-        ]
+        made = [row + per_particle(m) for row, m in zip(self.shape(unit, parameters, beta_gamma), means, strict=True)]
         xp = namespace(*made)
         return xp.stack(xp.broadcast_arrays(*made), axis=-2)
 
@@ -65,7 +62,5 @@ class Distribution:
     ) -> tuple[dict[str, Array], Array]:
         """Cotangents of every parameter and of beta_gamma, each of the batch shape of X_bar."""
         bars, beta_gamma_bar = self.shape_pullback(unit, parameters, beta_gamma, X_bar)
-        means = {
-            f"mean_{name}": over_particles(row) for name, row in zip(COORDINATES, rows(X_bar), strict=True)
-        }
+        means = {f"mean_{name}": over_particles(row) for name, row in zip(COORDINATES, rows(X_bar), strict=True)}
         return bars | means, beta_gamma_bar

@@ -113,9 +113,7 @@ def cholesky(covariance: np.ndarray) -> np.ndarray:
         raise InputError("beam.covariance", "a matrix that is not symmetric", allowed)
     lowest = np.linalg.eigvalsh(R).min()
     if lowest < -TOLERANCE:
-        raise InputError(
-            "beam.covariance", f"a matrix whose correlations have the eigenvalue {lowest:.3g}", allowed
-        )
+        raise InputError("beam.covariance", f"a matrix whose correlations have the eigenvalue {lowest:.3g}", allowed)
     F = np.zeros_like(R)
     for j in range(6):
         pivot = R[..., j, j] - np.sum(F[..., j, :j] ** 2, axis=-1)

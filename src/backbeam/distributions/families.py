@@ -95,9 +95,7 @@ def kurth4d(rng: np.random.Generator, n: int) -> np.ndarray:
     r = np.sqrt(square)
     pr = np.sqrt((1.0 - l) * (1.0 + l) * (1.0 - square)) * np.cos(angle)
     px, py = pr * cos - l * sin, pr * sin + l * cos
-    return np.stack(
-        [2.0 * r * cos, 2.0 * px, 2.0 * r * sin, 2.0 * py, _uniform(rng, n), rng.standard_normal(n)]
-    )
+    return np.stack([2.0 * r * cos, 2.0 * px, 2.0 * r * sin, 2.0 * py, _uniform(rng, n), rng.standard_normal(n)])
 
 
 def kurth6d(rng: np.random.Generator, n: int) -> np.ndarray:

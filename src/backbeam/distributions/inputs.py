@@ -97,9 +97,7 @@ class Place:
     def asarray(self, data: Any, dtype: str | None = None) -> Array:
         """Array here, of the place's data type if no other is named; nothing is looked at."""
         if isinstance(data, np.ndarray) and not data.flags.writeable:
-            data = (
-                data.copy()
-            )  # some libraries share memory with what they are given, and must be able to write it
+            data = data.copy()  # some libraries share memory with what they are given, and must be able to write it
         return self.backend.asarray(data, dtype=dtype or self.dtype, device=self.device)
 
     def array(self, field: str, value: Any, rule: Rule = _ANY) -> Array:
@@ -161,9 +159,7 @@ def check_names(given: dict[str, Any], allowed: tuple[str, ...], kind: str) -> N
 def reference_of(place: Place, species: Species, kinetic_energy: Any, momentum: Any) -> Reference:
     """Reference of a kinetic energy or of a momentum [eV], whichever is given."""
     if (kinetic_energy is None) == (momentum is None):
-        raise InputError(
-            "beam.kinetic_energy", kinetic_energy, "one of kinetic_energy and reference_momentum [eV]"
-        )
+        raise InputError("beam.kinetic_energy", kinetic_energy, "one of kinetic_energy and reference_momentum [eV]")
     if momentum is None:
         energy = place.array("beam.kinetic_energy", kinetic_energy, KINETIC_ENERGY)
         return Reference.from_kinetic_energy(energy, species)
@@ -202,9 +198,7 @@ def given_charges(place: Place, species: Species, charges: Any, n: int) -> Array
     )
     q = place.array("beam.charges", charges, rule)
     if q.ndim < 1 or q.shape[-1] != n:
-        raise InputError(
-            "beam.charges", f"an array of shape {tuple(q.shape)}", f"shape (..., {n}), one a particle"
-        )
+        raise InputError("beam.charges", f"an array of shape {tuple(q.shape)}", f"shape (..., {n}), one a particle")
     return q
 
 

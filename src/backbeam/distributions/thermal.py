@@ -212,7 +212,5 @@ def _normalize(e: Equilibrium, core: float | None, halo: float | None) -> tuple[
             raise InputError("beam.normalize_halo", None, "given, where there is a halo")
         halo = 0.0
     if e.profile((core, halo), points).shape[1] < len(points):
-        raise InputError(
-            "beam.normalize", core, "less: the charge inside grows without end; or left out, to be found"
-        )
+        raise InputError("beam.normalize", core, "less: the charge inside grows without end; or left out, to be found")
     return core, halo

@@ -134,9 +134,7 @@ def _pull(X: Array, arc: Arc, reference: Reference, X1_bar: Array) -> tuple[Arra
     stretch = 1.0 + h * x1
     late = delay(px1, py, pt, pz1, reference, beta)
     length_bar = over_particles(
-        stretch * (v1 * xb + py / pz1 * yb)
-        + h * (dpz - h * (q * r + x1)) * pxb
-        + (h * x1 * e + late) / pz1 * taub
+        stretch * (v1 * xb + py / pz1 * yb) + h * (dpz - h * (q * r + x1)) * pxb + (h * x1 * e + late) / pz1 * taub
     )
     S_h, C_h = h * (C3 - L * C2), L * S - C2  # d S/dh and d(h C2)/dh
     q_h = (dpz - h * x) * S_h - x * S - px * C_h
@@ -212,13 +210,9 @@ class Bend(Map):
         from_curvature, angle_bar = share_curvature(p, curvature_bar)
         return {"length": self.fraction * length_bar + from_curvature, "angle": angle_bar}
 
-    def pullback(
-        self, X: Array, reference: Reference, p: Parameters, X1_bar: Array
-    ) -> tuple[Array, Array, Cotangents]:
+    def pullback(self, X: Array, reference: Reference, p: Parameters, X1_bar: Array) -> tuple[Array, Array, Cotangents]:
         """See `bend_pullback`."""
-        X_bar, beta_gamma_bar, *bars = bend_pullback(
-            X, reference, self.fraction * p["length"], curvature_of(p), X1_bar
-        )
+        X_bar, beta_gamma_bar, *bars = bend_pullback(X, reference, self.fraction * p["length"], curvature_of(p), X1_bar)
         return X_bar, beta_gamma_bar, self._collect(p, *bars)
 
     def reverse(

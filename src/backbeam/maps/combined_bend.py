@@ -75,9 +75,7 @@ def curved_kick_pullback(
     )
     fy_h = -y * x * slope + y3 * (k2 - g * slope * (2.0 - g * x)) / 6.0
     h_bar = over_particles(fx_h * wx + fy_h * wy)
-    k1_bar = over_particles(
-        (u * x - 0.5 * y2 * h * (1.0 - y2 * g2 / 12.0)) * wx - y * (u + y2 * h * g / 6.0) * wy
-    )
+    k1_bar = over_particles((u * x - 0.5 * y2 * h * (1.0 - y2 * g2 / 12.0)) * wx - y * (u + y2 * h * g / 6.0) * wy)
     k2_bar = over_particles(
         0.5 * (u * x * x - y2 * (u + h * x + y2 * g2 / 12.0)) * wx - y * (u * x - y2 * g / 6.0) * wy
     )
@@ -161,8 +159,6 @@ class CombinedBend(Map):
         of = dict(zip(("k1", "k2"), gradient_bars, strict=True))
         return X, X_bar, beta_gamma_bar, bars | {k: of[k] for k in self.gradients}
 
-    def pullback(
-        self, X: Array, reference: Reference, p: Parameters, X1_bar: Array
-    ) -> tuple[Array, Array, Cotangents]:
+    def pullback(self, X: Array, reference: Reference, p: Parameters, X1_bar: Array) -> tuple[Array, Array, Cotangents]:
         """Run forward, then `reverse`."""
         return self.reverse(self.forward(X, reference, p), reference, p, X1_bar)[1:]

@@ -30,9 +30,7 @@ def drift(X: Array, reference: Reference, length: Array) -> Array:
     return join(x + f * px, px, y + f * py, py, tau + f * delay(px, py, pt, pz, reference, beta), pt)
 
 
-def drift_pullback(
-    X: Array, reference: Reference, length: Array, X1_bar: Array
-) -> tuple[Array, Array, Array]:
+def drift_pullback(X: Array, reference: Reference, length: Array, X1_bar: Array) -> tuple[Array, Array, Array]:
     """Cotangents of X, beta_gamma and length for `drift` at X (the momenta are the same before and after)."""
     _, px, _, py, _, pt = rows(X)
     xb, pxb, yb, pyb, taub, ptb = rows(X1_bar)
@@ -77,9 +75,7 @@ class Drift(Map):
         """Drift back."""
         return drift(X1, reference, -self.fraction * p["length"])
 
-    def pullback(
-        self, X: Array, reference: Reference, p: Parameters, X1_bar: Array
-    ) -> tuple[Array, Array, Cotangents]:
+    def pullback(self, X: Array, reference: Reference, p: Parameters, X1_bar: Array) -> tuple[Array, Array, Cotangents]:
         """See `drift_pullback`."""
         X_bar, beta_gamma_bar, length_bar = drift_pullback(X, reference, self.fraction * p["length"], X1_bar)
         return X_bar, beta_gamma_bar, {"length": self.fraction * length_bar}

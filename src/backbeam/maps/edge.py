@@ -106,9 +106,7 @@ class DipoleEdge(Map):
         """Kick back."""
         return edge(X1, self._curvature(p), self._angle(p), self._extent(p), -1.0)
 
-    def pullback(
-        self, X: Array, reference: Reference, p: Parameters, X1_bar: Array
-    ) -> tuple[Array, float, Cotangents]:
+    def pullback(self, X: Array, reference: Reference, p: Parameters, X1_bar: Array) -> tuple[Array, float, Cotangents]:
         """See `edge_pullback`."""
         X_bar, h_bar, angle_bar, extent_bar = edge_pullback(
             X, self._curvature(p), self._angle(p), self._extent(p), X1_bar

@@ -218,9 +218,7 @@ class MatrixMap(Map):
         """Inverse matrix times X1."""
         return multiply(namespace(X1).linalg.inv(p["matrix"]), X1)
 
-    def pullback(
-        self, X: Array, reference: Reference, p: Parameters, X1_bar: Array
-    ) -> tuple[Array, float, Cotangents]:
+    def pullback(self, X: Array, reference: Reference, p: Parameters, X1_bar: Array) -> tuple[Array, float, Cotangents]:
         """Transposed matrix times the cotangent; the matrix's own is a sum of outer products."""
         transposed = namespace(X).matrix_transpose(p["matrix"])
         return multiply(transposed, X1_bar), 0.0, {"matrix": outer_product(X1_bar, X)}

@@ -120,9 +120,7 @@ class SymplecticMatrix:
         B = outer_sums(X1_bar, X, entries)
         return (apply(transpose(entries), X1_bar), *self.entries_pullback(reference, p, B))
 
-    def pullback(
-        self, X: Array, reference: Reference, p: Parameters, X1_bar: Array
-    ) -> tuple[Array, Array, Cotangents]:
+    def pullback(self, X: Array, reference: Reference, p: Parameters, X1_bar: Array) -> tuple[Array, Array, Cotangents]:
         """Transposed matrix times the cotangent; parameters through the sums over particles."""
         return self._pullback(self.entries(reference, p), X, reference, p, X1_bar)
 

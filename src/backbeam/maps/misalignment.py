@@ -72,9 +72,7 @@ class Misalign(Map):
         """Change it back."""
         return self._out(X1, p) if self.sign > 0 else self._into(X1, p)
 
-    def pullback(
-        self, X: Array, reference: Reference, p: Parameters, X1_bar: Array
-    ) -> tuple[Array, float, Cotangents]:
+    def pullback(self, X: Array, reference: Reference, p: Parameters, X1_bar: Array) -> tuple[Array, float, Cotangents]:
         """Turn the cotangent back; what shifts x and y by a constant collects theirs."""
         X1 = self.forward(X, reference, p)
         X_bar = self._turn(X1_bar, p, -1.0 if self.sign > 0 else 1.0)

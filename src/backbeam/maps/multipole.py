@@ -29,9 +29,7 @@ class Component(NamedTuple):
     """Static factor of the strength."""
 
 
-def _field(
-    x: Array, y: Array, components: tuple[Component, ...], p: Parameters
-) -> tuple[Array, Array, Array, Array]:
+def _field(x: Array, y: Array, components: tuple[Component, ...], p: Parameters) -> tuple[Array, Array, Array, Array]:
     """Real and imaginary parts of S = sum_j (k_j + i ks_j) (x + iy)^j/j! and of its derivative dS/dz."""
     normal: dict[int, Array] = {}
     skew: dict[int, Array] = {}
@@ -111,9 +109,7 @@ class ThinMultipole(Map):
         """Kick back."""
         return kick(X1, self.components, p, -1.0)
 
-    def pullback(
-        self, X: Array, reference: Reference, p: Parameters, X1_bar: Array
-    ) -> tuple[Array, float, Cotangents]:
+    def pullback(self, X: Array, reference: Reference, p: Parameters, X1_bar: Array) -> tuple[Array, float, Cotangents]:
         """See `kick_pullback`."""
         X_bar, _, strengths = kick_pullback(X, self.components, p, 1.0, X1_bar)
         return X_bar, 0.0, strengths
@@ -192,8 +188,6 @@ class ThickMultipole(Map):
         start = (X1, X1_bar, zero, dict.fromkeys(self.parameters, zero))
         return fold(self.order, self.steps, act, start, X1, backwards=True)
 
-    def pullback(
-        self, X: Array, reference: Reference, p: Parameters, X1_bar: Array
-    ) -> tuple[Array, Array, Cotangents]:
+    def pullback(self, X: Array, reference: Reference, p: Parameters, X1_bar: Array) -> tuple[Array, Array, Cotangents]:
         """Run forward, then `reverse`."""
         return self.reverse(self.forward(X, reference, p), reference, p, X1_bar)[1:]

@@ -260,9 +260,7 @@ class ThickQuadrupole(Map):
         length_bar = sum(part * L_bar[..., i] for i, part in enumerate(self._lengths()))
         return length_bar, k_bar[..., 0] - k_bar[..., 1]
 
-    def pullback(
-        self, X: Array, reference: Reference, p: Parameters, X1_bar: Array
-    ) -> tuple[Array, Array, Cotangents]:
+    def pullback(self, X: Array, reference: Reference, p: Parameters, X1_bar: Array) -> tuple[Array, Array, Cotangents]:
         """Run forward, then `reverse`."""
         return self.reverse(self.forward(X, reference, p), reference, p, X1_bar)[1:]
 

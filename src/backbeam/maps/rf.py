@@ -159,9 +159,7 @@ class _Gap(Map):
         X = _without(X1, per_particle(growth), kick)
         return X, X_bar, *self._with_unit(reference, p, damping_bar, beta_gamma_bar, bars)
 
-    def pullback(
-        self, X: Array, reference: Reference, p: Parameters, X1_bar: Array
-    ) -> tuple[Array, Array, Cotangents]:
+    def pullback(self, X: Array, reference: Reference, p: Parameters, X1_bar: Array) -> tuple[Array, Array, Cotangents]:
         """Kick's pullback, and that of the change of unit through P0/P0' (voltage, phase, reference)."""
         growth = _growth(reference, self._gain(reference, p))
         kick, X_bar, beta_gamma_bar, bars = self._pull_back(X, reference, p, X1_bar, growth)

@@ -120,9 +120,7 @@ class Solenoid(Map):
         """Follow the solenoid back."""
         return solenoid(X1, reference, -self.fraction * p["length"], p["ks"])
 
-    def pullback(
-        self, X: Array, reference: Reference, p: Parameters, X1_bar: Array
-    ) -> tuple[Array, Array, Cotangents]:
+    def pullback(self, X: Array, reference: Reference, p: Parameters, X1_bar: Array) -> tuple[Array, Array, Cotangents]:
         """See `solenoid_pullback`."""
         X_bar, beta_gamma_bar, length_bar, ks_bar = solenoid_pullback(
             X, reference, self.fraction * p["length"], p["ks"], X1_bar

@@ -40,9 +40,7 @@ def check_mapping(value: Any, path: str, allowed: str) -> Mapping[str, Any]:
     return value
 
 
-def check_keys(
-    given: Mapping[str, Any], allowed: Iterable[str], required: Mapping[str, str], path: str
-) -> None:
+def check_keys(given: Mapping[str, Any], allowed: Iterable[str], required: Mapping[str, str], path: str) -> None:
     """Raise `InputError` for a key that is not allowed or a required one that is not there.
 
     ``required`` says of each required key what it may be.

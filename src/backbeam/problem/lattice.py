@@ -88,11 +88,7 @@ class _Builder:
     """Builds what is defined once, when it is first called for."""
 
     def __init__(self, given: Any) -> None:
-        section = (
-            {}
-            if isinstance(given, list)
-            else check_mapping(given, "lattice", f"a list, or {', '.join(KEYS)}")
-        )
+        section = {} if isinstance(given, list) else check_mapping(given, "lattice", f"a list, or {', '.join(KEYS)}")
         check_keys(section, (*KEYS, "file"), {}, "lattice")
         self.defaults = {key: section[key] for key in DEFAULTS if section.get(key) is not None}
         self._check_defaults()
@@ -165,9 +161,7 @@ class _Builder:
         cls = KINDS[kind]
         values = dict(check_mapping(parameters, path, f"a mapping with the parameters of a {kind}"))
         known = {f.name: f for f in fields(cls)}
-        required = {
-            key: _unit(f) for key, f in known.items() if f.default is MISSING and f.default_factory is MISSING
-        }
+        required = {key: _unit(f) for key, f in known.items() if f.default is MISSING and f.default_factory is MISSING}
         check_keys(values, known, required, path)
         if name is not None:
             if "name" in values:
@@ -178,9 +172,7 @@ class _Builder:
             if key in known and values.get(key) is None and (integrates or key == "model"):
                 values[key] = value
         try:
-            element = cls(
-                **{key: _value(known[key], value, f"{path}.{key}") for key, value in values.items()}
-            )
+            element = cls(**{key: _value(known[key], value, f"{path}.{key}") for key, value in values.items()})
         except InputError as error:
             raise InputError(f"{path}.{error.field.rpartition('.')[2]}", error.value, error.allowed) from None
         self.homes.append((element, given))

@@ -109,12 +109,8 @@ class Problem:
         if not path.exists() and str(name_or_path) in examples:
             return cls.parse(example_text(str(name_or_path)), str(name_or_path), overrides=overrides)
         if not path.exists() and path.suffix == "" and path.parent == Path("."):
-            raise ProblemError(
-                f"{name_or_path}: no such file, and no such example; examples: {', '.join(examples)}"
-            )
-        return cls.parse(
-            read_file(path), path.stem, folder=path.parent, source=str(path), overrides=overrides
-        )
+            raise ProblemError(f"{name_or_path}: no such file, and no such example; examples: {', '.join(examples)}")
+        return cls.parse(read_file(path), path.stem, folder=path.parent, source=str(path), overrides=overrides)
 
     @classmethod
     def parse(
@@ -265,8 +261,6 @@ def _with_lattice_file(tree: Tree, folder: Path) -> Tree:
     if not isinstance(found, dict):
         raise InputError("lattice.file", name, "a file with a list of elements, or with define and line")
     if "file" in found:
-        raise InputError(
-            "lattice.file", Said(f"{path}, which names another file"), "a file that holds its lattice"
-        )
+        raise InputError("lattice.file", Said(f"{path}, which names another file"), "a file that holds its lattice")
     own = {key: lattice[key] for key in DEFAULTS if key in lattice}
     return {**deepcopy(tree), "lattice": {**own, **{k: v for k, v in found.items() if k not in own}}}

@@ -56,9 +56,7 @@ class Run(Section):
     """``run``: where the problem runs if the command does not say."""
 
     backend: str = pydantic.Field("numpy", description="the name of an array library")
-    device: str | None = pydantic.Field(
-        None, description="the name of a device, or null for the library's own choice"
-    )
+    device: str | None = pydantic.Field(None, description="the name of a device, or null for the library's own choice")
     dtype: str = pydantic.Field("float64", description="float64 or float32")
 
 
@@ -71,9 +69,7 @@ class Track(Section):
     def options(self) -> dict[str, Any]:
         """Keyword arguments of `backbeam.track`."""
         Slicing(self.slices, self.step)
-        return {
-            name: value for name, value in (("slices", self.slices), ("step", self.step)) if value is not None
-        }
+        return {name: value for name, value in (("slices", self.slices), ("step", self.step)) if value is not None}
 
 
 class Gradient(Section):
@@ -82,9 +78,7 @@ class Gradient(Section):
     objective: str | dict[str, Number] | None = pydantic.Field(
         None, description="an objective such as sigma_x, or weights by objective such as {sigma_x: 1, sigma_y: 2}"
     )
-    wrt: list[str] | None = pydantic.Field(
-        None, description="a list of parameters, such as [qf.k1, beam.charge]"
-    )
+    wrt: list[str] | None = pydantic.Field(None, description="a list of parameters, such as [qf.k1, beam.charge]")
     adjoint: str | None = pydantic.Field(None, description="the name of an adjoint, such as reversible")
     anchor_every: Whole | None = pydantic.Field(None, description="a whole number of kicks, at least 1")
     slots: Whole | None = pydantic.Field(None, description="a whole number of states, at least 1")
@@ -95,16 +89,12 @@ class FreeSpace(Section):
 
     model: str = pydantic.Field("3d", description="3d")
     grid: list[Whole] = pydantic.Field([32, 32, 32], description="three whole numbers, each at least 4")
-    extent: Any = pydantic.Field(
-        "beam", description="beam, rms, or {fixed: {lower: [x, y, z], upper: [x, y, z]}}"
-    )
+    extent: Any = pydantic.Field("beam", description="beam, rms, or {fixed: {lower: [x, y, z], upper: [x, y, z]}}")
     grid_gradient: str = pydantic.Field("exact", description="exact or frozen")
 
     def build(self) -> SpaceCharge3D:
         """Make the space-charge model."""
-        return SpaceCharge3D(
-            grid=tuple(self.grid), extent=_extent(self.extent), grid_gradient=self.grid_gradient
-        )
+        return SpaceCharge3D(grid=tuple(self.grid), extent=_extent(self.extent), grid_gradient=self.grid_gradient)
 
 
 class Pipe(Section):
@@ -199,9 +189,7 @@ def beam_keys(distribution: str) -> tuple[str, ...]:
 
 def check_beam(given: Any) -> Mapping[str, Any]:
     """Return the section ``beam`` if its keys fit its distribution; `InputError` if they do not."""
-    given = check_mapping(
-        given, "beam", "a mapping with distribution, species, n, charge, kinetic_energy, ..."
-    )
+    given = check_mapping(given, "beam", "a mapping with distribution, species, n, charge, kinetic_energy, ...")
     distribution = given.get("distribution")
     if distribution is None:
         raise missing("beam.distribution", f"one of {', '.join(DISTRIBUTIONS)}")

@@ -104,9 +104,7 @@ def read_tree(text: str, source: str) -> Any:
 
 def write_tree(tree: Any) -> str:
     """Text of YAML that `read_tree` reads as the same data."""
-    return yaml.dump(
-        tree, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=110
-    )
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=110)
 
 
 def _plain(node: Any) -> Any:
@@ -121,9 +119,7 @@ def _plain(node: Any) -> Any:
         except ValueError:
             raise _fault(node, f"{node.value!r} is no {kind}") from None
     tag = f"!!{kind}" if node.tag.startswith(_PREFIX) else node.tag
-    raise _fault(
-        node, f"the tag {tag} is not allowed: a problem file holds numbers, text, lists and mappings"
-    )
+    raise _fault(node, f"the tag {tag} is not allowed: a problem file holds numbers, text, lists and mappings")
 
 
 def _mapping(node: Any) -> Tree:

@@ -88,9 +88,7 @@ class BeamExtent(Extent):
         low, high = self._ends(r, alive)
         return Box(0.5 * (low + high), widened(high - low, gamma) / self._cells(grid, low))
 
-    def pullback(
-        self, r: Rows, alive: Array | None, gamma: Array, grid: Shape, box_bar: Box
-    ) -> tuple[Rows, Array]:
+    def pullback(self, r: Rows, alive: Array | None, gamma: Array, grid: Shape, box_bar: Box) -> tuple[Rows, Array]:
         """Through the widths to the outermost particles."""
         xp = namespace(gamma)
         low, high = self._ends(r, alive)
@@ -139,23 +137,15 @@ class RmsExtent(Extent):
 
     def __post_init__(self) -> None:
         self._check_guard()
-        if (
-            isinstance(self.sigmas, bool)
-            or not isinstance(self.sigmas, int | float)
-            or not 0 < self.sigmas < math.inf
-        ):
-            raise InputError(
-                "space_charge.extent.sigmas", self.sigmas, "a number of rms sizes, greater than 0"
-            )
+        if isinstance(self.sigmas, bool) or not isinstance(self.sigmas, int | float) or not 0 < self.sigmas < math.inf:
+            raise InputError("space_charge.extent.sigmas", self.sigmas, "a number of rms sizes, greater than 0")
 
     def box(self, r: Rows, alive: Array | None, gamma: Array, grid: Shape) -> Box:
         """Mean, and ``2 sigmas`` rms sizes over the cells that are not guard cells."""
         _, mean, sigma = self._moments(r, alive)
         return Box(mean, widened(2.0 * self.sigmas * sigma, gamma) / self._cells(grid, mean))
 
-    def pullback(
-        self, r: Rows, alive: Array | None, gamma: Array, grid: Shape, box_bar: Box
-    ) -> tuple[Rows, Array]:
+    def pullback(self, r: Rows, alive: Array | None, gamma: Array, grid: Shape, box_bar: Box) -> tuple[Rows, Array]:
         """Through mean and rms size, to every particle alive."""
         xp = namespace(gamma)
         weight, mean, sigma = self._moments(r, alive)
@@ -166,8 +156,7 @@ class RmsExtent(Extent):
         slope = xp.where(sigma > 0.0, 2.0 * self.sigmas * width_bar, xp.zeros_like(sigma))
         slope = slope / xp.where(sigma > 0.0, sigma, xp.ones_like(sigma))
         bars = (
-            weight * (box_bar.centre[k, :, None] + slope[k, :, None] * (a - mean[k, :, None]))
-            for k, a in enumerate(r)
+            weight * (box_bar.centre[k, :, None] + slope[k, :, None] * (a - mean[k, :, None])) for k, a in enumerate(r)
         )
         return tuple(bars), gamma_bar
 

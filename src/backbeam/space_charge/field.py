@@ -99,9 +99,7 @@ class FieldSolver:
         field, charge, transform = _solved(box, cloud, charges, g)
         return field, Kept(charge, transform, slope)
 
-    def pullback(
-        self, charges: Charges, field: Field, kept: Kept, at_bar: Array
-    ) -> tuple[Array, Rows, Array, Array]:
+    def pullback(self, charges: Charges, field: Field, kept: Kept, at_bar: Array) -> tuple[Array, Rows, Array, Array]:
         """Return E at the particles, and the cotangents of r, q and gamma for that of `Field.at_particles`.
 
         ``at_bar`` is ``(3, B n)``, 0 for particles not alive.

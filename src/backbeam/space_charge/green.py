@@ -144,9 +144,7 @@ def _is_far(shape: tuple[int, int, int], spacing: Array) -> Array:
     return x * x + y * y + z * z > _per_node((FAR * namespace(spacing).max(spacing, axis=0)) ** 2)
 
 
-def _gauss_points(
-    shape: tuple[int, int, int], spacing: Array
-) -> Iterator[tuple[Array, tuple[Array, Array, Array]]]:
+def _gauss_points(shape: tuple[int, int, int], spacing: Array) -> Iterator[tuple[Array, tuple[Array, Array, Array]]]:
     """Distance and coordinates of each of the eight Gauss points of every cell; none is at 0."""
     for shift in product((-GAUSS, GAUSS), repeat=3):
         x, y, z = _lattice(shape, spacing, shift)

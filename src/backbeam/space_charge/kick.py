@@ -78,9 +78,7 @@ class SpaceCharge3D(SpaceCharge):
         least = max(4, 2 * self.extent.guard + 2)
         try:
             grid = tuple(int(n) for n in self.grid)
-            usable = len(grid) == 3 and all(
-                n >= least and n == m for n, m in zip(grid, self.grid, strict=True)
-            )
+            usable = len(grid) == 3 and all(n >= least and n == m for n, m in zip(grid, self.grid, strict=True))
         except (TypeError, ValueError):
             usable = False
         if not usable:
@@ -131,9 +129,7 @@ class SpaceCharge3D(SpaceCharge):
         found = self._solver.solve(beam.at_fixed_t()[0])
         h = found.box.spacing
         rho = found.charge / (h[0, ...] * h[1, ...] * h[2, ...])[:, None, None, None]
-        lower = xp.stack(
-            [found.box.centre[k, ...] - 0.5 * (n - 1) * h[k, ...] for k, n in enumerate(self.grid)]
-        )
+        lower = xp.stack([found.box.centre[k, ...] - 0.5 * (n - 1) * h[k, ...] for k, n in enumerate(self.grid)])
         lower, spacing = xp.permute_dims(lower, (1, 0)), xp.permute_dims(h, (1, 0))
         batch = tuple(X.shape[:-2])
         return Fields(*(xp.reshape(a, batch + tuple(a.shape[1:])) for a in (rho, found.phi, lower, spacing)))

@@ -67,9 +67,7 @@ def convolve_transpose(f: Spectrum, h: Spectrum, fft: Any) -> Array:
     nx, ny, nz = f[0].shape[-3] // 2, f[0].shape[-2] - 1, f[0].shape[-1] - 1
     head, tail = (xp.real(a) * xp.real(b) + xp.imag(a) * xp.imag(b) for a, b in zip(f, h, strict=True))
     # Fold each negative frequency onto its positive twin, in y and then in x.
-    both = xp.concat(
-        [head[..., :1, :], head[..., 1:ny, :] + xp.flip(tail, axis=-2), head[..., ny:, :]], axis=-2
-    )
+    both = xp.concat([head[..., :1, :], head[..., 1:ny, :] + xp.flip(tail, axis=-2), head[..., ny:, :]], axis=-2)
     twin = both[..., 1:nx, :, :] + xp.flip(both[..., nx + 1 :, :, :], axis=-3)
     both = xp.concat([both[..., :1, :, :], twin, both[..., nx : nx + 1, :, :]], axis=-3)
     # The half spectrum along z stands for the whole, in which every inner frequency occurs twice.

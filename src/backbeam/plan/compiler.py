@@ -1,0 +1,164 @@
+"""From a line to a plan: which steps, in which order, with the kicks of space charge between half maps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from backbeam import backends
+from backbeam.elements.aperture import Aperture, Opening
+from backbeam.elements.base import Bound, Element
+from backbeam.errors import InputError
+from backbeam.maps.misalignment import Misalign
+from backbeam.observation import Observation
+from backbeam.plan.steps import Apply, Kick, Lose, Observe, Plan, Repeat, Step
+
+if TYPE_CHECKING:
+    from backbeam.line import Line
+
+
+@dataclass(frozen=True)
+class Slicing:
+    """How thick elements are cut: into a number of slices each, or into slices no longer than a step [m].
+
+    Raises
+    ------
+    InputError
+        If both are given, or if one of them is not positive.
+    """
+
+    slices: int | None = None
+    step: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.slices is not None and self.step is not None:
+            raise InputError("track.step", self.step, "slices or step, not both")
+        if self.slices is not None and (type(self.slices) is not int or self.slices < 1):
+            raise InputError("track.slices", self.slices, "a whole number, at least 1")
+        step = self.step
+        is_number = isinstance(step, int | float) and not isinstance(step, bool)
+        if step is not None and not (is_number and 0 < step < math.inf):
+            raise InputError("track.step", step, "a length in m, greater than 0")
+
+    def count(self, element: Element, name: str) -> int:
+        """Number of slices of a thick element: its own, else by this rule."""
+        if element.slices is not None:
+            return element.slices
+        if self.step is None:
+            return self.slices or 1
+        longest = longest_length(element.length, name)
+        return max(1, math.ceil(longest / self.step * (1.0 - 1e-12)))
+
+
+def longest_length(length: Any, name: str) -> float:
+    """Return a length as a plain number, the longest of a batch."""
+    if isinstance(length, int | float):
+        return float(length)
+    backend = backends.of(length)
+    if backend.traced([length]):
+        raise InputError("track.step", f"a step, while {name}.length is traced", "slices, whose number is fixed")
+    return float(backend.to_numpy(length).max())
+
+
+def _displacements(element: Element) -> tuple[str, ...]:
+    """Which displacements the element has."""
+    return tuple(n for n in ("dx", "dy", "roll") if getattr(element, n) is not None)
+
+
+def _ends(element: Element) -> tuple[tuple[Bound, ...], tuple[Bound, ...]]:
+    """Maps before and after the element's own: its displacement and its edges."""
+    present = () if isinstance(element, Aperture) else _displacements(element)
+    names = tuple((n, n) for n in present)
+    into = (Bound(Misalign(present, +1), names),) if present else ()
+    out = (Bound(Misalign(present, -1), names),) if present else ()
+    return (*into, *element.entrance()), (*element.exit(), *out)
+
+
+class _Compiler:
+    """Turns bound maps into steps, and numbers the places where particles can be lost."""
+
+    def __init__(self) -> None:
+        self.losses = 0
+
+    def steps(self, bounds: tuple[Bound, ...], name: str, element: Element) -> tuple[Step | Observe, ...]:
+        """Steps of some maps of the element of that name."""
+        return tuple(self._step(bound, name, element) for bound in bounds)
+
+    def _step(self, bound: Bound, name: str, element: Element) -> Step | Observe:
+        if isinstance(bound.map, Opening):
+            present = _displacements(element)
+            self.losses += 1
+            return Lose(bound.map, self.losses - 1, name, Misalign(present, +1) if present else None)
+        if isinstance(bound.map, Observation):
+            return Observe(bound.map, name)
+        return Apply(bound.map, name, bound.names)
+
+    def element(self, element: Element, name: str, slices: int, kicks: bool) -> Plan:
+        """All steps of an element; neighbouring half maps are merged."""
+        before, after = _ends(element)
+        head, tail = self.steps(before, name, element), self.steps(after, name, element)
+        if not kicks:
+            return (*head, *self.steps(element.body(1.0), name, element), *tail)
+        half = self.steps(element.body(0.5 / slices), name, element)
+        kick = Kick(name, 1.0 / slices)
+        if slices == 1:
+            return (*head, *half, kick, *half, *tail)
+        whole = self.steps(element.body(1.0 / slices), name, element)
+        return (*head, *half, kick, Repeat((*whole, kick), slices - 1), *half, *tail)
+
+    def pieces(self, element: Element, name: str, slices: int, kicks: bool) -> list[Plan]:
+        """Steps of an element slice by slice, to look at the beam in between."""
+        before, after = _ends(element)
+        if not element.is_thick:
+            bounds = (*before, *element.body(1.0), *after)
+            return [self.steps(bounds, name, element)]
+        whole = self.steps(element.body(1.0 / slices), name, element)
+        half = self.steps(element.body(0.5 / slices), name, element)
+        one: Plan = (*half, Kick(name, 1.0 / slices), *half) if kicks else whole
+        pieces = [one] * slices
+        pieces[0] = (*self.steps(before, name, element), *pieces[0])
+        pieces[-1] = (*pieces[-1], *self.steps(after, name, element))
+        return pieces
+
+
+def _kicked(element: Element) -> bool:
+    """Whether space charge acts in the element: it is thick, and not known to have no length."""
+    return element.is_thick and not (isinstance(element.length, int | float) and element.length == 0)
+
+
+def compile_line(line: Line, slicing: Slicing, space_charge: bool) -> Plan:
+    """Steps of a line, space charge inside every thick element."""
+    compiler = _Compiler()
+    plan: list[Step | Observe | Repeat] = []
+    for element, name in zip(line.elements, line.sequence, strict=True):
+        kicks = space_charge and _kicked(element)
+        plan += compiler.element(element, name, slicing.count(element, name) if kicks else 1, kicks)
+    return tuple(plan)
+
+
+def compile_pieces(line: Line, slicing: Slicing, space_charge: bool) -> list[tuple[str, float, Plan]]:
+    """(element, fraction of its length, steps) for every slice of a line."""
+    compiler = _Compiler()
+    pieces: list[tuple[str, float, Plan]] = []
+    for element, name in zip(line.elements, line.sequence, strict=True):
+        slices = slicing.count(element, name) if _kicked(element) else 1
+        for piece in compiler.pieces(element, name, slices, space_charge and _kicked(element)):
+            pieces.append((name, 1.0 / slices, piece))
+    return pieces
+
+
+def count_kicks(plan: Plan) -> int:
+    """Number of space-charge kicks in a plan."""
+    total = 0
+    for step in plan:
+        if isinstance(step, Repeat):
+            total += step.count * count_kicks(step.steps)
+        elif isinstance(step, Kick):
+            total += 1
+    return total
+
+
+def may_lose(plan: Plan) -> bool:
+    """Whether a plan has an aperture."""
+    return any(isinstance(step, Lose) for step in plan)
