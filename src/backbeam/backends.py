@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -61,6 +63,17 @@ def _teach_trees(backend: Backend) -> None:
 
     for cls, flatten, unflatten in trees(ALL):
         backend.register_tree(cls, flatten, unflatten)
+
+
+def introduce() -> None:
+    """Load the adapters of libraries that are already imported, so that they know lines as trees; import no library.
+
+    One that cannot be used says so when it is asked for, not here.
+    """
+    for name in _entry_points():
+        if name in sys.modules:
+            with suppress(BackendError):
+                get(name)
 
 
 def of(*arrays: Array) -> Backend:

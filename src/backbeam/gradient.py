@@ -126,7 +126,7 @@ def differentiate(
         readings_bar = _in_order(final_bars.readings, plan, readings)
         bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, bars, readings_bar)
         bars = adjoint.check(backend, report, bars)
-    return Gradient(value, {name: _wanted(name, run, bars) for name in names}, final, report)
+    return Gradient(value, _wanted(names, run, bars), final, report)
 
 
 def _checked_names(wrt: Sequence[str], line: Line, beam: Beam) -> list[str]:
@@ -243,12 +243,10 @@ def _by_tape(objective: Objective, run: Run, plan: Plan, setting: Setting) -> tu
     values = [v for fields_ in run.parameters.values() for v in fields_.values()]
     ranks = run.ranks[4:]
     spread = [xp.broadcast_to(v, batch + tuple(v.shape[v.ndim - r :])) for v, r in zip(values, ranks, strict=True)]
-    last: dict[str, Any] = {}
 
     def function(X: Array, q: Array, beta_gamma: Array, *parameters: Array) -> Array:
         state, P = run.unpack((X, q, beta_gamma, first.lost_at, *parameters))
         state, readings = advance(plan, setting, state, P)
-        last["state"] = state
         result = objective(run.result(state, plan, readings))
         return result[0] if isinstance(result, tuple) else result
 
@@ -264,26 +262,32 @@ def _by_tape(objective: Objective, run: Run, plan: Plan, setting: Setting) -> tu
 # -- from cotangents at the start to what was asked for ----------------------------------------------------------------
 
 
-def _wanted(name: str, run: Run, bars: Bars) -> Array:
-    owner, _, field = name.rpartition(".")
-    if owner != "beam":
-        return bars.parameters[owner][field]
-    if field == "coordinates":
-        return bars.X
-    if field == "charges":
-        return bars.q
-    if field == "charge":
-        return charge_bar(run.beam, bars.q)
-    beam, recipe = run.beam, run.beam.recipe
-    shape_bars, beta_gamma_bar = {}, 0.0
+def _wanted(names: Sequence[str], run: Run, bars: Bars) -> dict[str, Array]:
+    """The cotangent behind each name."""
+    of_beam = _beam_bars({n.removeprefix("beam.") for n in names if n.startswith("beam.")}, run.beam, bars)
+    found = {}
+    for name in names:
+        owner, _, field = name.rpartition(".")
+        found[name] = of_beam[field] if owner == "beam" else bars.parameters[owner][field]
+    return found
+
+
+def _beam_bars(asked: set[str], beam: Beam, bars: Bars) -> dict[str, Array]:
+    """Cotangents of what is asked of the beam; it is drawn again, once, where its distribution has a part in them."""
+    found = {"coordinates": bars.X, "charges": bars.q}
+    if "charge" in asked:
+        found["charge"] = charge_bar(beam, bars.q)
+    if asked <= {"coordinates", "charges", "charge"}:
+        return found
+    beta_gamma_bar, recipe = bars.beta_gamma, beam.recipe
     if recipe is not None:
         beta_gamma = beam.reference.beta_gamma
-        shape_bars, beta_gamma_bar = recipe.assemble_pullback(recipe.variates(), recipe.parameters, beta_gamma, bars.X)
-    if field in ("kinetic_energy", "beta_gamma"):
-        total = bars.beta_gamma + beta_gamma_bar
-        # d(beta gamma)/dT = 1/(beta m c^2)
-        return total if field == "beta_gamma" else total / (beam.reference.beta * beam.species.mass)
-    return shape_bars[field]
+        shape_bars, more = recipe.assemble_pullback(recipe.variates(), recipe.parameters, beta_gamma, bars.X)
+        found |= shape_bars
+        beta_gamma_bar = beta_gamma_bar + more
+    # d(beta gamma)/dT = 1/(beta m c^2)
+    kinetic_energy_bar = beta_gamma_bar / (beam.reference.beta * beam.species.mass)
+    return found | {"beta_gamma": beta_gamma_bar, "kinetic_energy": kinetic_energy_bar}
 
 
 def charge_bar(beam: Beam, q_bar: Array) -> Array:

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
+from backbeam import backends
 from backbeam.elements.base import Element
 from backbeam.errors import InputError
 
@@ -36,6 +37,7 @@ class Line:
         for k, item in enumerate(self.items):
             if not isinstance(item, Element | Line):
                 raise InputError(f"line[{k}]", item, "an element or a line")
+        backends.introduce()
         self._named  # noqa: B018  (raises for two elements of one name)
 
     @classmethod
