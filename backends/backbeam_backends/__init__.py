@@ -11,6 +11,7 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``fft``              the standard's FFT, replaced where a library has workers, plans or a better precision
 ``wide``             the widest float of the device: the Green function loses digits in float32
 ``scan``             repeated steps: a Python loop, or `lax.scan` so that compile time does not grow
+``blockwise``        particle by particle: blocks that stay in the cache, where temporaries would go to memory
 ``compile``          just-in-time compilation where there is one
 ``differentiable``   joins a primal and a hand-written pullback for a library's own automatic differentiation
 ``register_tree``    lines and beams as arguments of a library's transformations (JAX)

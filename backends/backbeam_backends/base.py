@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from backbeam_backends.blocks import add
+
 Array = Any
 
 
@@ -95,6 +97,21 @@ class Backend:
             if xs is not None:
                 xs[k] = None  # what has been used up is let go
         return carry, ys
+
+    def blockwise(
+        self,
+        function: Callable[[Any, Any], tuple[Any, Any]],
+        particles: Any,
+        shared: Any = None,
+        combine: Callable[[Any, Any], Any] = add,
+    ) -> tuple[Any, Any]:
+        """``function(particles, shared) -> particles, sums``, at once or block by block.
+
+        ``particles`` are nests of arrays whose last axis counts particles, in and out; what happens to one does not
+        depend on the others. ``shared`` is what all blocks see. ``sums`` is a nest without that axis, which `combine`
+        joins, two blocks at a time in their order: it adds, unless something else is asked for.
+        """
+        return function(particles, shared)
 
     def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
         """Return the function, compiled if the library compiles.

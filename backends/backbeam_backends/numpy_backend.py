@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from types import SimpleNamespace
@@ -13,6 +13,7 @@ import numpy as np
 import scipy.fft
 
 from backbeam_backends.base import Backend
+from backbeam_backends.blocks import add, blockwise, thread_count
 
 
 class NumpyBackend(Backend):
@@ -33,9 +34,19 @@ class NumpyBackend(Backend):
             row[...] = np.bincount(index, weights=value, minlength=size)
         return out
 
+    def blockwise(
+        self,
+        function: Callable[[Any, Any], tuple[Any, Any]],
+        particles: Any,
+        shared: Any = None,
+        combine: Callable[[Any, Any], Any] = add,
+    ) -> tuple[Any, Any]:
+        """In blocks that stay in the cache, on all the cores."""
+        return blockwise(function, particles, shared, combine, thread_count())
+
     @property
     def fft(self) -> Any:
         """`scipy.fft`, which keeps float32 and uses all the cores."""
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        workers = thread_count()
         names = ("rfft", "irfft", "fft", "ifft")
         return SimpleNamespace(**{f: partial(getattr(scipy.fft, f), workers=workers) for f in names})

@@ -11,7 +11,7 @@ from backbeam.adjoint.base import Report, zero_bars
 from backbeam.arrays import Array, namespace, over_particles, per_particle
 from backbeam.beam import Beam
 from backbeam.errors import InputError
-from backbeam.plan import Bars, Plan, Setting, Slicing, State, advance, compile_line
+from backbeam.plan import Bars, Plan, Setting, Slicing, State, advance, compile_line, merge_linear
 from backbeam.tracking import Run, observers, readings_by_name
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def differentiate(
     line = with_parameters(line, names)
     adjoint = adjoint or Reversible()
     run = Run(line, beam, space_charge, Slicing(slices, step))
-    plan = compile_line(line, run.slicing, space_charge is not None)
+    plan = merge_linear(compile_line(line, run.slicing, space_charge is not None))
     setting = run.setting(plan)
     if isinstance(adjoint, Tape):
         value, bars, final = _by_tape(objective, run, plan, setting)

@@ -24,6 +24,7 @@ from backbeam.plan import (
     compile_line,
     compile_pieces,
     may_lose,
+    merge_linear,
 )
 from backbeam.plan import count_kicks as count_kicks_of_plan
 
@@ -71,7 +72,7 @@ def track(
         If particles would turn round (px^2 + py^2 > p^2); it says where. Under a JAX trace they become NaN.
     """
     run = Run(line, beam, space_charge, Slicing(slices, step))
-    plan = compile_line(line, run.slicing, space_charge is not None)
+    plan = merge_linear(compile_line(line, run.slicing, space_charge is not None))
     setting = run.setting(plan)
     if run.records() and not isinstance(adjoint, Tape):
         state, readings = differentiable_run(run, plan, setting, adjoint or Reversible())

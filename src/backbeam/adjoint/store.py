@@ -11,6 +11,7 @@ from backbeam.plan import (
     Apply,
     Bars,
     Kick,
+    Merged,
     Repeat,
     State,
     advance,
@@ -95,7 +96,7 @@ def groups(plan: Plan) -> list[Plan | Repeat]:
             found.append(step)
             continue
         group.append(step)
-        if isinstance(step, Kick) or sum(isinstance(s, Apply) for s in group) >= LONGEST_GROUP:
+        if isinstance(step, Kick) or sum(isinstance(s, Apply | Merged) for s in group) >= LONGEST_GROUP:
             close()
     close()
     return found

@@ -47,6 +47,9 @@ class Map:
     accelerates: ClassVar[bool] = False
     """Whether the reference after the map differs from the one before it."""
 
+    linear: ClassVar[bool] = False
+    """Whether the map is one matrix for all particles, that of what it makes of the six unit vectors."""
+
     @property
     def parameters(self) -> tuple[str, ...]:
         """Names of the arrays that ``p`` must hold."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import factorial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from backbeam.arrays import namespace
 from backbeam.maps.base import Map
@@ -204,6 +204,8 @@ class MatrixMap(Map):
 
     Its inverse is the general one; of a singular matrix that is an error of the array library, or not finite.
     """
+
+    linear: ClassVar[bool] = True
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ arithmetic on rows: libraries may let a GPU round the factors of a float32 produ
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from backbeam.arrays import join, namespace, over_particles, per_particle, rows
 
@@ -97,6 +97,8 @@ def outer_sums(X1_bar: Array, X: Array, keys: Iterable[tuple[int, int]]) -> dict
 
 class SymplecticMatrix:
     """The methods of a map whose matrix is symplectic: a subclass gives its entries and their derivatives."""
+
+    linear: ClassVar[bool] = True
 
     def entries(self, reference: Reference, p: Parameters) -> Entries:
         """Entries of the matrix."""

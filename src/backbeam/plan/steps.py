@@ -283,4 +283,11 @@ class Repeat:
     count: int
 
 
-Plan = tuple[Step | Observe | Repeat, ...]
+@dataclass(frozen=True)
+class Merged:
+    """Linear maps of which none loses particles or looks at them: one matrix, see `backbeam.plan.merging`."""
+
+    steps: tuple[Apply, ...]
+
+
+Plan = tuple[Step | Observe | Repeat | Merged, ...]
