@@ -8,6 +8,8 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``to_numpy``         host data out: files, tables, plots
 ``devices, check``   say early and in one line that a device is missing or that float64 is switched off
 ``scatter_add``      the standard has no scatter; the charge deposit is one
+``cloud_in_cell``    charge to nodes and field to particles, where hand-written kernels beat array operations
+``settle``           an array made once, where a compiler would make it anew for each use
 ``fft``              the standard's FFT, replaced where a library has workers, plans or a better precision
 ``wide``             the widest float of the device: the Green function loses digits in float32
 ``scan``             repeated steps: a Python loop, or `lax.scan` so that compile time does not grow
@@ -21,6 +23,10 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``quiet``            no warnings of a particle that turns round: tracking says so itself, and where
 ``synchronize``      wait for the device: timing
 ``peak_memory``      the device's high-water mark: memory reports
+``free_memory``      what the device can still give: the choice of an adjoint
+``peak_of``          the library's own books of its arrays: a witness of what a gradient takes
+``tape_bytes``       what automatic differentiation keeps for the way back: the memory of `Tape`
+``compiled_memory``  what a compiler says that a step takes: a witness where nobody keeps books
 ==================== ==========================================================================================
 
 `Backend` itself is a complete adapter for any library that meets the standard with FFTs: a subclass overrides

@@ -10,7 +10,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from backbeam_backends import host_memory
 from backbeam_backends.blocks import add
+from backbeam_backends.particle_mesh import CloudInCell
 
 Array = Any
 
@@ -28,6 +30,8 @@ class Backend:
     """The library's array API namespace."""
     has_autodiff: ClassVar[bool] = False
     """Whether the library differentiates by itself."""
+    steps_together: int = 1
+    """How many steps of a line are compiled as one: more save memory traffic, fewer are more often alike."""
 
     @property
     def version(self) -> str:
@@ -76,9 +80,24 @@ class Backend:
         """Sum ``values (k, m)`` into ``(k, size)`` at ``index (m,)``, adding where an index repeats."""
         raise NotImplementedError
 
+    def cloud_in_cell(self, arrays: Sequence[Array]) -> CloudInCell | None:
+        """Kernels for a beam, where the library has some; None: plain array operations serve.
+
+        ``arrays`` are what its field is made from, a row of its particles ``(B, n)`` first.
+        """
+        return None
+
+    def settle(self, array: Array) -> Array:
+        """Return a real array, made once: a compiler must not make it anew for each array that is made from it."""
+        return array
+
     @property
     def fft(self) -> Any:
-        """Object with ``rfft, irfft, fft, ifft`` (``n=``, ``axis=``), as in the standard's extension."""
+        """Object with ``rfft, irfft, fft, ifft`` (``n=``, ``axis=``), as in the standard's extension.
+
+        It may have ``cosine(g, axis=)``, the cosine transform of type 1, g_0 + (-1)^j g_n + 2 sum_m g_m cos(pi j m/n);
+        and ``ifft_in_place(f, axis=)``, which may write on its argument.
+        """
         return self.namespace.fft
 
     # -- running ---------------------------------------------------------------------------------------------------
@@ -104,12 +123,14 @@ class Backend:
         particles: Any,
         shared: Any = None,
         combine: Callable[[Any, Any], Any] = add,
+        block: int | None = None,
     ) -> tuple[Any, Any]:
         """``function(particles, shared) -> particles, sums``, at once or block by block.
 
         ``particles`` are nests of arrays whose last axis counts particles, in and out; what happens to one does not
         depend on the others. ``shared`` is what all blocks see. ``sums`` is a nest without that axis, which `combine`
-        joins, two blocks at a time in their order: it adds, unless something else is asked for.
+        joins, two blocks at a time in their order: it adds, unless something else is asked for. ``block`` is how many
+        make one, where that is not left to the adapter: less for much arithmetic on many temporaries, more for little.
         """
         return function(particles, shared)
 
@@ -166,3 +187,30 @@ class Backend:
     def peak_memory(self) -> int:
         """High-water mark of memory in bytes: of the process, or of the device where there is one."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    def free_memory(self, array: Array) -> int | None:
+        """Bytes that the device of ``array`` can still give; None where it does not say. Here: those of the machine."""
+        return host_memory.free_memory()
+
+    def peak_of(self, function: Callable[[], Any], array: Array) -> int | None:
+        """Call a function; the most bytes of arrays that the library's own books show meanwhile, beyond those before.
+
+        Of the device of ``array``. None, without a call, where the library keeps no books.
+        """
+        return None
+
+    def tape_bytes(self, function: Callable[..., Any], inputs: Sequence[Array]) -> int:
+        """Bytes that the library's automatic differentiation keeps between a function and its pullback.
+
+        Each piece of memory counts once; those of the inputs do not count.
+        """
+        raise TypeError(f"{self.name} does not differentiate by itself")
+
+    def compiled_memory(
+        self, function: Callable[..., Any], static: tuple[int, ...], arguments: Sequence[Any]
+    ) -> dict[str, int] | None:
+        """What the compiler says that a call takes [bytes]: its ``arguments``, its ``results``, and ``scratch``.
+
+        None where nothing is compiled.
+        """
+        return None

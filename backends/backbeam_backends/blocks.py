@@ -16,8 +16,11 @@ from typing import Any
 
 import numpy as np
 
-BLOCK = 8192
-"""Particles of a block: 48 B each and a dozen temporaries of 8 B stay in a cache of 1 MB."""
+BLOCK = 8000
+"""Least number of particles of a block: 48 B each and a dozen temporaries of 8 B stay in a cache of 1 MB.
+
+Not a power of two, which would put all rows of a block into the same few sets of that cache.
+"""
 
 
 def thread_count() -> int:
@@ -33,19 +36,21 @@ def blockwise(
     shared: Any,
     combine: Callable[[Any, Any], Any],
     threads: int,
+    block: int | None = None,
 ) -> tuple[Any, Any]:
     """`Backend.blockwise` for NumPy arrays. What is combined is combined in the order of the blocks."""
     found = leaves(particles)
     n = max((a.shape[-1] for a in found), default=0)
-    block = max(256, BLOCK // max(prod(a.shape[:-2]) for a in found)) if found else BLOCK
-    if n <= 2 * block:
+    if block is None:
+        block = max(256, BLOCK // max(prod(a.shape[:-2]) for a in found)) if found else BLOCK
+    count = n // block
+    if count < 2:
         return function(particles, shared)
-    starts = range(0, n, block)
-    count = len(starts)
+    starts = [n * k // count for k in range(count + 1)]
     parts: list[Any] = [None] * count
 
     def cut(k: int) -> Any:
-        return transform(lambda a: a[..., starts[k] : starts[k] + block], particles)
+        return transform(lambda a: a[..., starts[k] : starts[k + 1]], particles)
 
     first, parts[0] = function(cut(0), shared)
     whole = transform(lambda a: np.empty((*a.shape[:-1], n), dtype=a.dtype), first)
@@ -53,7 +58,7 @@ def blockwise(
 
     def put(k: int, result: Any) -> None:
         for out, a in zip(outputs, leaves(result), strict=True):
-            out[..., starts[k] : starts[k] + block] = a
+            out[..., starts[k] : starts[k + 1]] = a
 
     put(0, first)
     failures: list[BaseException] = []

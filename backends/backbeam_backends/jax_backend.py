@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from backbeam_backends.base import Backend
+from backbeam_backends.jax_cloud_in_cell import CloudInCell
 
 
 class JaxBackend(Backend):
@@ -70,6 +71,20 @@ class JaxBackend(Backend):
         """`jax.numpy.ndarray.at[].add`."""
         return jnp.zeros((values.shape[0], size), dtype=values.dtype).at[:, index].add(values)
 
+    def cloud_in_cell(self, arrays: Sequence[jax.Array]) -> CloudInCell:
+        """Loops of Numba on the processor, XLA's scatter and gather elsewhere; for any number of particles."""
+        return CloudInCell()
+
+    def settle(self, array: jax.Array) -> jax.Array:
+        """A condition that always holds, which XLA does not know: it fuses nothing across it.
+
+        `jax.lax.optimization_barrier` is gone by the time XLA fuses for the processor.
+        """
+        if array.size == 0:
+            return array
+        bits = jax.lax.bitcast_convert_type(array[(0,) * array.ndim], jnp.int64 if array.itemsize == 8 else jnp.int32)
+        return jax.lax.cond((bits & 1) < 2, lambda a: a, jnp.zeros_like, array)
+
     def scan(
         self, body: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, count: int, *, backwards: bool = False
     ) -> tuple[Any, Any]:
@@ -123,6 +138,41 @@ class JaxBackend(Backend):
         """The device's allocator where it keeps a mark, else the process."""
         stats = jax.devices()[0].memory_stats() or {}
         return int(stats.get("peak_bytes_in_use", 0)) or super().peak_memory()
+
+    def free_memory(self, array: jax.Array) -> int | None:
+        """Of an accelerator: the allocator's limit less what is in use; under a trace, of the default device."""
+        device = jax.devices()[0] if self.traced([array]) else next(iter(array.devices()))
+        stats = device.memory_stats()
+        if not stats or "bytes_limit" not in stats:
+            return super().free_memory(array)
+        return int(stats["bytes_limit"]) - int(stats["bytes_in_use"])
+
+    def peak_of(self, function: Callable[[], Any], array: jax.Array) -> int | None:
+        """An accelerator's allocator. Its mark cannot be set back: what took more before hides the function."""
+        (device,) = array.devices()
+        before = device.memory_stats()
+        if not before or "peak_bytes_in_use" not in before:
+            return None
+        jax.block_until_ready(function())
+        return int(device.memory_stats()["peak_bytes_in_use"]) - int(before["bytes_in_use"])
+
+    def tape_bytes(self, function: Callable[..., Any], inputs: Sequence[jax.Array]) -> int:
+        """Leaves of the pullback that `jax.vjp` gives: what it closes over."""
+        given = {x.unsafe_buffer_pointer() for x in inputs}
+        _, pullback = jax.vjp(function, *inputs)
+        kept = {x.unsafe_buffer_pointer(): x.nbytes for x in jax.tree.leaves(pullback) if isinstance(x, jax.Array)}
+        return sum(size for place, size in kept.items() if place not in given)
+
+    def compiled_memory(
+        self, function: Callable[..., Any], static: tuple[int, ...], arguments: Sequence[Any]
+    ) -> dict[str, int] | None:
+        """XLA's own analysis, on every device."""
+        found = _jitted(function, static).lower(*arguments).compile().memory_analysis()
+        return {
+            "arguments": found.argument_size_in_bytes,
+            "results": found.output_size_in_bytes,
+            "scratch": found.temp_size_in_bytes,
+        }
 
 
 @cache

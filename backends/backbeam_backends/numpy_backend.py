@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import cache, lru_cache, partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,11 @@ import scipy.fft
 
 from backbeam_backends.base import Backend
 from backbeam_backends.blocks import add, blockwise, thread_count
+from backbeam_backends.fusing import Fused, available
+from backbeam_backends.particle_mesh import CloudInCell
+
+THREADS_FROM = 1 << 16
+"""Numbers in an array from which on its transform is shared out among threads."""
 
 
 class NumpyBackend(Backend):
@@ -22,6 +28,21 @@ class NumpyBackend(Backend):
     name = "numpy"
     distribution = "numpy"
     namespace = array_api_compat.numpy
+    steps_together = 8
+    fuse_from: int = 4096
+    """Particles from which on compiling a fused loop is worth it."""
+
+    @property
+    def fuses(self) -> bool:
+        """Whether `compile` compiles: it does with Numba's LLVM (extra ``fast``)."""
+        return available()
+
+    def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
+        """One loop over the particles instead of a pass for each operation; see `backbeam_backends.fusing`.
+
+        A function that cannot be one loop, and one of few particles, is called as it is: results agree to rounding.
+        """
+        return _fused(function, static, self.fuse_from) if available() else function
 
     def quiet(self) -> AbstractContextManager[Any]:
         """`numpy.errstate`."""
@@ -40,13 +61,54 @@ class NumpyBackend(Backend):
         particles: Any,
         shared: Any = None,
         combine: Callable[[Any, Any], Any] = add,
+        block: int | None = None,
     ) -> tuple[Any, Any]:
         """In blocks that stay in the cache, on all the cores."""
-        return blockwise(function, particles, shared, combine, thread_count())
+        return blockwise(function, particles, shared, combine, thread_count(), block)
+
+    def cloud_in_cell(self, arrays: Sequence[np.ndarray]) -> CloudInCell | None:
+        """Numba's, from the same number of particles on as `compile`."""
+        return _cloud_in_cell() if arrays[0].shape[-1] >= self.fuse_from and available() else None
 
     @property
     def fft(self) -> Any:
         """`scipy.fft`, which keeps float32 and uses all the cores."""
-        workers = thread_count()
         names = ("rfft", "irfft", "fft", "ifft")
-        return SimpleNamespace(**{f: partial(getattr(scipy.fft, f), workers=workers) for f in names})
+        transforms = {name: partial(_transformed, getattr(scipy.fft, name)) for name in names}
+        return SimpleNamespace(
+            **transforms,
+            cosine=partial(_transformed, scipy.fft.dct, type=1),
+            ifft_in_place=partial(_transformed, scipy.fft.ifft, overwrite_x=True),
+        )
+
+    def peak_of(self, function: Callable[[], Any], array: np.ndarray) -> int | None:
+        """`tracemalloc`, which NumPy tells of each array; what Numba and the FFT allocate inside is not seen."""
+        already = tracemalloc.is_tracing()
+        if not already:
+            tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            function()
+            return tracemalloc.get_traced_memory()[1] - before
+        finally:
+            if not already:
+                tracemalloc.stop()
+
+
+def _transformed(function: Callable[..., np.ndarray], a: np.ndarray, **options: Any) -> np.ndarray:
+    """With threads where they are worth starting; blocks are shared out among the cores already."""
+    return function(a, workers=thread_count() if a.size > THREADS_FROM else 1, **options)
+
+
+@cache
+def _cloud_in_cell() -> CloudInCell:
+    from backbeam_backends.particle_mesh.numba_cloud_in_cell import NumbaCloudInCell
+
+    return NumbaCloudInCell()
+
+
+@lru_cache(1000)
+def _fused(function: Callable[..., Any], static: tuple[int, ...], fuse_from: int) -> Fused:
+    """One object for each function, so that what was compiled once is found again."""
+    return Fused(function, static, fuse_from)

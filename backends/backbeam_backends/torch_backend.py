@@ -10,6 +10,10 @@ import numpy as np
 import torch
 
 from backbeam_backends.base import Backend
+from backbeam_backends.blocks import add, leaves
+from backbeam_backends.numpy_backend import NumpyBackend
+from backbeam_backends.particle_mesh import CloudInCell
+from backbeam_backends.torch_on_host import LentCloudInCell, can_lend, lent
 
 NO_FURTHER = (
     "backbeam's pullbacks are differentiated no further; for forward mode (jvp, jacfwd) and second derivatives "
@@ -25,6 +29,8 @@ class TorchBackend(Backend):
     extra = "torch"
     namespace = array_api_compat.torch
     has_autodiff = True
+    host = NumpyBackend()
+    """Whose kernels work on tensors in the processor's memory."""
 
     def devices(self) -> list[str]:
         """The processor, each CUDA device, and Apple's GPU (float32 only) where there is one."""
@@ -73,6 +79,48 @@ class TorchBackend(Backend):
     def traced(self, arrays: Sequence[torch.Tensor]) -> bool:
         """Whether a `torch.func` transform is under way: under it no tensor, wrapped or not, gives its values away."""
         return torch._C._functorch.peek_interpreter_stack() is not None
+
+    # -- running: what needs no record is done by NumPy's fused kernels, in the same memory -----------------------
+
+    def _lends(self, tree: Any) -> bool:
+        """Whether NumPy's kernels are to do this."""
+        host = self.host
+        return host.fuses and not self.records(leaves(tree)) and can_lend(tree, host.fuse_from)
+
+    def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
+        """NumPy's on the processor, see `torch_on_host`; elsewhere, and where autograd records, the function itself."""
+
+        def run(*arguments: Any) -> Any:
+            trees = tuple(a for k, a in enumerate(arguments) if k not in static)
+            if not self._lends(trees):
+                return function(*arguments)
+
+            def on_host(*arrays: Any) -> Any:
+                rest = iter(arrays)
+                given = [a if k in static else next(rest) for k, a in enumerate(arguments)]
+                return self.host.compile(function, static)(*given)
+
+            return lent(on_host, *trees)
+
+        return run
+
+    def blockwise(
+        self,
+        function: Callable[[Any, Any], tuple[Any, Any]],
+        particles: Any,
+        shared: Any = None,
+        combine: Callable[[Any, Any], Any] = add,
+        block: int | None = None,
+    ) -> tuple[Any, Any]:
+        """On the processor, NumPy's."""
+        if not self._lends((particles, shared)):
+            return function(particles, shared)
+        return lent(lambda p, s: self.host.blockwise(function, p, s, combine, block), particles, shared)
+
+    def cloud_in_cell(self, arrays: Sequence[torch.Tensor]) -> CloudInCell | None:
+        """On the processor, NumPy's."""
+        weights = self.host.cloud_in_cell(arrays) if self._lends(tuple(arrays)) else None
+        return None if weights is None else LentCloudInCell(weights)
 
     def differentiable(
         self, primal: Callable[..., Any], reverse: Callable[..., Any], ranks: Sequence[int]
@@ -173,6 +221,41 @@ class TorchBackend(Backend):
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             return torch.cuda.max_memory_allocated()
         return super().peak_memory()
+
+    def free_memory(self, array: torch.Tensor) -> int | None:
+        """Of a CUDA device: what the driver has left, and what the allocator holds without using it."""
+        if not array.is_cuda:
+            return super().free_memory(array)
+        unused = torch.cuda.memory_reserved(array.device) - torch.cuda.memory_allocated(array.device)
+        return torch.cuda.mem_get_info(array.device)[0] + unused
+
+    def peak_of(self, function: Callable[[], Any], array: torch.Tensor) -> int | None:
+        """CUDA's allocator counts blocks of 512 B; on the processor nobody counts."""
+        if not array.is_cuda:
+            return None
+        torch.cuda.synchronize(array.device)
+        torch.cuda.reset_peak_memory_stats(array.device)
+        before = torch.cuda.memory_allocated(array.device)
+        function()
+        torch.cuda.synchronize(array.device)
+        return torch.cuda.max_memory_allocated(array.device) - before
+
+    def tape_bytes(self, function: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> int:
+        """Storages that pass the saved-tensor hooks."""
+        leaves = [x.detach().requires_grad_(x.is_floating_point()) for x in inputs]
+        seen = {x.untyped_storage().data_ptr() for x in leaves}
+        saved: dict[int, torch.UntypedStorage] = {}
+
+        def pack(x: torch.Tensor) -> torch.Tensor:
+            storage = x.untyped_storage()
+            if storage.data_ptr() not in seen:
+                saved[storage.data_ptr()] = storage  # held, so that no other storage gets its address
+            return x
+
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+            value = function(*leaves)
+        del value
+        return sum(storage.nbytes() for storage in saved.values())
 
 
 def _own(output: torch.Tensor, inputs: Sequence[Any]) -> torch.Tensor:

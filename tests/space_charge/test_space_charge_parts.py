@@ -15,7 +15,7 @@ from backbeam.space_charge import SpaceCharge3D
 from backbeam.space_charge.cloud_in_cell import deposit, gather, gather_slope, locate
 from backbeam.space_charge.extents import BeamExtent, Box, RmsExtent
 from backbeam.space_charge.green import green, green_slope
-from backbeam.space_charge.poisson import convolve, convolve_transpose, even_transform, spectrum
+from backbeam.space_charge.poisson import columns, convolve, convolve_both, even_transform
 from backbeam.space_charge.stencil import difference, difference_transpose
 from backbeam.space_charge.transforms import to_fixed_s, to_fixed_t
 
@@ -201,15 +201,17 @@ def test_convolution_is_the_sum_over_pairs(backend):
     f, g, h = rng().normal(size=(3, 2, *n))
     fft = backend.fft
     f0, g0, h0 = given(backend, f, g, h)
-    found = backend.to_numpy(convolve(spectrum(f0, fft), even_transform(g0, fft), fft))
+    transform = even_transform(g0, fft)
+    found = backend.to_numpy(convolve(columns(f0), transform))
     for k in range(2):
         assert worst(found[k], direct(f[k], g[k])) < 1e-13
-    g_bar = backend.to_numpy(convolve_transpose(spectrum(f0, fft), spectrum(h0, fft), fft))
+    other, g_bar = (backend.to_numpy(a) for a in convolve_both(columns(f0), columns(h0), transform))
     assert g_bar.shape == g.shape
     for k in range(2):
+        assert worst(other[k], direct(h[k], g[k])) < 1e-13
         assert np.sum(g_bar[k] * g[k]) == pytest.approx(np.sum(h[k] * found[k]), rel=1e-12)
-        other = rng().normal(size=n)
-        assert np.sum(g_bar[k] * other) == pytest.approx(np.sum(h[k] * direct(f[k], other)), rel=1e-11)
+        kernel = rng().normal(size=n)
+        assert np.sum(g_bar[k] * kernel) == pytest.approx(np.sum(h[k] * direct(f[k], kernel)), rel=1e-11)
 
 
 # -- extents -------------------------------------------------------------------------------------------------
@@ -223,16 +225,32 @@ def test_pullback_of_a_box(extent, flat):
     r = generator.normal(size=(3, 2, 30)) * np.array([1.0, 0.0 if flat else 0.5, 0.4])[:, None, None]
     alive, gamma, grid = generator.random((2, 30)) > 0.3, np.array([1.5, 4.0]), (8, 9, 10)
     bar = Box(*generator.normal(size=(2, 3, 2)))
-    r_bar, gamma_bar = extent.pullback(tuple(r), alive, gamma, grid, bar)
     if flat:
         bar.spacing[1] *= 1e6
-        r_bar, gamma_bar = extent.pullback(tuple(r), alive, gamma, grid, bar)
+    survey = extent.survey(tuple(r), alive)
+    tally = extent.tally(tuple(r), alive, survey)
+    shares, gamma_bar = extent.pullback(survey, tally, gamma, grid, bar)
+    r_bar = extent.share(tuple(r), alive, shares)
     directions = generator.normal(size=r.shape) * (r != 0.0), generator.normal(size=2)
 
     def value(step):
-        box = extent.box(tuple(r + step * directions[0]), alive, gamma + step * directions[1], grid)
+        box = extent.box(extent.survey(tuple(r + step * directions[0]), alive), gamma + step * directions[1], grid)
         return np.sum(bar.centre * box.centre) + np.sum(bar.spacing * box.spacing)
 
     slope = (value(1e-6) - value(-1e-6)) / 2e-6
     found = sum(np.sum(a * b) for a, b in zip(r_bar, directions[0], strict=True)) + np.sum(gamma_bar * directions[1])
     assert found == pytest.approx(slope, rel=1e-7)
+
+
+@pytest.mark.parametrize("extent", [BeamExtent(), RmsExtent(3.0)])
+def test_survey_of_parts(extent):
+    """Joined in any order, it is that of the whole, lost parts and all."""
+    r = rng().normal(size=(3, 2, 30)) + 5.0
+    alive = rng().random((2, 30)) > 0.3
+    alive[:, 10:20] = False
+    whole = extent.survey(tuple(r), alive)
+    parts = [extent.survey(tuple(r[..., cut]), alive[:, cut]) for cut in (slice(10), slice(10, 20), slice(20, 30))]
+    for order in ((0, 1, 2), (1, 2, 0)):
+        first, second, third = (parts[k] for k in order)
+        for a, b in zip(extent.combine(extent.combine(first, second), third), whole, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-14)

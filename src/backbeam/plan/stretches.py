@@ -8,6 +8,7 @@ ends it.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from backbeam import backends
@@ -45,91 +46,134 @@ def stretches(plan: Plan) -> list[Any]:
 
 def through(stretch: Stretch, setting: Setting, state: State, P: Parameters) -> State:
     """Forward."""
-    given = [_given(step, setting, state, P, inverse=False) for step in stretch]
     loses = any(isinstance(step, Lose) for step in stretch)
 
     def block(particles: tuple[Array, ...], shared: Any) -> tuple[Any, None]:
         inner, given = _state(particles, shared[0]), shared[1]
         backend = backends.of(inner.X)
-        run = backend.compile(take, static=(0, 1))
+        run = backend.compile(chunk_through, static=(0, 1))
         with backend.quiet():
-            for step, own in zip(stretch, given, strict=True):
-                if isinstance(step, Merged):
-                    inner = inner._replace(X=_multiplied(own[0], inner, setting))
-                else:
-                    inner = run(anonymous(step)[0], setting, inner, own)
+            for part in _chunks(stretch, backend.steps_together):
+                inner = run(_bare(stretch[part]), setting, inner, given[part])
         return (inner.X, inner.lost_at) if loses else (inner.X,), None
 
     particles = (state.X, state.q, state.lost_at)
+    given = [_given(step, setting, state, P, inverse=False) for step in stretch]
     found, _ = backends.of(state.X).blockwise(block, particles, (state.beta_gamma, given))
     return state._replace(X=found[0], lost_at=found[1] if loses else state.lost_at)
 
 
 def back(stretch: Stretch, setting: Setting, state: State, P: Parameters, bars: Bars) -> tuple[State, Bars]:
     """Undo from the state after it, and pull the cotangents back on the way."""
-    given = [_given(step, setting, state, P, inverse=True) for step in stretch]
     loses = any(isinstance(step, Lose) for step in stretch)
 
     def block(particles: tuple[Array, ...], shared: Any) -> tuple[Any, Any]:
         *now, X_bar, q_bar = particles
-        inner = _state(tuple(now), shared[0])
+        inner, (_, given, zeros) = _state(tuple(now), shared[0]), shared
         backend = backends.of(inner.X)
-        run = backend.compile(take_back, static=(0, 1))
+        run = backend.compile(chunk_back, static=(0, 1))
         sums: list[Any] = []
         with backend.quiet():
-            for step, own, zero in zip(reversed(stretch), reversed(shared[1]), reversed(shared[2]), strict=True):
-                if isinstance(step, Merged):
-                    inner = inner._replace(X=_multiplied(own[1], inner, setting))
-                    X_bar, B = _pulled_matrix(own[0], inner, setting, X_bar)
-                    sums.append(B)
-                else:
-                    inner, found = run(anonymous(step)[0], setting, inner, own, Bars(X_bar, q_bar, *zero))
-                    X_bar = found.X
-                    sums.append((found.beta_gamma, found.parameters))
-        return ((inner.X, X_bar, inner.lost_at) if loses else (inner.X, X_bar)), tuple(reversed(sums))
+            for part in reversed(_chunks(stretch, backend.steps_together)):
+                inner, X_bar, found = run(_bare(stretch[part]), setting, inner, given[part], X_bar, q_bar, zeros[part])
+                sums = [*found, *sums]
+        return ((inner.X, X_bar, inner.lost_at) if loses else (inner.X, X_bar)), sums
 
     particles = (state.X, state.q, state.lost_at, bars.X, bars.q)
-    shared = (state.beta_gamma, given, [_zero(step, own, bars) for step, own in zip(stretch, given, strict=True)])
-    found, sums = backends.of(state.X).blockwise(block, particles, shared)
+    given = [_given(step, setting, state, P, inverse=True) for step in stretch]
+    zeros = [_zero(step, own, bars) for step, own in zip(stretch, given, strict=True)]
+    found, sums = backends.of(state.X).blockwise(block, particles, (state.beta_gamma, given, zeros))
     before = state._replace(X=found[0], lost_at=found[2] if loses else state.lost_at)
     return before, _added(stretch, setting, before, P, bars._replace(X=found[1]), sums)
 
 
 def replayed(stretch: Stretch, setting: Setting, state: State, P: Parameters, bars: Bars) -> Bars:
     """Pull the cotangents back from the state before it; the states in between are made again, block by block."""
-    given = [_given(step, setting, state, P, inverse=False) for step in stretch]
 
     def block(particles: tuple[Array, ...], shared: Any) -> tuple[Any, Any]:
         *now, X_bar, q_bar = particles
-        inner = _state(tuple(now), shared[0])
+        inner, (_, given, zeros) = _state(tuple(now), shared[0]), shared
         backend = backends.of(inner.X)
-        run, pull = backend.compile(take, static=(0, 1)), backend.compile(pull_back, static=(0, 1))
-        before: list[State] = []
+        run, pull = (backend.compile(f, static=(0, 1)) for f in (chunk_through, chunk_replayed))
+        before: list[State] = [inner]
         sums: list[Any] = []
+        parts = _chunks(stretch, backend.steps_together)
         with backend.quiet():
-            for step, own in zip(stretch, shared[1], strict=True):
-                before.append(inner)
-                if len(before) == len(stretch):
-                    break
-                if isinstance(step, Merged):
-                    inner = inner._replace(X=_multiplied(own[0], inner, setting))
-                else:
-                    inner = run(anonymous(step)[0], setting, inner, own)
-            for step, own, zero in zip(reversed(stretch), reversed(shared[1]), reversed(shared[2]), strict=True):
-                inner = before.pop()
-                if isinstance(step, Merged):
-                    X_bar, B = _pulled_matrix(own[0], inner, setting, X_bar)
-                    sums.append(B)
-                else:
-                    found = pull(anonymous(step)[0], setting, inner, own, Bars(X_bar, q_bar, *zero))
-                    X_bar = found.X
-                    sums.append((found.beta_gamma, found.parameters))
-        return (X_bar,), tuple(reversed(sums))
+            for part in parts[:-1]:
+                before.append(run(_bare(stretch[part]), setting, before[-1], given[part]))
+            for part in reversed(parts):
+                bare = _bare(stretch[part])
+                X_bar, found = pull(bare, setting, before.pop(), given[part], X_bar, q_bar, zeros[part])
+                sums = [*found, *sums]
+        return (X_bar,), sums
 
     particles = (state.X, state.q, state.lost_at, bars.X, bars.q)
-    shared = (state.beta_gamma, given, [_zero(step, own, bars) for step, own in zip(stretch, given, strict=True)])
-    found, sums = backends.of(state.X).blockwise(block, particles, shared)
+    given = [_given(step, setting, state, P, inverse=False) for step in stretch]
+    zeros = [_zero(step, own, bars) for step, own in zip(stretch, given, strict=True)]
+    found, sums = backends.of(state.X).blockwise(block, particles, (state.beta_gamma, given, zeros))
     return _added(stretch, setting, state, P, bars._replace(X=found[0]), sums)
+
+
+# -- what is compiled: a few steps at a time ---------------------------------------------------------------------------
+
+
+def chunk_through(steps: Stretch, setting: Setting, state: State, given: list[Any]) -> State:
+    """Some steps forward."""
+    for step, own in zip(steps, given, strict=True):
+        state = _taken(step, setting, state, own)
+    return state
+
+
+def chunk_back(
+    steps: Stretch, setting: Setting, state: State, given: list[Any], X_bar: Array, q_bar: Array, zeros: list[Any]
+) -> tuple[State, Array, list[Any]]:
+    """Some steps back from the state after them; the sums of each step."""
+    sums: list[Any] = []
+    for step, own, zero in reversed(list(zip(steps, given, zeros, strict=True))):
+        if isinstance(step, Merged):
+            state = state._replace(X=_multiplied(own.inverse, state, setting))
+            X_bar, found = _pulled_matrix(own.total, state, setting, X_bar)
+        else:
+            state, bars = take_back(step, setting, state, own, Bars(X_bar, q_bar, *zero))
+            X_bar, found = bars.X, (bars.beta_gamma, bars.parameters)
+        sums = [found, *sums]
+    return state, X_bar, sums
+
+
+def chunk_replayed(
+    steps: Stretch, setting: Setting, state: State, given: list[Any], X_bar: Array, q_bar: Array, zeros: list[Any]
+) -> tuple[Array, list[Any]]:
+    """Cotangents some steps back, from the state before them; the sums of each step."""
+    before = [state]
+    for step, own in list(zip(steps, given, strict=True))[:-1]:
+        before.append(_taken(step, setting, before[-1], own))
+    sums: list[Any] = []
+    for step, own, zero in reversed(list(zip(steps, given, zeros, strict=True))):
+        state = before.pop()
+        if isinstance(step, Merged):
+            X_bar, found = _pulled_matrix(own.total, state, setting, X_bar)
+        else:
+            bars = pull_back(step, setting, state, own, Bars(X_bar, q_bar, *zero))
+            X_bar, found = bars.X, (bars.beta_gamma, bars.parameters)
+        sums = [found, *sums]
+    return X_bar, sums
+
+
+def _chunks(stretch: Stretch, longest: int) -> list[slice]:
+    """Cut a stretch into parts that are compiled as one."""
+    return [slice(k, k + longest) for k in range(0, len(stretch), longest)]
+
+
+@cache
+def _bare(steps: Stretch) -> Stretch:
+    """The steps without the names of their elements, so that like ones share what is compiled."""
+    return tuple(Merged(()) if isinstance(step, Merged) else anonymous(step)[0] for step in steps)
+
+
+def _taken(step: Any, setting: Setting, state: State, own: Any) -> State:
+    if isinstance(step, Merged):
+        return state._replace(X=_multiplied(own.total, state, setting))
+    return take(step, setting, state, own)
 
 
 def _state(particles: tuple[Array, ...], beta_gamma: Array) -> State:
@@ -164,7 +208,7 @@ def _added(stretch: Stretch, setting: Setting, state: State, P: Parameters, bars
 
 def _multiplied(matrix: Array, state: State, setting: Setting) -> Array:
     """Coordinates after a matrix; the lost stay."""
-    X = backends.of(state.X).compile(multiply)(matrix, state.X)
+    X = multiply(matrix, state.X)
     return namespace(X).where(setting.alive(state)[..., None, :], X, state.X) if setting.masked else X
 
 

@@ -7,10 +7,13 @@ own:
 =================== ======================================================================
 ``transforms``      coordinates at fixed s and at fixed t
 ``extents``         which box the grid covers, and the gradient through it
+``particles``       what happens to each particle on its own
+``mesh``            particles on the grid that covers them
 ``cloud_in_cell``   particles to nodes and back with the same weights
 ``green``           potential of a uniformly charged cell
-``poisson``         potential of a charged grid: convolution by FFT
-``stencil``         field from potential
+``poisson``         convolution with it by FFT
+``stencil``         difference quotients
+``field``           potential and field of a charged grid, and the way back
 =================== ======================================================================
 """
 

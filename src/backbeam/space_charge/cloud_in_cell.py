@@ -3,7 +3,9 @@
 Because deposit and gather use the same nodes and weights, and the Green function is even, a beam exerts no
 force on itself as a whole (Hockney & Eastwood, *Computer Simulation Using Particles*, ch. 5).
 
-Grids are ``(k, B, nx, ny, nz)``, particles are flattened over the batch: rows ``(k, B n)``.
+`kernels` gives the adapter's own loops where there are some, else `Plain`: the same in array operations. Both go from
+positions in space to nodes; see `backbeam_backends.particle_mesh.CloudInCell`. The functions below are what `Plain` is
+made of: for them particles are flattened over the batch, rows ``(k, B n)``. Grids are ``(k, B, nx, ny, nz)``.
 """
 
 from __future__ import annotations
@@ -19,8 +21,52 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from backbeam.arrays import Array
+    from backbeam_backends.particle_mesh import CloudInCell
 
     Rows = tuple[Array, Array, Array]
+
+
+def kernels(*arrays: Array) -> CloudInCell:
+    """Cloud-in-cell weights for a field that is made from those arrays, a row of particles ``(B, n)`` first."""
+    return backends.of(*arrays).cloud_in_cell(arrays) or Plain()
+
+
+class Plain:
+    """The contract of `CloudInCell` in array operations, differentiable by the library."""
+
+    def deposit(
+        self, values: Array, r: Rows, centre: Array, spacing: Array, grid: tuple[int, int, int], guard: int
+    ) -> Array:
+        """Share ``values (k, B, n)`` among the nodes: ``(k, B, nx, ny, nz)``."""
+        cloud = locate(in_spacings(r, centre, spacing, grid), grid, guard)
+        return deposit(namespace(values).reshape(values, (values.shape[0], -1)), cloud)
+
+    def arrange(self, field: Array) -> Array:
+        """Return the field ``(k, B, nx, ny, nz)`` as it is."""
+        return field
+
+    def gather(self, field: Array, r: Rows, centre: Array, spacing: Array, guard: int) -> Array:
+        """Read the field where the particles are: ``(k, B, n)``."""
+        grid = tuple(field.shape[-3:])
+        found = gather(field, locate(in_spacings(r, centre, spacing, grid), grid, guard))
+        return namespace(field).reshape(found, (field.shape[0], *r[0].shape))
+
+    def gather_slope(
+        self, field: Array, factors: Array, r: Rows, centre: Array, spacing: Array, guard: int
+    ) -> tuple[Array, Rows]:
+        """Return `gather` of the field and the derivatives of ``sum(factors * gather(field))``."""
+        xp, grid = namespace(field), tuple(field.shape[-3:])
+        cloud = locate(in_spacings(r, centre, spacing, grid), grid, guard)
+        found, slopes = gather_slope(field, xp.reshape(factors, (factors.shape[0], -1)), cloud)
+        x, y, z = (xp.reshape(slope, tuple(r[0].shape)) for slope in slopes)
+        return xp.reshape(found, tuple(factors.shape)), (x, y, z)
+
+
+def in_spacings(r: Rows, centre: Array, spacing: Array, grid: tuple[int, int, int]) -> Rows:
+    """Positions from the first node, in spacings."""
+    # From the middle: as exact far from the axis as on it, and symmetric.
+    x, y, z = ((r[k] - centre[k, :, None]) / spacing[k, :, None] + 0.5 * (n - 1) for k, n in enumerate(grid))
+    return x, y, z
 
 
 class Cloud(NamedTuple):

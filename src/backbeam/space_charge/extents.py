@@ -2,12 +2,15 @@
 
 An extent turns the positions of the particles at fixed t into a `Box`: the centre of the grid and the
 spacing of its nodes. Where the box follows the beam, the kick depends on it, and the exact gradient of the
-discrete kick goes through it: `Extent.pullback`.
+discrete kick goes through it: `Extent.pullback` and `Extent.share`.
+
+A beam may be looked at in parts: `Extent.survey` takes what the box depends on from some of the particles, and
+`Extent.combine` joins two surveys.
 
 A beam that is flat in a plane has no width to divide by: a width below `flatness` of the largest one in the
 rest frame counts as that. A beam that is a single point has no field, and gets a box of about 1 m.
 
-To add an extent: a subclass of `Extent` with `box` and `pullback`.
+To add an extent: a subclass of `Extent` with those methods.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from backbeam.arrays import Array
 
     Rows = tuple[Array, Array, Array]
+    Survey = tuple[Array, ...]
     Shape = tuple[int, int, int]
 
 
@@ -47,14 +51,33 @@ class Extent:
     guard = 0
     """Empty cells kept around the charge; with one, all that gathers sees central differences."""
 
-    def box(self, r: Rows, alive: Array | None, gamma: Array, grid: Shape) -> Box:
-        """Box for positions ``r``, three rows ``(B, n)`` [m]; ``gamma (B,)`` stretches z to rest."""
+    def survey(self, r: Rows, alive: Array | None) -> Survey:
+        """What the box depends on: arrays without the axis of the particles.
+
+        ``r`` are positions at fixed t, three rows ``(B, n)`` [m], ``alive (B, n)``, or None for all.
+        """
+        return ()
+
+    def combine(self, a: Survey, b: Survey) -> Survey:
+        """Survey of the particles of two surveys."""
+        return ()
+
+    def box(self, survey: Survey, gamma: Array, grid: Shape) -> Box:
+        """Box for the particles surveyed; ``gamma (B,)`` stretches z to rest."""
         raise NotImplementedError
 
+    def tally(self, r: Rows, alive: Array | None, survey: Survey) -> Survey:
+        """What `pullback` needs beside the survey of all: sums over particles."""
+        return ()
+
     def pullback(
-        self, r: Rows, alive: Array | None, gamma: Array, grid: Shape, box_bar: Box
-    ) -> tuple[Rows, Array] | None:
-        """Cotangents of ``r`` and ``gamma``; None if the box does not depend on the beam."""
+        self, survey: Survey, tally: Survey, gamma: Array, grid: Shape, box_bar: Box
+    ) -> tuple[Survey, Array] | None:
+        """Arrays for `share`, and the cotangent of gamma; None if the box does not depend on the beam."""
+        raise NotImplementedError
+
+    def share(self, r: Rows, alive: Array | None, shares: Survey) -> Rows:
+        """Cotangents of the positions, three rows ``(B, n)``."""
         raise NotImplementedError
 
     def _check_guard(self) -> None:
@@ -83,41 +106,57 @@ class BeamExtent(Extent):
     def __post_init__(self) -> None:
         self._check_guard()
 
-    def box(self, r: Rows, alive: Array | None, gamma: Array, grid: Shape) -> Box:
-        """Middle between the outermost particles, and their distance over the cells between guards."""
-        low, high = self._ends(r, alive)
-        return Box(0.5 * (low + high), widened(high - low, gamma) / self._cells(grid, low))
-
-    def pullback(self, r: Rows, alive: Array | None, gamma: Array, grid: Shape, box_bar: Box) -> tuple[Rows, Array]:
-        """Through the widths to the outermost particles."""
-        xp = namespace(gamma)
-        low, high = self._ends(r, alive)
-        width_bar, gamma_bar = widened_pullback(high - low, gamma, box_bar.spacing / self._cells(grid, low))
-        low_bar, high_bar = 0.5 * box_bar.centre - width_bar, 0.5 * box_bar.centre + width_bar
-        bars = []
-        for k, position in enumerate(r):
-            bar = 0.0
-            for end, end_bar in ((low, low_bar), (high, high_bar)):
-                there = position == end[k, :, None]
-                there = xp.astype(there if alive is None else there & alive, position.dtype)
-                # An all-lost beam has nobody there.
-                share = end_bar[k, ...] / xp.clip(xp.sum(there, axis=-1), 1.0, None)
-                bar = bar + there * share[:, None]
-            bars.append(bar)
-        return tuple(bars), gamma_bar
-
-    @staticmethod
-    def _ends(r: Rows, alive: Array | None) -> tuple[Array, Array]:
-        """Least and greatest position of the particles alive ``(3, B)``; 0 where none is."""
+    def survey(self, r: Rows, alive: Array | None) -> Survey:
+        """Least and greatest position of the particles alive ``(3, B)``; where none is, inf and -inf."""
         xp = namespace(*r)
-        if alive is None:
-            return xp.stack([xp.min(a, axis=-1) for a in r]), xp.stack([xp.max(a, axis=-1) for a in r])
-        some = xp.any(alive, axis=-1)
         ends = []
         for reduce, beyond in ((xp.min, math.inf), (xp.max, -math.inf)):
-            found = [reduce(xp.where(alive, a, xp.full_like(a, beyond)), axis=-1) for a in r]
-            ends.append(xp.stack([xp.where(some, a, xp.zeros_like(a)) for a in found]))
-        return ends[0], ends[1]
+            seen = r if alive is None else [xp.where(alive, a, xp.full_like(a, beyond)) for a in r]
+            ends.append(xp.stack([reduce(a, axis=-1) for a in seen]))
+        return tuple(ends)
+
+    def combine(self, a: Survey, b: Survey) -> Survey:
+        """The lesser and the greater."""
+        xp = namespace(a[0])
+        return xp.minimum(a[0], b[0]), xp.maximum(a[1], b[1])
+
+    def box(self, survey: Survey, gamma: Array, grid: Shape) -> Box:
+        """Middle between the outermost particles, and their distance over the cells between guards."""
+        low, high = _ends(survey)
+        return Box(0.5 * (low + high), widened(high - low, gamma) / self._cells(grid, low))
+
+    def tally(self, r: Rows, alive: Array | None, survey: Survey) -> Survey:
+        """How many particles are at either end of each axis."""
+        xp = namespace(*r)
+        return tuple(
+            xp.stack([xp.sum(_at(a, alive, end[k, :, None]), axis=-1) for k, a in enumerate(r)]) for end in survey
+        )
+
+    def pullback(
+        self, survey: Survey, tally: Survey, gamma: Array, grid: Shape, box_bar: Box
+    ) -> tuple[Survey, Array] | None:
+        """Ends, and what each particle at them gets."""
+        xp = namespace(gamma)
+        low, high = _ends(survey)
+        width_bar, gamma_bar = widened_pullback(high - low, gamma, box_bar.spacing / self._cells(grid, low))
+        # An all-lost beam has nobody there.
+        low_share, high_share = (
+            bar / xp.clip(count, 1.0, None)
+            for bar, count in zip(
+                (0.5 * box_bar.centre - width_bar, 0.5 * box_bar.centre + width_bar), tally, strict=True
+            )
+        )
+        return (low, low_share, high, high_share), gamma_bar
+
+    def share(self, r: Rows, alive: Array | None, shares: Survey) -> Rows:
+        """To each of the outermost particles its share."""
+        low, low_share, high, high_share = shares
+        x, y, z = (
+            _at(a, alive, low[k, :, None]) * low_share[k, :, None]
+            + _at(a, alive, high[k, :, None]) * high_share[k, :, None]
+            for k, a in enumerate(r)
+        )
+        return x, y, z
 
 
 @dataclass(frozen=True)
@@ -140,40 +179,53 @@ class RmsExtent(Extent):
         if isinstance(self.sigmas, bool) or not isinstance(self.sigmas, int | float) or not 0 < self.sigmas < math.inf:
             raise InputError("space_charge.extent.sigmas", self.sigmas, "a number of rms sizes, greater than 0")
 
-    def box(self, r: Rows, alive: Array | None, gamma: Array, grid: Shape) -> Box:
-        """Mean, and ``2 sigmas`` rms sizes over the cells that are not guard cells."""
-        _, mean, sigma = self._moments(r, alive)
-        return Box(mean, widened(2.0 * self.sigmas * sigma, gamma) / self._cells(grid, mean))
+    def survey(self, r: Rows, alive: Array | None) -> Survey:
+        """Number ``(1, B)``, mean and variance ``(3, B)`` of the particles alive."""
+        xp = namespace(*r)
+        one = xp.ones_like(r[0])
+        weight = one if alive is None else xp.where(alive, one, xp.zeros_like(one))
+        count = xp.sum(weight, axis=-1)
+        weight = weight / xp.clip(count, 1.0, None)[:, None]
+        mean = xp.stack([xp.sum(weight * a, axis=-1) for a in r])
+        off = (a - mean[k, :, None] for k, a in enumerate(r))
+        variance = xp.stack([xp.sum(weight * a * a, axis=-1) for a in off])
+        return count[None, :], mean, variance
 
-    def pullback(self, r: Rows, alive: Array | None, gamma: Array, grid: Shape, box_bar: Box) -> tuple[Rows, Array]:
-        """Through mean and rms size, to every particle alive."""
+    def combine(self, a: Survey, b: Survey) -> Survey:
+        """Pairwise, after Chan, Golub & LeVeque, Am. Stat. 37 (1983) 242."""
+        count = a[0] + b[0]
+        one, other = (n / namespace(count).clip(count, 1.0, None) for n in (a[0], b[0]))
+        apart = b[1] - a[1]
+        return count, a[1] + apart * other, one * a[2] + other * b[2] + apart * apart * one * other
+
+    def box(self, survey: Survey, gamma: Array, grid: Shape) -> Box:
+        """Mean, and ``2 sigmas`` rms sizes over the cells that are not guard cells."""
+        _, mean, variance = survey
+        return Box(mean, widened(2.0 * self.sigmas * _root(variance), gamma) / self._cells(grid, mean))
+
+    def pullback(
+        self, survey: Survey, tally: Survey, gamma: Array, grid: Shape, box_bar: Box
+    ) -> tuple[Survey, Array] | None:
+        """Mean, and the part of each particle's cotangent that is constant and that which grows with its distance."""
         xp = namespace(gamma)
-        weight, mean, sigma = self._moments(r, alive)
+        count, mean, variance = survey
+        sigma = _root(variance)
         width_bar, gamma_bar = widened_pullback(
             2.0 * self.sigmas * sigma, gamma, box_bar.spacing / self._cells(grid, mean)
         )
         # d sigma/dr = weight (r - mean)/sigma; at sigma = 0 the width does not depend on sigma.
         slope = xp.where(sigma > 0.0, 2.0 * self.sigmas * width_bar, xp.zeros_like(sigma))
         slope = slope / xp.where(sigma > 0.0, sigma, xp.ones_like(sigma))
-        bars = (
-            weight * (box_bar.centre[k, :, None] + slope[k, :, None] * (a - mean[k, :, None])) for k, a in enumerate(r)
-        )
-        return tuple(bars), gamma_bar
+        count = xp.clip(count, 1.0, None)
+        return (mean, box_bar.centre / count, slope / count), gamma_bar
 
-    @staticmethod
-    def _moments(r: Rows, alive: Array | None) -> tuple[Array, Array, Array]:
-        """Weight of each particle ``(B, n)``, mean and rms size ``(3, B)`` of those alive."""
+    def share(self, r: Rows, alive: Array | None, shares: Survey) -> Rows:
+        """To every particle alive."""
         xp = namespace(*r)
-        one = xp.ones_like(r[0])
-        weight = one if alive is None else xp.where(alive, one, xp.zeros_like(one))
-        weight = weight / xp.clip(xp.sum(weight, axis=-1, keepdims=True), 1.0, None)
-        mean = xp.stack([xp.sum(weight * a, axis=-1) for a in r])
-        off = (a - mean[k, :, None] for k, a in enumerate(r))
-        variance = xp.stack([xp.sum(weight * a * a, axis=-1) for a in off])
-        # The root has no slope at 0: take it elsewhere.
-        some = variance > 0.0
-        root = xp.sqrt(xp.where(some, variance, xp.ones_like(variance)))
-        return weight, mean, xp.where(some, root, xp.zeros_like(root))
+        mean, constant, slope = shares
+        bars = [constant[k, :, None] + slope[k, :, None] * (a - mean[k, :, None]) for k, a in enumerate(r)]
+        x, y, z = bars if alive is None else (xp.where(alive, bar, xp.zeros_like(bar)) for bar in bars)
+        return x, y, z
 
 
 @dataclass(frozen=True)
@@ -205,15 +257,15 @@ class FixedExtent(Extent):
         if not all(a < b for a, b in zip(self.lower, self.upper, strict=True)):
             raise InputError("space_charge.extent.upper", self.upper, f"greater than lower, {self.lower}")
 
-    def box(self, r: Rows, alive: Array | None, gamma: Array, grid: Shape) -> Box:
+    def box(self, survey: Survey, gamma: Array, grid: Shape) -> Box:
         """The same for every beam of the batch."""
         corners = zip(self.lower, self.upper, grid, strict=True)
         centre, spacing = zip(*((0.5 * (a + b), (b - a) / (n - 1)) for a, b, n in corners), strict=True)
         return Box(_constants(centre, gamma), _constants(spacing, gamma))
 
     def pullback(
-        self, r: Rows, alive: Array | None, gamma: Array, grid: Shape, box_bar: Box
-    ) -> tuple[Rows, Array] | None:
+        self, survey: Survey, tally: Survey, gamma: Array, grid: Shape, box_bar: Box
+    ) -> tuple[Survey, Array] | None:
         """Return None: nothing moves it."""
         return None
 
@@ -276,3 +328,24 @@ def _constants(numbers: tuple[float, ...], like: Array) -> Array:
     """Three numbers for each beam of a batch: ``(3, B)``."""
     one = namespace(like).ones_like(like)
     return namespace(like).stack([number * one for number in numbers])
+
+
+def _ends(survey: Survey) -> Survey:
+    """Least and greatest position, 0 where no particle is alive."""
+    low, high = survey
+    xp = namespace(low)
+    nobody = low > high
+    return xp.where(nobody, xp.zeros_like(low), low), xp.where(nobody, xp.zeros_like(high), high)
+
+
+def _at(position: Array, alive: Array | None, end: Array) -> Array:
+    """1 for particles alive that are at the end, 0 for others ``(B, n)``."""
+    there = position == end
+    return namespace(position).astype(there if alive is None else there & alive, position.dtype)
+
+
+def _root(variance: Array) -> Array:
+    """The root has no slope at 0: take it elsewhere."""
+    xp = namespace(variance)
+    some = variance > 0.0
+    return xp.where(some, xp.sqrt(xp.where(some, variance, xp.ones_like(variance))), xp.zeros_like(variance))

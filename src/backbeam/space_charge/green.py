@@ -24,16 +24,20 @@ from typing import TYPE_CHECKING
 
 from array_api_compat import device
 
+from backbeam import backends
 from backbeam.arrays import namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from backbeam.arrays import Array
 
 
 GAUSS = 0.5 / 3.0**0.5
 """Distance of the two Gauss points from the middle, in sides of the cell."""
+
+BLOCK = 16_384
+"""Corners of a block: with a dozen temporaries they stay in the cache."""
 
 FAR = 4.0
 """From how many longest sides on the Gauss points serve, in float32."""
@@ -54,10 +58,7 @@ def green(shape: tuple[int, int, int], spacing: Array) -> Array:
     Array
         ``(B, nx, ny, nz)``.
     """
-    x, y, z = _corners(shape, spacing)
-    ax, ay, az, tx, ty, tz = _angles(x, y, z)
-    integral = y * (z * ax) + x * (z * ay + y * az) - 0.5 * (x * x * tx + y * y * ty + z * z * tz)
-    value = _over_cells(integral, spacing)
+    (value,) = _over_cells(_integral, shape, spacing)
     if not _is_narrow(spacing):
         return value
     far = sum(1.0 / r for r, _ in _gauss_points(shape, spacing)) / 8.0
@@ -70,13 +71,7 @@ def green_slope(shape: tuple[int, int, int], spacing: Array) -> tuple[Array, tup
     Corners move with the spacing, x = (j - 1/2) a, and dF/dx = y az + z ay - x tx in the names of `_angles`.
     F is homogeneous of degree two, 2 F = x dF/dx + y dF/dy + z dF/dz, so that its value comes for nothing.
     """
-    x, y, z = _corners(shape, spacing)
-    ax, ay, az, tx, ty, tz = _angles(x, y, z)
-    parts = (
-        _over_cells(x * (y * az + z * ay - x * tx), spacing),
-        _over_cells(y * (z * ax + x * az - y * ty), spacing),
-        _over_cells(z * (x * ay + y * ax - z * tz), spacing),
-    )
+    parts = _over_cells(_integral_slopes, shape, spacing)
     value = 0.5 * (parts[0] + parts[1] + parts[2])
     a, b, c = ((part - value) / _per_node(spacing[k, ...]) for k, part in enumerate(parts))
     if not _is_narrow(spacing):
@@ -92,10 +87,16 @@ def green_slope(shape: tuple[int, int, int], spacing: Array) -> tuple[Array, tup
     return where(is_far, far, value), (a, b, c)
 
 
-def _corners(shape: tuple[int, int, int], spacing: Array) -> tuple[Array, Array, Array]:
-    """Coordinates of the corners -1/2, 1/2, ... n - 1/2 along each axis, shaped to broadcast."""
-    nx, ny, nz = shape
-    return _lattice((nx + 1, ny + 1, nz + 1), spacing, (-0.5, -0.5, -0.5))
+def _integral(x: Array, y: Array, z: Array) -> tuple[Array]:
+    """F at corners."""
+    ax, ay, az, tx, ty, tz = _angles(x, y, z)
+    return (y * (z * ax) + x * (z * ay + y * az) - 0.5 * (x * x * tx + y * y * ty + z * z * tz),)
+
+
+def _integral_slopes(x: Array, y: Array, z: Array) -> tuple[Array, Array, Array]:
+    """Return x dF/dx, y dF/dy, z dF/dz at corners."""
+    ax, ay, az, tx, ty, tz = _angles(x, y, z)
+    return x * (y * az + z * ay - x * tx), y * (z * ax + x * az - y * ty), z * (x * ay + y * ax - z * tz)
 
 
 def _lattice(
@@ -125,12 +126,36 @@ def _angles(x: Array, y: Array, z: Array) -> tuple[Array, ...]:
     )
 
 
-def _over_cells(corner: Array, spacing: Array) -> Array:
-    """Difference a corner function over the cells and divide by their volume."""
-    d = corner[:, 1:, :, :] - corner[:, :-1, :, :]
-    d = d[:, :, 1:, :] - d[:, :, :-1, :]
-    d = d[:, :, :, 1:] - d[:, :, :, :-1]
-    return d / _per_node(spacing[0, ...] * spacing[1, ...] * spacing[2, ...])
+def _over_cells(
+    function: Callable[[Array, Array, Array], tuple[Array, ...]], shape: tuple[int, int, int], spacing: Array
+) -> list[Array]:
+    """Difference functions of the corners over the cells and divide by their volume: ``(B, nx, ny, nz)`` each."""
+    xp = namespace(spacing)
+    nx, ny, nz = shape
+    # Corners -1/2, 1/2, ... n - 1/2 along each axis. Pairs of y and z are one axis, along which an adapter may work
+    # in blocks; x is differenced there.
+    x, y, z = _lattice((nx + 1, ny + 1, nz + 1), spacing, (-0.5, -0.5, -0.5))
+    pairs = tuple(
+        xp.reshape(xp.broadcast_to(a, (a.shape[0], 1, ny + 1, nz + 1)), (-1, 1, (ny + 1) * (nz + 1))) for a in (y, z)
+    )
+    x = xp.reshape(x, (-1, nx + 1, 1))
+    volume = spacing[0, ...] * spacing[1, ...] * spacing[2, ...]
+    x_scaled = (x, volume[:, None, None])
+
+    settle = backends.of(spacing).settle
+
+    def differenced(pairs: tuple[Array, Array], shared: tuple[Array, Array]) -> tuple[tuple[Array, ...], None]:
+        x, volume = shared
+        found = (settle(f) for f in function(x, *pairs))
+        return tuple((f[:, 1:, :] - f[:, :-1, :]) / volume for f in found), None
+
+    found, _ = backends.of(spacing).blockwise(differenced, pairs, x_scaled, block=max(64, BLOCK // (nx + 1)))
+    over = []
+    for d in found:
+        d = xp.reshape(d, (-1, nx, ny + 1, nz + 1))
+        d = d[:, :, 1:, :] - d[:, :, :-1, :]
+        over.append(d[:, :, :, 1:] - d[:, :, :, :-1])
+    return over
 
 
 def _is_narrow(spacing: Array) -> bool:

@@ -14,14 +14,16 @@ and needs nothing from the way forward.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from backbeam.arrays import join, namespace, over_particles, per_particle, rows
+from backbeam import backends
+from backbeam.arrays import namespace, per_particle
 from backbeam.errors import InputError
+from backbeam.space_charge import particles
 from backbeam.space_charge.base import SpaceCharge
-from backbeam.space_charge.extents import BeamExtent, Extent, extent_named
-from backbeam.space_charge.field import Charges, Field, FieldSolver, Kept
-from backbeam.space_charge.transforms import to_fixed_s, to_fixed_s_pullback, to_fixed_t, to_fixed_t_pullback
+from backbeam.space_charge.extents import BeamExtent, Box, Extent, extent_named
+from backbeam.space_charge.field import electric_field, potential, potential_and_keep, pull_back
+from backbeam.space_charge.mesh import Mesh, block_of, meshed
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -104,82 +106,143 @@ class SpaceCharge3D(SpaceCharge):
 
         Those of ``beta_gamma`` and ``ds`` have the batch shape of X.
         """
-        beam = _flat(X, q, alive, reference, ds)
-        charges, p = beam.at_fixed_t()
-        found, kept = self._solver.solve_and_keep(charges)
-        p1 = _moved(p, beam.kick(found.at_particles()), 1.0)
-        back = self._back(beam, charges, found, kept, p1, beam.like_rows(X1_bar))
-        return _finished(beam, back, rows(beam.X), X1_bar)
+        return self._back(_flat(X, q, alive, reference, ds), X1_bar, False)[1:]
 
     def reverse(
         self, X1: Array, q: Array, alive: Array | None, reference: Reference, ds: Array, X1_bar: Array
     ) -> tuple[Array, Array, Array, Array, Array]:
         """X before the kick and what `pullback` gives there, from X1 after it: one field serves both."""
-        beam = _flat(X1, q, alive, reference, ds)
-        charges, p1 = beam.at_fixed_t()
-        found, kept = self._solver.solve_and_keep(charges)
-        back = self._back(beam, charges, found, kept, p1, beam.like_rows(X1_bar))
-        earlier = beam.at_fixed_s(charges.r, _moved(p1, back.kick, -1.0))
-        return beam.restored(earlier, X1), *_finished(beam, back, earlier, X1_bar)
+        return self._back(_flat(X1, q, alive, reference, ds), X1_bar, True)
 
     def fields(self, X: Array, q: Array, alive: Array | None, reference: Reference) -> Fields:
         """Charge density and potential that the kick uses, and their grid."""
         xp = namespace(X)
         beam = _flat(X, q, alive, reference, 0.0)
-        found = self._solver.solve(beam.at_fixed_t()[0])
-        h = found.box.spacing
-        rho = found.charge / (h[0, ...] * h[1, ...] * h[2, ...])[:, None, None, None]
-        lower = xp.stack([found.box.centre[k, ...] - 0.5 * (n - 1) * h[k, ...] for k, n in enumerate(self.grid)])
+        mesh = self._mesh(beam)
+        charge, box = mesh.deposit(beam.q[None, ...])[0, ...], mesh.box
+        h = box.spacing
+        rho = charge / (h[0, ...] * h[1, ...] * h[2, ...])[:, None, None, None]
+        phi = potential(charge, box, beam.reference.gamma)
+        lower = xp.stack([box.centre[k, ...] - 0.5 * (n - 1) * h[k, ...] for k, n in enumerate(self.grid)])
         lower, spacing = xp.permute_dims(lower, (1, 0)), xp.permute_dims(h, (1, 0))
         batch = tuple(X.shape[:-2])
-        return Fields(*(xp.reshape(a, batch + tuple(a.shape[1:])) for a in (rho, found.phi, lower, spacing)))
+        return Fields(*(xp.reshape(a, batch + tuple(a.shape[1:])) for a in (rho, phi, lower, spacing)))
 
-    @property
-    def _solver(self) -> FieldSolver:
-        return FieldSolver(self.grid, self.extent, self.grid_gradient == "exact")
+    def _mesh(self, beam: _Beam) -> Mesh:
+        gamma = beam.reference.gamma
+        return meshed(beam.X, beam.q, beam.alive, beam.inverse_beta, gamma, self.grid, self.extent)
 
     def _kicked(self, beam: _Beam, X: Array, sign: float) -> Array:
-        charges, p = beam.at_fixed_t()
-        kick = beam.kick(self._solver.solve(charges).at_particles())
-        return beam.restored(beam.at_fixed_s(charges.r, _moved(p, kick, sign)), X)
+        """Three passes over the particles: the first finds the box, the second charges the nodes."""
+        backend, mesh = backends.of(beam.X), self._mesh(beam)
+        charge = mesh.deposit(beam.q[None, ...])[0, ...]
+        E = electric_field(potential(charge, mesh.box, beam.reference.gamma), mesh.box, mesh.weights)
 
-    def _back(self, beam: _Beam, charges: Charges, found: Field, kept: Kept, p1: Rows, bars: Rows) -> _Back:
-        """From cotangents after the kick to those at fixed t before it."""
-        xp = namespace(beam.q)
-        x_bar, px_bar, y_bar, py_bar, z_bar, d_bar, inverse_beta_bar = to_fixed_s_pullback(
-            p1[0], p1[1], charges.r[2], p1[2], beam.inverse_beta, bars
+        def moved(block: Any, shared: Any) -> tuple[Array, None]:
+            (X, alive, r), (E, box, inverse_beta, strength) = block, shared
+            at = mesh.weights.gather(E, r, *box, mesh.guard)
+            return backends.of(X).compile(particles.kicked)(X, alive, inverse_beta, r, at, strength), None
+
+        shared = (E, mesh.box, beam.inverse_beta, sign * per_particle(beam.strength))
+        X1, _ = backend.blockwise(moved, (beam.X, beam.alive, mesh.r), shared, block=block_of(beam.q))
+        return namespace(X).reshape(X1, tuple(X.shape))
+
+    def _back(self, beam: _Beam, X1_bar: Array, is_after: bool) -> tuple[Array, Array, Array, Array, Array]:
+        """X before the kick, from X before or after it, and the cotangents of X, q, beta_gamma and ds before it.
+
+        Five passes over the particles: box, charge, cotangents of the momenta (which make the nodes' own), those of the
+        positions (whose sums make those of the box), those of the coordinates.
+        """
+        xp, backend, mesh, extent = namespace(X1_bar), backends.of(beam.X), self._mesh(beam), self.extent
+        reference, strength, weights, guard = beam.reference, per_particle(beam.strength), mesh.weights, mesh.guard
+        shape, block = tuple(X1_bar.shape), block_of(beam.q)
+        X1_bar = xp.reshape(X1_bar, tuple(beam.X.shape))
+        charge = mesh.deposit(beam.q[None, ...])[0, ...]
+        kept = potential_and_keep(charge, mesh.box, reference.gamma)
+        E = electric_field(kept.phi, mesh.box, weights)
+        common = (E, mesh.box, beam.inverse_beta, strength)
+
+        def to_momenta(block: Any, shared: Any) -> tuple[Array, Array]:
+            (X, alive, r, X1_bar), (E, box, inverse_beta, strength) = block, shared
+            at = None if is_after else weights.gather(E, r, *box, guard)
+            function = backends.of(X).compile(particles.momentum_bars)
+            return function(X, alive, inverse_beta, r, at, strength, X1_bar)
+
+        p_bar, inverse_beta_bar = backend.blockwise(
+            to_momenta, (beam.X, beam.alive, mesh.r, X1_bar), common, block=block
         )
-        p_bar = xp.stack([px_bar, py_bar, d_bar])
-        at_bar = xp.reshape(p_bar * per_particle(beam.strength), (3, -1))
-        at, r_bar, q_bar, gamma_bar = self._solver.pullback(charges, found, kept, at_bar)
-        strength_bar = xp.sum(p_bar * xp.reshape(at, tuple(p_bar.shape)), axis=(0, -1))
-        r_bar = tuple(a + b for a, b in zip((x_bar, y_bar, z_bar), r_bar, strict=True))
-        return _Back(
-            beam.kick(at),
-            (r_bar[0], px_bar, r_bar[1], py_bar, r_bar[2], d_bar),
-            q_bar,
-            strength_bar,
-            over_particles(inverse_beta_bar),
-            gamma_bar,
+        E_bar = mesh.deposit(p_bar) * beam.strength[:, None, None, None]
+        back = pull_back(kept, E_bar, mesh.box, reference.gamma, weights)
+        charge_bar = weights.arrange(back.charge_bar[None, ...])
+        del kept, E_bar
+
+        def to_positions(block: Any, shared: Any) -> tuple[Any, Any]:
+            (alive, r, q, p_bar), (E, box, _, strength), charge_bar, survey = block, *shared
+            at, slopes = weights.gather_slope(E, p_bar, r, *box, guard)
+            q_bar, charge_slopes = weights.gather_slope(charge_bar, q[None, ...], r, *box, guard)
+            r_bar, sums = backends.of(q).compile(particles.position_bars, static=(0,))(
+                extent,
+                alive,
+                r,
+                at,
+                p_bar,
+                strength,
+                slopes,
+                charge_slopes,
+                per_particle(box.centre),
+                per_particle(box.spacing),
+                survey,
+            )
+            return (at, q_bar[0, ...], r_bar), sums
+
+        (at, q_bar, r_bar), (strength_bar, centre_bar, spacing_bar, tally) = backend.blockwise(
+            to_positions, (beam.alive, mesh.r, beam.q, p_bar), (common, charge_bar, mesh.survey), block=block
         )
+        gamma_bar, shares = back.gamma_bar, None
+        if self.grid_gradient == "exact":
+            box_bar = Box(centre_bar, spacing_bar + back.spacing_bar)
+            through = extent.pullback(mesh.survey, tally, reference.gamma, self.grid, box_bar)
+            if through is not None:
+                shares, gamma_bar = through[0], gamma_bar + through[1]
 
+        def to_coordinates(block: Any, shared: Any) -> tuple[tuple[Array, Array], Array]:
+            (X, alive, r, at, X1_bar, r_bar), (inverse_beta, strength, shares) = block, shared
+            function = particles.undone if is_after else particles.coordinate_bars
+            run = backends.of(X).compile(function, static=(0,))
+            *bars, total = run(extent, X, alive, inverse_beta, r, at, strength, X1_bar, r_bar, shares)
+            return bars, total
 
-class _Back(NamedTuple):
-    """Cotangents at fixed t before the kick, and the kick."""
-
-    kick: Rows
-    bars: Rows
-    q_bar: Array
-    strength_bar: Array
-    inverse_beta_bar: Array
-    gamma_bar: Array
+        (*before, X_bar), more = backend.blockwise(
+            to_coordinates,
+            (beam.X, beam.alive, mesh.r, at, X1_bar, r_bar),
+            (beam.inverse_beta, strength, shares),
+            block=block,
+        )
+        X = before[0] if is_after else beam.X
+        if beam.alive is not None:
+            q_bar = xp.where(beam.alive, q_bar, xp.zeros_like(q_bar))
+        by_strength = strength_bar * beam.strength
+        beta_gamma_bar = reference.pull_back(
+            gamma=gamma_bar - by_strength / reference.gamma,
+            inverse_beta=inverse_beta_bar + more,
+            beta_gamma=-2.0 * by_strength / reference.beta_gamma,
+        )
+        batch = shape[:-2]
+        return (
+            xp.reshape(X, shape),
+            xp.reshape(X_bar, shape),
+            xp.reshape(q_bar, (*batch, shape[-1])),
+            xp.reshape(beta_gamma_bar, batch),
+            xp.reshape(strength_bar * beam.strength_per_ds, batch),
+        )
 
 
 class _Beam(NamedTuple):
-    """What a kick is given, with one batch axis; nothing of the particles that are not alive."""
+    """What a kick is given, with one batch axis."""
 
     X: Array
     q: Array
+    """Charges ``(B, n)``, 0 for particles that are not alive."""
     alive: Array | None
     reference: Reference
     inverse_beta: Array
@@ -188,38 +251,6 @@ class _Beam(NamedTuple):
     """``(B,)`` [1/V]."""
     strength: Array
     """Change of P/P0 for each V/m of field ``(B,)`` [m/V]."""
-
-    def at_fixed_t(self) -> tuple[Charges, Rows]:
-        """Charges at fixed t, and their momenta (px, py, d)."""
-        x, px, y, py, tau, pt = rows(self.X)
-        x, y, z, d = to_fixed_t(x, px, y, py, tau, pt, self.inverse_beta)
-        return Charges((x, y, z), self.q, self.alive, self.reference.gamma), (px, py, d)
-
-    def at_fixed_s(self, r: Rows, p: Rows) -> Rows:
-        """Rows of coordinates."""
-        x, y, tau, pt = to_fixed_s(r[0], p[0], r[1], p[1], r[2], p[2], self.inverse_beta)
-        return x, p[0], y, p[1], tau, pt
-
-    def kick(self, at: Array) -> Rows:
-        """Change of momenta from the field at particles ``(3, B n)``."""
-        at = namespace(at).reshape(at, (3, *self.q.shape)) * per_particle(self.strength)
-        return at[0, ...], at[1, ...], at[2, ...]
-
-    def like_rows(self, X_bar: Array) -> Rows:
-        """Rows ``(B, n)`` of a cotangent ``(..., 6, n)``, 0 for particles that are not alive."""
-        xp = namespace(X_bar)
-        X_bar = xp.reshape(X_bar, tuple(self.X.shape))
-        if self.alive is not None:
-            X_bar = xp.where(self.alive[:, None, :], X_bar, xp.zeros_like(X_bar))
-        return rows(X_bar)
-
-    def restored(self, parts: Rows, X: Array) -> Array:
-        """Join rows to the shape of X, and take from X the particles that are not alive."""
-        xp = namespace(X)
-        joined = join(*parts)
-        if self.alive is not None:
-            joined = xp.where(self.alive[:, None, :], joined, xp.reshape(X, tuple(joined.shape)))
-        return xp.reshape(joined, tuple(X.shape))
 
 
 def _flat(X: Array, q: Array, alive: Array | None, reference: Reference, ds: Array | float) -> _Beam:
@@ -231,7 +262,6 @@ def _flat(X: Array, q: Array, alive: Array | None, reference: Reference, ds: Arr
     q = xp.reshape(xp.broadcast_to(q, (*batch, n)), (-1, n))
     if alive is not None:
         alive = xp.reshape(xp.broadcast_to(alive, (*batch, n)), (-1, n))
-        X = xp.where(alive[:, None, :], X, xp.zeros_like(X))
         q = xp.where(alive, q, xp.zeros_like(q))
     reference = reference.with_beta_gamma(xp.reshape(zero + reference.beta_gamma, (-1,)))
     # beta0 gamma0^2 P0 c = gamma0 (beta0 gamma0)^2 m c^2
@@ -239,32 +269,3 @@ def _flat(X: Array, q: Array, alive: Array | None, reference: Reference, ds: Arr
     per_ds = (species.charge_number / species.mass) / (reference.gamma * u * u)
     strength = per_ds * xp.reshape(zero + ds, (-1,))
     return _Beam(X, q, alive, reference, per_particle(reference.inverse_beta), per_ds, strength)
-
-
-def _moved(p: Rows, kick: Rows, sign: float) -> Rows:
-    return tuple(a + sign * b for a, b in zip(p, kick, strict=True))
-
-
-def _finished(beam: _Beam, back: _Back, before: Rows, X1_bar: Array) -> tuple[Array, Array, Array, Array]:
-    """From cotangents at fixed t, and coordinates before the kick, to those of what was given."""
-    xp = namespace(X1_bar)
-    batch = tuple(X1_bar.shape[:-2])
-    _, px, _, py, tau, pt = before
-    *bars, inverse_beta_bar = to_fixed_t_pullback(px, py, tau, pt, beam.inverse_beta, back.bars)
-    X_bar = beam.restored(tuple(bars), X1_bar)
-    q_bar = back.q_bar
-    if beam.alive is not None:
-        q_bar = xp.where(beam.alive, q_bar, xp.zeros_like(q_bar))
-    by_strength = back.strength_bar * beam.strength
-    reference = beam.reference
-    beta_gamma_bar = reference.pull_back(
-        gamma=back.gamma_bar - by_strength / reference.gamma,
-        inverse_beta=back.inverse_beta_bar + over_particles(inverse_beta_bar),
-        beta_gamma=-2.0 * by_strength / reference.beta_gamma,
-    )
-    return (
-        X_bar,
-        xp.reshape(q_bar, (*batch, X1_bar.shape[-1])),
-        xp.reshape(beta_gamma_bar, batch),
-        xp.reshape(back.strength_bar * beam.strength_per_ds, batch),
-    )

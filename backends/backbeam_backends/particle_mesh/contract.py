@@ -1,0 +1,53 @@
+"""What kernels for cloud-in-cell weights offer; `backbeam.space_charge.cloud_in_cell.Plain` is their plain twin."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+Array = Any
+Rows = tuple[Array, Array, Array]
+
+
+class CloudInCell(Protocol):
+    """Cloud-in-cell weights straight from positions: no array of cells or weights is made.
+
+    In all methods ``r`` are positions, three rows ``(B, n)`` [m], ``centre`` and ``spacing`` ``(3, B)`` [m] are the
+    middle of each grid and the distance of its nodes, and ``guard`` is the number of cells at its ends that hold no
+    charge. A particle is at u = (r - centre)/spacing + (nodes - 1)/2 spacings from the first node. Its cell is
+    floor(u), not less than ``guard`` and not more than nodes - 2 - guard; its weight on the upper node of the cell is
+    u - cell. A position that is no number gets the first cell and hands its NaN on in the weights.
+    """
+
+    def deposit(
+        self, values: Array, r: Rows, centre: Array, spacing: Array, grid: tuple[int, int, int], guard: int
+    ) -> Array:
+        """Share ``values (k, B, n)`` among the nodes: ``(k, B, nx, ny, nz)``."""
+        ...
+
+    def arrange(self, field: Array) -> Any:
+        """A field ``(k, B, nx, ny, nz)`` as `gather` and `gather_slope` take it: in their own layout."""
+        ...
+
+    def gradient(self, phi: Array, factors: Array) -> Any:
+        """Difference quotients of ``phi (B, nx, ny, nz)`` along x, y, z per spacing times ``factors (3, B)``, arranged.
+
+        They are central, and one-sided at the ends of an axis. Optional, as `gradient_transpose`.
+        """
+        ...
+
+    def gradient_transpose(self, E_bar: Array, factors: Array, phi: Array) -> tuple[Array, Array]:
+        """Transpose of `gradient` for ``E_bar (3, B, nx, ny, nz)``; sums of each axis's part times phi ``(3, B)``."""
+        ...
+
+    def gather(self, field: Any, r: Rows, centre: Array, spacing: Array, guard: int) -> Array:
+        """Read an arranged field where the particles are: ``(k, B, n)``."""
+        ...
+
+    def gather_slope(
+        self, field: Any, factors: Array, r: Rows, centre: Array, spacing: Array, guard: int
+    ) -> tuple[Array, Rows]:
+        """Return `gather` of the field and the derivatives of ``sum(factors * gather(field))``.
+
+        ``factors`` is ``(k, B, n)``; the derivatives are with respect to positions in spacings, three rows ``(B, n)``.
+        """
+        ...

@@ -1,0 +1,81 @@
+"""PyTorch on the processor: its tensors lie in memory that NumPy reads too, so NumPy's fused kernels serve both.
+
+Where no gradient is being recorded, which is always so inside our own pullbacks, a function of tensors is called with
+NumPy views of them instead. Nothing is copied, and what comes out is wrapped as tensors again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from backbeam_backends.blocks import leaves, transform
+from backbeam_backends.particle_mesh import CloudInCell
+
+
+def can_lend(tree: Any, least: int) -> bool:
+    """Whether all tensors of a nest are plain ones in the processor's memory, and one has ``least`` particles."""
+    found = leaves(tree)
+    plain = all(
+        isinstance(t, torch.Tensor) and t.device.type == "cpu" and t.layout == torch.strided and not t.is_conj()
+        for t in found
+    )
+    return plain and any(t.ndim and t.shape[-1] >= least for t in found)
+
+
+def lent(function: Callable[..., Any], *trees: Any) -> Any:
+    """Call a function with NumPy views of the tensors in some nests; the result's arrays become tensors."""
+    owners: list[tuple[np.ndarray, torch.Tensor]] = []
+
+    def lend(tensor: torch.Tensor) -> np.ndarray:
+        view = tensor.detach().numpy()
+        owners.append((view, tensor))
+        return view
+
+    def give_back(array: Any) -> torch.Tensor:
+        for view, tensor in owners:
+            if array is view:  # handed through: the tensor itself, not a second one in the same memory
+                return tensor
+        array = np.asarray(array)
+        return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+    return transform(give_back, function(*(transform(lend, tree) for tree in trees)))
+
+
+class LentCloudInCell:
+    """NumPy's kernels for cloud-in-cell weights, on tensors; on NumPy's own arrays, which lent blocks are, at once."""
+
+    def __init__(self, weights: CloudInCell) -> None:
+        self.weights = weights
+
+    def deposit(
+        self, values: Any, r: Any, centre: Any, spacing: Any, grid: tuple[int, int, int], guard: int
+    ) -> Any:
+        """See `backbeam_backends.particle_mesh.CloudInCell`."""
+        return lent(lambda *arrays: self.weights.deposit(*arrays, grid, guard), values, r, centre, spacing)
+
+    def arrange(self, field: Any) -> Any:
+        """See `backbeam_backends.particle_mesh.CloudInCell`."""
+        return lent(self.weights.arrange, field)
+
+    def gradient(self, phi: Any, factors: Any) -> Any:
+        """See `backbeam_backends.particle_mesh.CloudInCell`."""
+        return lent(self.weights.gradient, phi, factors)
+
+    def gradient_transpose(self, E_bar: Any, factors: Any, phi: Any) -> Any:
+        """See `backbeam_backends.particle_mesh.CloudInCell`."""
+        return lent(self.weights.gradient_transpose, E_bar, factors, phi)
+
+    def gather(self, field: Any, r: Any, centre: Any, spacing: Any, guard: int) -> Any:
+        """See `backbeam_backends.particle_mesh.CloudInCell`."""
+        call = partial(self.weights.gather, guard=guard)
+        return (call if isinstance(field, np.ndarray) else partial(lent, call))(field, r, centre, spacing)
+
+    def gather_slope(self, field: Any, factors: Any, r: Any, centre: Any, spacing: Any, guard: int) -> Any:
+        """See `backbeam_backends.particle_mesh.CloudInCell`."""
+        call = partial(self.weights.gather_slope, guard=guard)
+        return (call if isinstance(field, np.ndarray) else partial(lent, call))(field, factors, r, centre, spacing)

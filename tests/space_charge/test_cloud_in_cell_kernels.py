@@ -1,0 +1,142 @@
+"""The adapters' own cloud-in-cell kernels against their twin in array operations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from bunches import reference, warm, worst
+
+from backbeam import backends
+from backbeam.space_charge import BeamExtent, RmsExtent, SpaceCharge3D
+from backbeam.space_charge.cloud_in_cell import Plain
+from backbeam.space_charge.extents import Box
+from backbeam.space_charge.field import Kept, electric_field, pull_back
+
+GRID, GUARD = (7, 8, 9), 1
+TOLERANCE = {"float64": 1e-13, "float32": 2e-5}
+
+
+def rng():
+    return np.random.default_rng(31)
+
+
+@pytest.fixture
+def weights(monkeypatch):
+    """Numba's, for beams of any size."""
+    numpy = backends.get("numpy")
+    monkeypatch.setattr(numpy, "fuse_from", 0)
+    found = numpy.cloud_in_cell([np.zeros((1, 1))])
+    assert found is not None, "the test extra installs Numba"
+    return found
+
+
+def place(dtype, batch=2, count=500):
+    """Positions between the guards, ends included, and where the grids are."""
+    spacing = np.array([[1e-3, 2e-3], [0.5e-3, 1e-3], [3e-3, 1e-4]])[:, :batch]
+    centre = rng().normal(size=(3, batch)) * 1e-2
+    half = 0.5 * (np.array(GRID) - 1) - GUARD
+    u = rng().uniform(-1.0, 1.0, size=(3, batch, count))
+    u[:, :, 0], u[:, :, 1] = 1.0, -1.0
+    r = centre[..., None] + u * half[:, None, None] * spacing[..., None]
+    return tuple(r.astype(dtype)), centre.astype(dtype), spacing.astype(dtype)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("components", [1, 2, 3])
+def test_deposit(weights, dtype, components, batch):
+    r, centre, spacing = place(dtype, batch)
+    values = rng().normal(size=(components, batch, 500)).astype(dtype)
+    found = weights.deposit(values, r, centre, spacing, GRID, GUARD)
+    assert found.dtype == values.dtype
+    assert worst(found, Plain().deposit(values, r, centre, spacing, GRID, GUARD)) < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("components", [1, 3])
+def test_gather_and_its_slope(weights, dtype, components):
+    r, centre, spacing = place(dtype)
+    r = tuple(a[:, 2:] for a in r)  # on a node either slope would do
+    field = rng().normal(size=(components, 2, *GRID)).astype(dtype)
+    factors = rng().normal(size=(components, 2, 498)).astype(dtype)
+    found, slopes = weights.gather_slope(weights.arrange(field), factors, r, centre, spacing, GUARD)
+    target, target_slopes = Plain().gather_slope(field, factors, r, centre, spacing, GUARD)
+    assert found.dtype == field.dtype
+    assert worst(found, target) < TOLERANCE[dtype]
+    assert worst(weights.gather(weights.arrange(field), r, centre, spacing, GUARD), target) < TOLERANCE[dtype]
+    for a, b in zip(slopes, target_slopes, strict=True):
+        assert a.dtype == field.dtype and worst(a, b) < 10 * TOLERANCE[dtype]
+
+
+def test_gradient_and_its_transpose(weights, dtype):
+    """One-sided at the ends, and the sums that the box wants."""
+    spacing = rng().uniform(0.5, 2.0, size=(3, 2)).astype(dtype)
+    box, gamma = Box(np.zeros((3, 2), dtype), spacing), np.asarray([1.5, 4.0], dtype)
+    phi, charge = rng().normal(size=(2, 2, *GRID)).astype(dtype)
+    E_bar = rng().normal(size=(3, 2, *GRID)).astype(dtype)
+    E = electric_field(phi, box, weights)
+    assert worst(np.moveaxis(E, -1, 0), electric_field(phi, box, Plain())) < TOLERANCE[dtype]
+    columns = (2 * GRID[1], GRID[2] + 1)
+    kept = Kept(phi, np.ones((2, GRID[0], *columns), complex), np.ones((2, 8, 9, 10), dtype), (charge,) * 3)
+    for a, b in zip(
+        pull_back(kept, E_bar, box, gamma, weights), pull_back(kept, E_bar, box, gamma, Plain()), strict=True
+    ):
+        assert a.dtype == b.dtype and worst(a, b) < 10 * TOLERANCE[dtype]
+
+
+def test_positions_that_are_no_numbers(weights):
+    """Nothing crashes: the NaN goes to the nodes of the first cell, as it does in the twin."""
+    r, centre, spacing = place("float64", 1)
+    for k, bad in enumerate((np.nan, np.inf, -np.inf)):
+        r[k][0, 5 + k] = bad
+    values, field = rng().normal(size=(1, 1, 500)), rng().normal(size=(3, 1, *GRID))
+    factors = rng().normal(size=(3, 1, 500))
+    with np.errstate(invalid="ignore"):
+        charge = weights.deposit(values, r, centre, spacing, GRID, GUARD)
+        np.testing.assert_array_equal(
+            np.isfinite(charge), np.isfinite(Plain().deposit(values, r, centre, spacing, GRID, GUARD))
+        )
+        found, _ = weights.gather_slope(weights.arrange(field), factors, r, centre, spacing, GUARD)
+    assert not np.any(np.isfinite(found[:, 0, 5:8]))
+    assert np.all(np.isfinite(np.delete(found, [5, 6, 7], axis=-1)))
+
+
+def test_deposit_by_several_threads(weights, monkeypatch):
+    """The same bits each time, and the sum of one thread to rounding."""
+    from backbeam_backends.particle_mesh import numba_cloud_in_cell
+
+    r, centre, spacing = place("float64", count=4000)
+    values = rng().normal(size=(3, 2, 4000))
+    alone = weights.deposit(values, r, centre, spacing, GRID, GUARD)
+    monkeypatch.setattr(numba_cloud_in_cell, "SHARE", 100)
+    monkeypatch.setattr(numba_cloud_in_cell, "thread_count", lambda: 6)
+    first, second = (weights.deposit(values, r, centre, spacing, GRID, GUARD) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert worst(first, alone) < 1e-14
+    with pytest.raises(ValueError, match="1 or 3 components"):
+        weights.gather(np.zeros((1, *GRID, 2)), r, centre, spacing, GUARD)
+
+
+@pytest.mark.parametrize("lost", [None, 0.2])
+@pytest.mark.parametrize("extent", [BeamExtent(), RmsExtent(6.0)], ids=["beam", "rms"])
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_kick_with_kernels_in_blocks(monkeypatch, extent, lost, batch):
+    """Forward, reverse and pullback, with kernels and in blocks, against array operations on all particles at once."""
+    from backbeam.space_charge import mesh
+
+    numpy = backends.get("numpy")
+    X, q, alive, ds = warm(n=3000, batch=batch, lost=lost)
+    ref, sc = reference(batch=batch), SpaceCharge3D((8, 9, 10), extent)
+    X1_bar = rng().normal(size=X.shape)
+    X1 = sc.forward(X, q, alive, ref, ds)
+
+    def everything():
+        given = (q, alive, ref, ds)
+        bars = sc.reverse(X1, *given, X1_bar), sc.pullback(X, *given, X1_bar)
+        through_field = [a[k] - X1_bar for k, a in ((1, bars[0]), (0, bars[1]))]
+        return sc.forward(X, *given), *bars[0], *bars[1], *through_field
+
+    monkeypatch.setattr(numpy, "fuse_from", 10**9)
+    target = everything()
+    monkeypatch.setattr(numpy, "fuse_from", 0)
+    monkeypatch.setattr(mesh, "BLOCK", 700)
+    for a, b in zip(everything(), target, strict=True):
+        assert worst(a, b) < 1e-12
