@@ -31,15 +31,18 @@ class CupyBackend(Backend):
         return cupy.__version__
 
     def devices(self) -> list[str]:
-        """Every CUDA device; RuntimeError where there is no driver."""
-        return [f"cuda:{k}" for k in range(cupy.cuda.runtime.getDeviceCount())]
+        """The current CUDA device alone; RuntimeError where there is no driver."""
+        return [f"cuda:{cupy.cuda.Device().id}"]
 
     def device(self, name: str | None) -> cupy.cuda.Device:
-        """``cuda`` or ``cuda:1``."""
-        wanted = "cuda:0" if name in (None, "cuda") else name
-        if wanted not in self.devices():
-            raise ValueError(f"device is {name!r}; allowed: {', '.join(self.devices())}")
-        return cupy.cuda.Device(int(wanted.partition(":")[2]))
+        """``cuda``, or the current device by its number: CuPy computes there, wherever the arrays are."""
+        (current,) = self.devices()
+        if name not in (None, "cuda", current):
+            raise ValueError(
+                f"device is {name!r}; allowed: {current}, CuPy's current device; another one is chosen by "
+                "CUDA_VISIBLE_DEVICES, or by 'with cupy.cuda.Device(k):' around all that is done"
+            )
+        return cupy.cuda.Device()
 
     def asarray(self, data: Any, *, dtype: str | None = None, device: str | None = None) -> cupy.ndarray:
         """Copy host data to the device."""
@@ -79,16 +82,19 @@ class CupyBackend(Backend):
         cupy.cuda.get_current_stream().synchronize()
 
     def peak_memory(self) -> int:
-        """Bytes that the memory pool holds: it never shrinks by itself, so this is its high-water mark."""
+        """Bytes that the memory pool holds, plans of FFTs included: it keeps what it has until the device is full."""
         return cupy.get_default_memory_pool().total_bytes()
 
     def free_memory(self, array: cupy.ndarray) -> int | None:
-        """What the driver has left, and what the pool holds without using it."""
+        """What the driver has left and the pool holds without using it, within the pool's own limit."""
         with array.device:
-            return cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()
+            pool = cupy.get_default_memory_pool()
+            free = cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
+            limit = pool.get_limit()
+            return min(free, limit - pool.used_bytes()) if limit else free
 
     def peak_of(self, function: Callable[[], Any], array: cupy.ndarray) -> int | None:
-        """A hook on the memory pool, which counts blocks of 512 B."""
+        """A hook on the memory pool, which counts blocks of 512 B; the plan of an FFT counts where it is made."""
         with array.device:
             books = _Books()
             with books:

@@ -45,7 +45,7 @@ class CupyCloudInCell:
         with values.device:
             node = cupy.zeros((k, batch, *grid), dtype=cupy.float64)
             given = (*_rows(values), *_positions(r), *_frames(centre, spacing), node)
-            _launch("deposit", k, values.dtype, given, r[0].shape, grid, guard)
+            _launch("deposit", k, values.dtype, given, r[0].shape, *grid, guard)
             return node.astype(values.dtype, copy=False)
 
     def arrange(self, field: cupy.ndarray) -> cupy.ndarray:
@@ -58,7 +58,7 @@ class CupyCloudInCell:
         with phi.device:
             found = cupy.empty((*phi.shape, 3), dtype=phi.dtype)
             given = (cupy.ascontiguousarray(phi), cupy.ascontiguousarray(factors.astype(phi.dtype, copy=False)), found)
-            _launch("gradient", 3, phi.dtype, given, (phi.shape[0], prod(phi.shape[1:])), phi.shape[1:])
+            _launch("gradient", 3, phi.dtype, given, (phi.shape[0], prod(phi.shape[1:])), *phi.shape[1:])
             return found
 
     def gather(
@@ -69,7 +69,7 @@ class CupyCloudInCell:
         with field.device:
             found = cupy.empty((k, *r[0].shape), dtype=field.dtype)
             given = (field, *_positions(r), *_frames(centre, spacing), found)
-            _launch("gather", k, field.dtype, given, r[0].shape, grid, guard)
+            _launch("gather", k, field.dtype, given, r[0].shape, *grid, guard)
             return found
 
     def gather_slope(
@@ -87,7 +87,7 @@ class CupyCloudInCell:
             found = cupy.empty((k, *r[0].shape), dtype=field.dtype)
             slopes = cupy.empty((3, *r[0].shape), dtype=field.dtype)
             given = (field, *_rows(factors), *_positions(r), *_frames(centre, spacing), found, slopes)
-            _launch("gather_slope", k, field.dtype, given, r[0].shape, grid, guard)
+            _launch("gather_slope", k, field.dtype, given, r[0].shape, *grid, guard)
             return found, (slopes[0], slopes[1], slopes[2])
 
 
@@ -106,13 +106,11 @@ def _kernel(name: str, k: int, real: str) -> cupy.RawKernel:
     return cupy.RawKernel(source(), name, (f"-DREAL={real}", f"-DCOMPONENTS={k}"))
 
 
-def _launch(
-    name: str, k: int, dtype: Any, given: tuple[Any, ...], shape: tuple[int, int], grid: Any, guard: int
-) -> None:
-    """Start a kernel for particles ``(B, n)``; nothing to start without particles."""
+def _launch(name: str, k: int, dtype: Any, given: tuple[Any, ...], shape: tuple[int, int], *whole: int) -> None:
+    """Start a kernel for particles or nodes ``(B, n)``; nothing to start without any."""
     batch, n = shape
     if batch and n:
-        sizes = (np.int64(n), *(np.int32(a) for a in (batch, *grid, guard)))
+        sizes = (np.int64(n), np.int32(batch), *map(np.int32, whole))
         _kernel(name, k, _REAL[dtype.char])(launch_size(n, batch), (THREADS,), (*given, *sizes))
 
 

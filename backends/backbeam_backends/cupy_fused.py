@@ -12,22 +12,19 @@ from typing import Any
 import cupy
 import numpy as np
 
-from backbeam_backends.fusing.cuda import THREADS, Output, emit
-from backbeam_backends.fusing.fused import Fused, Kernel
+from backbeam_backends.fusing.cuda import THREADS, CudaKernel
+from backbeam_backends.fusing.fused import Fused
 from backbeam_backends.fusing.graph import Graph
 
 PLACES = 65_535
 """Most blocks along the axis that counts places of a batch: a limit of CUDA."""
 
 
-class CudaKernel(Kernel):
-    """CUDA kernels of a function for inputs of certain shapes."""
+class LoadedKernel(CudaKernel):
+    """A kernel that CuPy compiles when it is first launched on a device."""
 
     def _compile(self, graph: Graph) -> None:
-        """Write the source; CuPy compiles it when it is first launched on a device."""
-        made = [Output(o[1], tuple(o[2]), o[0] == "lane") for o in self.outputs if o[0] != "same"]
-        self.program = emit(graph, self.inputs, made, self.batch)
-        self.made = made
+        super()._compile(graph)
         self.lanes = cupy.RawKernel(self.program.source, "lanes")
         self.numbers = cupy.RawKernel(self.program.source, "numbers")
 
@@ -35,7 +32,7 @@ class CudaKernel(Kernel):
 class CudaCall:
     """A kernel for inputs of certain sizes."""
 
-    def __init__(self, kernel: CudaKernel, n: int, batch: tuple[int, ...], leaves: list[Any]) -> None:
+    def __init__(self, kernel: LoadedKernel, n: int, batch: tuple[int, ...], leaves: list[Any]) -> None:
         self.kernel, self.n, self.places = kernel, n, prod(batch)
         self.shapes = [((*batch, *o.core, n) if o.lane else (*batch, *o.core), o.symbol.dtype) for o in kernel.made]
         self.blocks = kernel.program.blocks(n)
@@ -70,7 +67,7 @@ class CudaCall:
 class CudaFused(Fused):
     """A function of nests of CuPy arrays; called as the function is."""
 
-    kernel = CudaKernel
+    kernel = LoadedKernel
     call = CudaCall
 
 

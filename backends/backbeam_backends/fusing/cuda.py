@@ -17,6 +17,7 @@ import numpy as np
 
 from backbeam_backends.fusing.emission import needed
 from backbeam_backends.fusing.graph import BOOL, LANE, UNIFORM, Graph, Node, Untraceable
+from backbeam_backends.fusing.kernel import Kernel
 from backbeam_backends.fusing.symbols import PARTICLES, Dim, Symbol, cells
 
 THREADS = 256
@@ -83,6 +84,14 @@ class Program:
 def emit(graph: Graph, inputs: Sequence[Symbol], outputs: Sequence[Output], batch: tuple[int, ...]) -> Program:
     """CUDA C++ of a function of inputs, whose first axes are a batch, and its outputs."""
     return _Writer(graph, inputs, outputs, batch).program()
+
+
+class CudaKernel(Kernel):
+    """A function for inputs of certain shapes, as a `program` that makes what is not handed on of its results."""
+
+    def _compile(self, graph: Graph) -> None:
+        self.made = [Output(o[1], tuple(o[2]), o[0] == "lane") for o in self.outputs if o[0] != "same"]
+        self.program = emit(graph, self.inputs, self.made, self.batch)
 
 
 class _Writer:
