@@ -171,7 +171,7 @@ def modules():
     for package in (bb, backbeam_backends):
         yield package
         for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            if found.name.rpartition(".")[2] != "cupy_backend":
+            if not found.name.rpartition(".")[2].startswith("cupy_"):
                 yield importlib.import_module(found.name)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-BLOCK = 8000
+BLOCK = 8_000
 """Least number of particles of a block: 48 B each and a dozen temporaries of 8 B stay in a cache of 1 MB.
 
 Not a power of two, which would put all rows of a block into the same few sets of that cache.
@@ -37,6 +37,7 @@ def blockwise(
     combine: Callable[[Any, Any], Any],
     threads: int,
     block: int | None = None,
+    empty: Callable[[tuple[int, ...], Any], np.ndarray] = np.empty,
 ) -> tuple[Any, Any]:
     """`Backend.blockwise` for NumPy arrays. What is combined is combined in the order of the blocks."""
     found = leaves(particles)
@@ -53,7 +54,7 @@ def blockwise(
         return transform(lambda a: a[..., starts[k] : starts[k + 1]], particles)
 
     first, parts[0] = function(cut(0), shared)
-    whole = transform(lambda a: np.empty((*a.shape[:-1], n), dtype=a.dtype), first)
+    whole = transform(lambda a: empty((*a.shape[:-1], n), a.dtype), first)
     outputs = leaves(whole)
 
     def put(k: int, result: Any) -> None:

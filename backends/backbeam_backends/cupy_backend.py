@@ -31,12 +31,18 @@ class CupyBackend(Backend):
         return cupy.__version__
 
     def devices(self) -> list[str]:
-        """The current CUDA device alone; RuntimeError where there is no driver."""
-        return [f"cuda:{cupy.cuda.Device().id}"]
+        """The current CUDA device alone; RuntimeError where there is none."""
+        try:
+            return [f"cuda:{cupy.cuda.Device().id}"]
+        except cupy.cuda.runtime.CUDARuntimeError as error:
+            raise RuntimeError(f"CuPy needs a CUDA device and finds none ({error})") from error
 
     def device(self, name: str | None) -> cupy.cuda.Device:
         """``cuda``, or the current device by its number: CuPy computes there, wherever the arrays are."""
-        (current,) = self.devices()
+        try:
+            (current,) = self.devices()
+        except RuntimeError as error:
+            raise ValueError(f"device is {name!r}; allowed: none here: {error}") from error
         if name not in (None, "cuda", current):
             raise ValueError(
                 f"device is {name!r}; allowed: {current}, CuPy's current device; another one is chosen by "

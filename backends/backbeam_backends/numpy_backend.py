@@ -17,6 +17,7 @@ from backbeam_backends.base import Backend
 from backbeam_backends.blocks import add, blockwise, thread_count
 from backbeam_backends.fusing import Fused, available
 from backbeam_backends.particle_mesh import CloudInCell
+from backbeam_backends.recycling import Recycler
 
 THREADS_FROM = 1 << 16
 """Numbers in an array from which on its transform is shared out among threads."""
@@ -36,6 +37,9 @@ class NumpyBackend(Backend):
     def fuses(self) -> bool:
         """Whether `compile` compiles: it does with Numba's LLVM (extra ``fast``)."""
         return available()
+
+    def __init__(self) -> None:
+        self.memory = Recycler()
 
     def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
         """One loop over the particles instead of a pass for each operation; see `backbeam_backends.fusing`.
@@ -64,7 +68,7 @@ class NumpyBackend(Backend):
         block: int | None = None,
     ) -> tuple[Any, Any]:
         """In blocks that stay in the cache, on all the cores."""
-        return blockwise(function, particles, shared, combine, thread_count(), block)
+        return blockwise(function, particles, shared, combine, thread_count(), block, self.memory.empty)
 
     def cloud_in_cell(self, arrays: Sequence[np.ndarray]) -> CloudInCell | None:
         """Numba's, from the same number of particles on as `compile`."""

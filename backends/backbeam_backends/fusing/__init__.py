@@ -10,6 +10,7 @@ here knows what the function is about.
 ``namespace`` the array API for symbols
 ``emission``  from expressions to LLVM
 ``machine``   from LLVM to machine code, kept on disk
+``cuda``      from expressions to CUDA C++
 ``nests``     arguments and results as lists of arrays
 ``kernel``    machine code of a function for some shapes, and its calls
 ``fused``     functions that are kernels where they can be

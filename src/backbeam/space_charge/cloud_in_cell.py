@@ -114,23 +114,38 @@ def locate(u: Rows, grid: tuple[int, int, int], guard: int) -> Cloud:
 
 
 def deposit(values: Array, cloud: Cloud) -> Array:
-    """Share ``values (k, B n)`` among the nodes: ``(k, B, nx, ny, nz)``."""
+    """Share ``values (k, B n)`` among the nodes: ``(k, B, nx, ny, nz)``.
+
+    What is shared is halved along one axis after the other, so that a tape keeps six parts of it and no weights.
+    """
     backend = backends.of(values)
     b, nx, ny, nz = cloud.grids
+    parts = [values]
+    for weight in cloud.upper:
+        parts = [side for part in parts for side in _shared(part, weight)]
     total = 0.0
-    for index, _, (wx, wy, wz) in cloud.corners():
-        total = total + backend.scatter_add(values * (wx * wy * wz), index, b * nx * ny * nz)
+    for (index, _, _), part in zip(cloud.corners(), parts, strict=True):
+        total = total + backend.scatter_add(part, index, b * nx * ny * nz)
     return namespace(values).reshape(total, (values.shape[0], b, nx, ny, nz))
 
 
 def gather(field: Array, cloud: Cloud) -> Array:
-    """Read ``field (k, B, nx, ny, nz)`` where the particles are: ``(k, B n)``."""
+    """Read ``field (k, B, nx, ny, nz)`` where the particles are: ``(k, B n)``.
+
+    By linear interpolation along one axis after the other, of which a tape keeps seven differences and no weights.
+    """
     xp = namespace(field)
     flat = xp.reshape(field, (field.shape[0], -1))
-    total = 0.0
-    for index, _, (wx, wy, wz) in cloud.corners():
-        total = total + xp.take(flat, index, axis=-1) * (wx * wy * wz)
-    return total
+    at = [xp.take(flat, index, axis=-1) for index, _, _ in cloud.corners()]
+    for weight in reversed(cloud.upper):
+        at = [low + weight * (high - low) for low, high in zip(at[0::2], at[1::2], strict=True)]
+    return at[0]
+
+
+def _shared(value: Array, weight: Array) -> tuple[Array, Array]:
+    """The shares of the lower and of the upper node."""
+    upper = value * weight
+    return value - upper, upper
 
 
 def gather_slope(field: Array, factors: Array, cloud: Cloud) -> tuple[Array, Rows]:

@@ -23,7 +23,7 @@ OUTSIDE = 1e-4
 """Part of a cell by which rounding may carry a particle over the edge of its box."""
 
 
-BLOCK = 32_768
+BLOCK = 16_000
 """Particles of a block. Little is done to each of them in a pass, so that blocks are large."""
 
 

@@ -1,0 +1,72 @@
+"""Memory of large arrays, used again: what the system hands out anew must first be filled with zeros, page by page.
+
+A kick of 10^6 particles writes 100 MB of results, and lets as much go. Given back to the system and asked for again,
+these cost as long as the arithmetic. So, as the allocators of GPU libraries do, this keeps what was let go, up to the
+size of a few arrays of the largest kind in use, and no longer than it serves.
+"""
+
+from __future__ import annotations
+
+import threading
+from math import prod
+from typing import Any
+
+import numpy as np
+
+LEAST = 1 << 16
+"""Bytes from which on an array is worth it."""
+SPARE = 4
+"""As many bytes may wait as in so many of the largest waiting arrays."""
+PATIENCE = 100
+"""What has not been asked for while so many others came back is given to the system."""
+
+
+class _Loan:
+    """Memory that is on loan to an array and to all views of it; it comes back when the last one is gone."""
+
+    def __init__(self, owner: Recycler, memory: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.owner, self.memory = owner, memory
+        self.__array_interface__ = {
+            "version": 3,
+            "shape": shape,
+            "typestr": dtype.str,
+            "data": (memory.ctypes.data, False),
+        }
+
+    def __del__(self) -> None:
+        self.owner.take_back(self.memory)
+
+
+class Recycler:
+    """Hands out arrays and keeps the memory of those that are gone."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[int, np.ndarray]] = []
+        self._returns = 0
+        # One that its holder may take again: a collection within may end another loan.
+        self._lock = threading.RLock()
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """`numpy.empty`."""
+        dtype = np.dtype(dtype)
+        size = prod(shape) * dtype.itemsize
+        if size < LEAST:
+            return np.empty(shape, dtype)
+        with self._lock:
+            fitting = [k for k, (_, memory) in enumerate(self._waiting) if memory.nbytes == size]
+            memory = self._waiting.pop(fitting[-1])[1] if fitting else None
+        return np.asarray(_Loan(self, np.empty(size, np.uint8) if memory is None else memory, shape, dtype))
+
+    def take_back(self, memory: np.ndarray) -> None:
+        """Keep it for the next; let the oldest go where too much waits."""
+        with self._lock:
+            self._returns += 1
+            self._waiting.append((self._returns, memory))
+            most = SPARE * max(m.nbytes for _, m in self._waiting)
+            while self.waiting > most or self._waiting[0][0] < self._returns - PATIENCE:
+                self._waiting.pop(0)
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait to be used again."""
+        return sum(m.nbytes for _, m in self._waiting)

@@ -1,0 +1,70 @@
+"""Memory of large arrays is used again, never while anybody still looks at it."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from backbeam_backends.recycling import LEAST, PATIENCE, SPARE, Recycler
+
+N = LEAST // 8
+
+
+def test_memory_is_used_again_once_the_last_view_is_gone():
+    memory = Recycler()
+    a = memory.empty((2, N), np.float64)
+    view, address = a[1, 3:], a.ctypes.data
+    a[...] = 7.0
+    del a
+    assert memory.waiting == 0
+    b = memory.empty((2, N), np.float64)
+    b[...] = 1.0
+    assert b.ctypes.data != address and (view == 7.0).all()
+    del view
+    assert memory.waiting == 16 * N
+    c = memory.empty((4, N), np.float32)
+    assert c.ctypes.data == address and c.dtype == np.float32 and c.shape == (4, N) and c.flags.writeable
+    assert memory.waiting == 0
+
+
+def test_small_arrays_and_other_sizes_are_new():
+    memory = Recycler()
+    small = memory.empty((3,), np.float64)
+    assert small.base is None and small.shape == (3,)
+    large = memory.empty((2, N), np.float64)
+    address = large.ctypes.data
+    del large
+    other = memory.empty((3, N), np.float64)
+    assert other.ctypes.data != address and memory.waiting == 16 * N
+
+
+def test_not_too_much_waits_nor_for_too_long():
+    memory = Recycler()
+    several = [memory.empty((2, N), np.float64) for _ in range(SPARE + 3)]
+    del several
+    assert memory.waiting == SPARE * 16 * N
+    for _ in range(PATIENCE + SPARE + 1):
+        memory.empty((1, N), np.float64)
+    assert memory.waiting == 8 * N
+
+
+def test_threads_never_share_memory():
+    memory = Recycler()
+    wrong = []
+
+    def work(mine: int) -> None:
+        for _ in range(300):
+            a = memory.empty((N,), np.float64)
+            a[...] = mine
+            b = a[::7]
+            del a
+            if not (b == mine).all():
+                wrong.append(mine)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
