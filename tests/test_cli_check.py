@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from command_line import call, call_json, refused
 
+from backbeam import backends
 from backbeam.problem import Problem, comparison, question
 from backbeam.problem.agreement import Comparison, Row
 from backbeam.problem.differences import differences, scale_of_parameter
@@ -158,7 +159,7 @@ def test_jax_without_x64_is_a_row_with_its_reason():
 
 
 def test_a_tape_that_memory_does_not_hold_is_left_out(monkeypatch):
-    monkeypatch.setattr(comparison, "available_memory", lambda: 10_000)
+    monkeypatch.setattr(type(backends.get("torch")), "free_memory", lambda self, array: 10_000)
     found = call_json("check", *FODO[:3], "--backends", "torch")
     assert [row["adjoint"] for row in found["rows"]] == EVERY[:3]
     assert list(found["skipped"]) == ["torch tape"]

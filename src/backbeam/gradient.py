@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from backbeam.adjoint import Adjoint, Reversible, Tape
+from backbeam.adjoint import Adjoint, Tape
 from backbeam.adjoint.base import Report, zero_bars
 from backbeam.arrays import Array, namespace, over_particles, per_particle
 from backbeam.beam import Beam
 from backbeam.errors import InputError
+from backbeam.memory import resolve
 from backbeam.plan import Bars, Plan, Setting, Slicing, State, advance, compile_line, merge_linear
 from backbeam.tracking import Run, observers, readings_by_name
 
@@ -47,6 +48,8 @@ class Gradient(NamedTuple):
     """The beam at the end."""
     report: Report
     """What is known of the adjoint's work."""
+    adjoint: Adjoint
+    """The one that was used: what `Auto` chose."""
 
 
 def value_and_grad(
@@ -58,7 +61,7 @@ def value_and_grad(
     space_charge: SpaceCharge | None = None,
     slices: int | None = None,
     step: float | None = None,
-    adjoint: Adjoint | None = None,
+    adjoint: Adjoint | str | None = None,
 ) -> tuple[Array, dict[str, Array]]:
     """Track, and differentiate an objective of the final beam.
 
@@ -73,7 +76,7 @@ def value_and_grad(
         given, a magnitude), ``beam.kinetic_energy``, ``beam.coordinates``, ``beam.charges``, ``beam.beta_gamma``, and
         parameters of the beam's distribution such as ``beam.sigma_x`` or ``beam.radius``.
     adjoint:
-        How the way is remembered, see `backbeam.adjoint`; None: `Reversible`.
+        How the way is remembered, see `backbeam.adjoint`, or its name; None: `Reversible`.
 
     Returns
     -------
@@ -102,15 +105,15 @@ def differentiate(
     space_charge: SpaceCharge | None = None,
     slices: int | None = None,
     step: float | None = None,
-    adjoint: Adjoint | None = None,
+    adjoint: Adjoint | str | None = None,
 ) -> Gradient:
     """`value_and_grad` with all that is known besides: the final beam, and the adjoint's report."""
     names = _checked_names(wrt, line, beam)
     line = with_parameters(line, names)
-    adjoint = adjoint or Reversible()
     run = Run(line, beam, space_charge, Slicing(slices, step))
     plan = merge_linear(compile_line(line, run.slicing, space_charge is not None))
     setting = run.setting(plan)
+    adjoint = resolve(adjoint, run, plan)
     if isinstance(adjoint, Tape):
         value, bars, final = _by_tape(objective, run, plan, setting)
         report = Report()
@@ -126,7 +129,7 @@ def differentiate(
         readings_bar = _in_order(final_bars.readings, plan, readings)
         bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, bars, readings_bar)
         bars = adjoint.check(backend, report, bars)
-    return Gradient(value, _wanted(names, run, bars), final, report)
+    return Gradient(value, _wanted(names, run, bars), final, report, adjoint)
 
 
 def _checked_names(wrt: Sequence[str], line: Line, beam: Beam) -> list[str]:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from backbeam import backends
-from backbeam.adjoint import Adjoint, Reversible, Tape
+from backbeam.adjoint import Adjoint, Tape
 from backbeam.adjoint.base import zero_bars
 from backbeam.arrays import Array, namespace, sum_to_shape
 from backbeam.beam import Beam
 from backbeam.errors import InputError, TrackingError
 from backbeam.line import Line
+from backbeam.memory import resolve
 from backbeam.plan import (
     ALIVE,
     LOST_BEFORE,
@@ -39,7 +40,7 @@ def track(
     space_charge: SpaceCharge | None = None,
     slices: int | None = None,
     step: float | None = None,
-    adjoint: Adjoint | None = None,
+    adjoint: Adjoint | str | None = None,
 ) -> Beam:
     """Track a beam to the end of a line.
 
@@ -56,7 +57,7 @@ def track(
         goes first. Without either, one kick an element.
     adjoint:
         How PyTorch's or JAX's automatic differentiation of the result is to remember the way, see `backbeam.adjoint`;
-        None: `Reversible`. It matters only where a gradient is being recorded.
+        or its name; None: `Reversible`. It matters only where a gradient is being recorded.
 
     Returns
     -------
@@ -74,8 +75,9 @@ def track(
     run = Run(line, beam, space_charge, Slicing(slices, step))
     plan = merge_linear(compile_line(line, run.slicing, space_charge is not None))
     setting = run.setting(plan)
-    if run.records() and not isinstance(adjoint, Tape):
-        state, readings = differentiable_run(run, plan, setting, adjoint or Reversible())
+    chosen = resolve(adjoint, run, plan) if run.records() else Tape()
+    if not isinstance(chosen, Tape):
+        state, readings = differentiable_run(run, plan, setting, chosen)
     else:
         state, readings = advance(plan, setting, run.state(), run.parameters)
     run.check(state)

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "memory.py"
+from backbeam.adjoint import Reversible, Store
+from backbeam.memory.measuring import measure
+from backbeam.memory.resident import can_watch
+from backbeam.problem import Problem
+
 PARTICLES, GRID = 20_000, 12
-STATE = PARTICLES * 48 / 2**20
-"""One state [MB]."""
+STATE = PARTICLES * 48
 
 
-@pytest.fixture(scope="module")
-def memory():
-    spec = importlib.util.spec_from_file_location("benchmark_of_memory", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def expanding(backend, kicks):
+    return Problem({
+        "beam": {
+            "distribution": "uniform_ellipsoid", "species": "electron", "n": PARTICLES, "kinetic_energy": 250e6,
+            "charge": 1e-9, "radius": 1e-3, "seed": 1,
+        },
+        "lattice": [{"drift": {"length": 6.0, "name": "d"}}],
+        "space_charge": {"model": "3d", "grid": [GRID] * 3}, "track": {"slices": kicks},
+        "run": {"backend": backend},
+    })  # fmt: skip
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux tells and resets a process's peak")
+@pytest.mark.skipif(not can_watch(), reason="Linux tells and resets a process's peak")
 @pytest.mark.parametrize("library", ["numpy", "torch"])
-def test_reversible_is_flat_and_store_is_not(memory, library):
-    """30 kicks more cost the reversible gradient less than three states, and Store the 30 that it keeps."""
-    few, many = (memory.in_fresh_process(library, "reversible", k, PARTICLES, GRID) for k in (10, 40))
-    assert few["own"] > 4 * STATE  # it measures something
-    assert many["peak"] == pytest.approx(few["peak"], rel=0.02)
-    assert abs(many["own"] - few["own"]) < 3.0 * STATE
-    few, many = (memory.in_fresh_process(library, "store", k, PARTICLES, GRID) for k in (10, 40))
-    assert many["own"] - few["own"] == pytest.approx(30.0 * STATE, rel=0.2)
+def test_reversible_is_flat_and_store_is_not(library):
+    """30 kicks more cost the reversible gradient nothing, and Store the 30 states that it keeps."""
+    few, many = (measure(expanding(library, k), Reversible(), wrt=("d.length", "beam.charge")) for k in (10, 40))
+    assert few.peak_bytes > 3 * STATE  # it measures something
+    assert many.process_bytes == pytest.approx(few.process_bytes, rel=0.02)
+    assert abs(many.peak_bytes - few.peak_bytes) < 0.5 * STATE
+    few, many = (measure(expanding(library, k), Store()) for k in (10, 40))
+    assert many.peak_bytes - few.peak_bytes == pytest.approx(30.0 * STATE, rel=0.05)

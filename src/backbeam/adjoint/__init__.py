@@ -5,13 +5,15 @@
 `Checkpoint`        ``slots`` states in all, recomputation     where steps cannot be undone and memory is short
 `Store`             48 B/particle a kick (float64)             where memory is no matter: nothing is undone
 `Tape`              all that the library records               PyTorch and JAX: an independent witness; forward mode
+`Auto`              one of these                               the fastest that fits in memory
 ==================  =========================================  ==================================================
 
-All four give the same gradient, to rounding.
+All give the same gradient, to rounding.
 """
 
 from __future__ import annotations
 
+from backbeam.adjoint.auto import Auto
 from backbeam.adjoint.base import Adjoint
 from backbeam.adjoint.checkpoint import Checkpoint
 from backbeam.adjoint.reversible import Reversible
@@ -19,12 +21,12 @@ from backbeam.adjoint.store import Store
 from backbeam.adjoint.tape import Tape
 from backbeam.errors import InputError
 
-__all__ = ["Adjoint", "Checkpoint", "Reversible", "Store", "Tape", "adjoint_named"]
+__all__ = ["Adjoint", "Auto", "Checkpoint", "Reversible", "Store", "Tape", "adjoint_named"]
 
 
 def adjoint_named(name: str) -> Adjoint:
-    """Return the adjoint called ``reversible``, ``store``, ``checkpoint`` or ``tape``, with its default settings."""
-    known = {a.name: a for a in (Reversible(), Store(), Checkpoint(), Tape())}
+    """Return the adjoint called ``reversible``, ``store``, ``checkpoint``, ``tape`` or ``auto``, with its defaults."""
+    known = {a.name: a for a in (Reversible(), Store(), Checkpoint(), Tape(), Auto())}
     try:
         return known[name]
     except (KeyError, TypeError):

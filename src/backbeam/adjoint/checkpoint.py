@@ -67,21 +67,23 @@ class Checkpoint(Adjoint):
                 state, _ = advance(piece, setting, state, P)
             return state
 
-        def stretch(start: int, stop: int, state: State, slots: int, bars: Bars) -> Bars:
+        def stretch(start: int, stop: int, state: State, slots: int) -> None:
             """Pull back through pieces start ... stop - 1, from the state before the first of them."""
+            nonlocal bars  # not handed down: each level would hold on to those that it was given
             while stop - start > 1:
                 middle = start + split(stop - start, slots)
-                bars = stretch(middle, stop, ahead(start, middle, state), max(slots - 1, 0), bars)
+                stretch(middle, stop, ahead(start, middle, state), max(slots - 1, 0))
                 stop = middle
-            return replay(pieces[start], setting, state, P, bars, mine[start])
+            bars = replay(pieces[start], setting, state, P, bars, mine[start])
 
         starts = spine(len(pieces), self.slots)
         report, stop = Report(anchors=len(kept)), len(pieces)
         for start in reversed(starts):
             # No name for the state: what has been used up is let go, and its slot serves again.
-            bars = stretch(start, stop, restore(kept.pop(), first), self.slots - len(kept) - 1, bars)
+            stretch(start, stop, restore(kept.pop(), first), self.slots - len(kept) - 1)
             stop = start
-        return stretch(0, stop, first, self.slots, bars), report
+        stretch(0, stop, first, self.slots)
+        return bars, report
 
 
 def split(length: int, slots: int) -> int:

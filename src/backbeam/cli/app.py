@@ -16,6 +16,7 @@ COMMANDS = {
     "run": "Track the beam of a problem and show it before and after.",
     "gradient": "Differentiate an objective of the beam with respect to parameters of line and beam.",
     "check": "Compare gradients of every array library and method with each other and with differences.",
+    "memory": "Say how much memory a gradient will take by each adjoint, and which fits.",
     "backends": "List the array libraries that are installed, and why one cannot be used.",
     "examples": "List the problems that come with backbeam.",
 }

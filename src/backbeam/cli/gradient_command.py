@@ -20,7 +20,7 @@ from backbeam.cli.options import (
 @click.command("gradient")
 @problem_options
 @gradient_options
-@click.option("--adjoint", metavar="NAME", help="How the way is remembered: reversible, store, checkpoint or tape.")
+@click.option("--adjoint", metavar="NAME", help="How the way is remembered: reversible, store, checkpoint, tape, auto.")
 @click.option("--anchor-every", metavar="K", type=int, help="Kicks between the states that reversible keeps.")
 @click.option("--slots", metavar="S", type=int, help="Number of states that checkpoint keeps.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")

@@ -7,17 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from backbeam import backends
-from backbeam.adjoint import Adjoint, Checkpoint, Reversible, Store, Tape, adjoint_named
+from backbeam.adjoint import Adjoint, Auto, Checkpoint, Reversible, Store, Tape, adjoint_named
 from backbeam.beam import Beam
-from backbeam.errors import BackbeamError, InputError
+from backbeam.errors import BackbeamError, BackendError, InputError
 from backbeam.gradient import differentiate, with_parameters
 from backbeam.line import Line
+from backbeam.memory.amounts import show_bytes
+from backbeam.memory.forecast import model_of
+from backbeam.memory.planner import ROOM
 from backbeam.observables import Objective
 from backbeam.problem.agreement import Comparison, Row
 from backbeam.problem.differences import differences
 from backbeam.problem.differentiation import Question, expand, value_of
 from backbeam.problem.outcome import quiet
-from backbeam.problem.tape_memory import available_memory, tape_bytes
 from backbeam.tracking import count_kicks
 
 if TYPE_CHECKING:
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 
 ONLY_IF_ASKED = ("array_api_strict",)
 """Backends for tests: slow, and the same as NumPy."""
-ROOM = 0.8
-"""Part of the free memory that a tape may take."""
 FEW = 100
 """Particles with which a question is tried out."""
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
@@ -150,6 +150,8 @@ def _adjoints(chosen: Sequence[str] | None, asked: Adjoint) -> list[Adjoint]:
         raise InputError("adjoints", list(chosen), "some of reversible, store, checkpoint, tape")
     else:
         found = [adjoint_named(name) for name in dict.fromkeys(chosen)]
+        if any(isinstance(adjoint, Auto) for adjoint in found):
+            raise InputError("adjoints", "auto", "adjoints to compare: reversible, store, checkpoint, tape")
     return [asked if adjoint.name == asked.name else adjoint for adjoint in found]
 
 
@@ -181,8 +183,11 @@ def _refusal(adjoint: Adjoint, line: Line, beam: Beam, arguments: Mapping[str, A
     """Why an adjoint is better left out, empty if it is not: a tape may take all memory, and the process with it."""
     if not isinstance(adjoint, Tape):
         return ""
-    free = available_memory()
-    needed = tape_bytes(line, beam, **arguments)
-    if free is None or not beam.device.startswith("cpu") or needed < ROOM * free:
+    free = beam.backend.free_memory(beam.coordinates)
+    try:
+        needed = model_of(line, beam, **arguments).needs(adjoint).predicted_peak_bytes
+    except BackendError:  # of this library nothing is known, so nothing speaks against it
         return ""
-    return f"needs about {needed / 1e9:.0f} GB, {free / 1e9:.0f} GB are free; fewer particles (beam.n) would fit"
+    if free is None or needed < ROOM * free:
+        return ""
+    return f"needs about {show_bytes(needed)}, {show_bytes(free)} are free; fewer particles (beam.n) would fit"

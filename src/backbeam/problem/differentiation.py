@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -57,7 +57,7 @@ def question(
     wrt:
         Names and patterns, see `expand`.
     adjoint:
-        ``reversible``, ``store``, ``checkpoint`` or ``tape``.
+        ``reversible``, ``store``, ``checkpoint``, ``tape``, or ``auto``: the fastest that fits in memory.
     anchor_every, slots:
         Kicks between anchors of the first, number of kept states of the third.
 
@@ -73,6 +73,16 @@ def question(
     wrt = section.wrt if wrt is None else wrt
     if not wrt:
         raise missing("gradient.wrt", "parameters such as qf.k1 or beam.charge, here or as --wrt")
+    chosen = adjoint_of_problem(problem, adjoint, anchor_every, slots)
+    found = weighted(objective) if isinstance(objective, Mapping) else expression(objective)
+    return Question(found, tuple(wrt), chosen)
+
+
+def adjoint_of_problem(
+    problem: Problem, adjoint: str | None = None, anchor_every: int | None = None, slots: int | None = None
+) -> Adjoint:
+    """The adjoint that a problem's section ``gradient`` names, but for what is given here; raises as `question`."""
+    section = problem.gradient
     chosen = adjoint_named(adjoint or section.adjoint or Reversible().name)
     reverses, checks = isinstance(chosen, Reversible), isinstance(chosen, Checkpoint)
     if anchor_every is not None and not reverses:
@@ -85,8 +95,7 @@ def question(
         chosen = Reversible(anchor_every)
     if checks and slots is not None:
         chosen = Checkpoint(slots)
-    found = weighted(objective) if isinstance(objective, Mapping) else expression(objective)
-    return Question(found, tuple(wrt), chosen)
+    return chosen
 
 
 def expand(patterns: Sequence[str], line: Line, beam: Beam) -> tuple[str, ...]:
@@ -236,7 +245,7 @@ def differentiate_problem(
     host = backend.to_numpy
     mismatch = found.report.mismatch
     return Derivative(
-        question=asked,
+        question=replace(asked, adjoint=found.adjoint),
         line=line,
         initial=beam,
         final=found.beam,

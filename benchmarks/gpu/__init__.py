@@ -1,0 +1,1 @@
+"""backbeam on a GPU: is it right there, and how fast. ``python benchmarks/gpu``."""

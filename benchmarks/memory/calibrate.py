@@ -1,0 +1,308 @@
+"""Measure the coefficients of `backbeam.memory.table`, and write them there.
+
+    python benchmarks/memory calibrate                                  # every installed library, both data types
+    python benchmarks/memory calibrate --libraries torch --device cuda --output $OUT/coefficients.json
+
+Takes minutes a library (JAX compiles for each size). A setup that is not measured keeps what it has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import versions
+
+from backbeam import backends
+from backbeam.adjoint import Tape
+from backbeam.memory import table
+from backbeam.memory.features import features, kind
+from backbeam.memory.kept import kept_bytes
+from backbeam.memory.measuring import adjoint_of
+from backbeam.memory.model import OF_MAP
+from backbeam.plan import Apply, Kick, Merged, Observe, Setting, Slicing, compile_line, merge_linear, unroll
+from backbeam.problem import Problem
+from backbeam.species import species_named
+from memory.fitting import fit, fit_largest, residuals
+from memory.fresh import case, run
+from memory.problems import ELEMENTS, elements, expanding, on, pipe
+
+PLACE = Path(table.__file__).with_name(table.FILE)
+SIZES = (
+    (24_000, 10), (48_000, 12), (72_000, 16), (24_000, 16), (48_000, 24), (72_000, 24), (24_000, 32), (60_000, 32),
+    (24_000, 48),
+)  # fmt: skip
+"""Particles and nodes along an axis: from many particles a cell to few."""
+TAPE_SIZES = ((10_000, 16), (30_000, 16), (10_000, 24), (30_000, 24), (10_000, 32), (30_000, 32))
+KICKS, PARTICLES, COUNT = 4, 24_000, 6
+REPEATS = {"jax": 3}
+"""JAX runs ahead of Python, and so its peaks vary by some per cent; those of others are the same each time."""
+ADJOINTS = {"reversible": {}, "store": {}, "checkpoint": {"slots": 2}}
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--libraries", nargs="+", default=["numpy", "torch", "jax"])
+    parser.add_argument("--dtypes", nargs="+", default=["float64", "float32"])
+    parser.add_argument("--device")
+    parser.add_argument("--output", type=Path, default=PLACE)
+    given = parser.parse_args(arguments)
+    for library in given.libraries:
+        for dtype in given.dtypes:
+            name, found = calibrate(library, dtype, given.device)
+            known = json.loads(given.output.read_text(encoding="utf-8")) if given.output.exists() else {"setups": {}}
+            known["setups"][name] = found
+            known["setups"] = dict(sorted(known["setups"].items()))
+            given.output.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+            print(f"{name}: written to {given.output}", flush=True)
+    return 0
+
+
+class Plain:
+    """What is known of a problem without running it: its plan, its sizes, what an adjoint keeps."""
+
+    def __init__(self, tree: dict[str, Any]) -> None:
+        problem = Problem(tree)
+        options = problem.track_options()
+        slicing = Slicing(options.get("slices"), options.get("step"))
+        model = problem.space_charge()
+        self.plan = unroll(merge_linear(compile_line(problem.line(), slicing, model is not None)))
+        self.n = tree["beam"]["n"]
+        self.dtype = tree["run"]["dtype"]
+        self.masked = any("aperture" in entry for entry in tree["lattice"])
+        self.setting = Setting(species_named("electron"), model, self.masked)
+
+    def kept(self, adjoint: dict[str, Any]) -> float:
+        """Bytes, but for a tape."""
+        return float(self.n * kept_bytes(adjoint_of(adjoint), self.plan, self.dtype, self.masked))
+
+    def step(self, of: type) -> Any:
+        """The first step of a class; None if there is none."""
+        return next((s for s in self.plan if isinstance(s, of)), None)
+
+    def features(self, step: Any) -> dict[str, float]:
+        """Sizes of a step."""
+        return features(step, self.setting, self.n, 1)
+
+
+class Bench:
+    """Cases of one setup, all asked before any is measured, then measured in one process."""
+
+    def __init__(self, library: str, dtype: str, device: str | None) -> None:
+        self.library, self.dtype, self.device = library, dtype, device
+        self.cases: list[dict[str, Any]] = []
+        self.then: list[Callable[[Any], None]] = []
+
+    def ask(
+        self, tree: dict[str, Any], then: Callable[[Any, Plain], None], adjoint: str = "reversible", **more: Any
+    ) -> None:
+        """Have ``then`` called with the answer."""
+        tree = on(tree, self.library, self.dtype, self.device)
+        what, repeats = more.pop("what", "peak"), more.pop("repeats", REPEATS.get(self.library, 1))
+        self.cases.append({**case(tree, adjoint, what, **more), "repeats": repeats})
+        self.then.append(lambda answer: then(answer, Plain(tree)))
+
+    def measure(self) -> None:
+        """Run all cases."""
+        for one, then, answer in zip(self.cases, self.then, run(self.cases), strict=True):
+            print(".", end="", file=sys.stderr, flush=True)
+            if isinstance(answer, str):
+                raise SystemExit(
+                    f"{self.library} {self.dtype}: {one['adjoint']}, {one['problem']['lattice']}: {answer}"
+                )
+            then(answer)
+
+
+def calibrate(library: str, dtype: str, device: str | None) -> tuple[str, dict[str, Any]]:
+    """Name and coefficients of one setup."""
+    backend = backends.get(library)
+    bench = Bench(library, dtype, device)
+    working: dict[str, dict[str, Any]] = {name: {} for name in ADJOINTS}
+    lossy: dict[str, float] = {}
+    taped: dict[str, dict[str, float]] = {}
+    seconds: dict[str, float] = {}
+    finish: list[Callable[[], None]] = []
+    if backend.has_autodiff:
+        of_tape(bench, taped, finish)
+    bench.measure()
+    for function in finish:
+        function()
+    finish.clear()
+
+    adjoints = {**ADJOINTS, **({"tape": {}} if backend.has_autodiff else {})}
+    working |= {name: {} for name in adjoints}
+    bench = Bench(library, dtype, device)
+    for adjoint, settings in adjoints.items():
+        of_working(bench, adjoint, settings, working[adjoint], lossy, taped, finish)
+        bench.ask(
+            expanding(60_000, 32, 8), adjoint=adjoint, what="timing", repeats=5, **settings,
+            then=lambda found, _, name=adjoint: seconds.update({name: found["gradient"] / found["tracking"]}),
+        )  # fmt: skip
+    bench.measure()
+    for function in finish:
+        function()
+    names = {"numpy": ("numpy", "scipy", "numba"), "torch": ("torch", "numba"), "jax": ("jax", "jaxlib", "numba")}
+    found = {
+        "versions": versions(*names.get(library, (library,))),
+        "working": working, "lossy": lossy, "tape": taped, "time": seconds,
+    }  # fmt: skip
+    place = device or backend.devices()[0]
+    return table.setup_name(library, place, dtype), rounded(found)
+
+
+def of_tape(bench: Bench, taped: dict[str, dict[str, float]], finish: list[Callable[[], None]]) -> None:
+    """What steps leave on the tape, by differences of lines of different length."""
+    totals: dict[Any, tuple[float, Plain]] = {}
+
+    def ask(key: Any, tree: dict[str, Any]) -> None:
+        bench.ask(tree, lambda found, plain: totals.update({key: (found["tape_bytes"], plain)}), what="tape")
+
+    for label in ELEMENTS:
+        for count in (1, 3):
+            ask((label, count), elements(label, PARTICLES, count))
+    for count in (1, 3):
+        ask(("lossy", count), elements("drift", PARTICLES, count, lossy=True))
+    for size in TAPE_SIZES:
+        for kicks in (1, 3):
+            ask((size, kicks), expanding(*size, kicks))
+    for kicks in (1, 3):
+        ask(("lossy kick", kicks), expanding(*TAPE_SIZES[0], kicks, lossy=True))
+    for waves in (4, 12):
+        for kicks in (1, 3):
+            ask(("pipe", waves, kicks), pipe(PARTICLES, waves, kicks))
+
+    def each(key: Any) -> float:
+        """Bytes of one more element or kick."""
+        return 0.5 * (totals[(*key, 3)][0] - totals[(*key, 1)][0])
+
+    def conclude() -> None:
+        by_map: dict[str, list[tuple[dict[str, float], float]]] = {}
+        for label in ELEMENTS:
+            plain = totals[label, 1][1]
+            steps = [s for s in plain.plan if isinstance(s, Apply | Merged | Observe)]
+            if len(steps) == 1 and not (isinstance(steps[0], Apply) and steps[0].map.linear):
+                by_map.setdefault(kind(steps[0], plain.setting), []).append((plain.features(steps[0]), each((label,))))
+            elif len(steps) == 1:  # three of them are merged: what one leaves is seen beside the objective alone
+                alone = totals["monitor", 1][0]
+                of_one = max(0.0, totals[label, 1][0] - alone)
+                by_map.setdefault(kind(steps[0], plain.setting), []).append((plain.features(steps[0]), of_one))
+        for name, seen in by_map.items():
+            several = len({f.get("substep") for f, _ in seen}) > 1
+            features_ = ("particle", "substep") if several else ("particle",)
+            taped[name] = fit([f for f, _ in seen], [max(size, 1.0) for _, size in seen], features_)
+        taped["Merged"] = {"particle": max(0.0, totals["linear drift", 3][0] - totals["monitor", 1][0]) / PARTICLES}
+        taped[OF_MAP] = {"particle": max(sum(c.values()) for c in taped.values())}
+        drift = taped["Drift"]["particle"]
+        rows, sizes = [], []
+        for size in TAPE_SIZES:
+            plain = totals[size, 1][1]
+            rows.append(plain.features(plain.step(Kick)))
+            sizes.append(each((size,)) - drift * size[0])
+        taped["SpaceCharge3D"] = fit(rows, sizes, ("particle", "cell", "face", "fixed"))
+        show(bench, "tape", [taped["SpaceCharge3D"]], rows, sizes)
+        rows, sizes = [], []
+        for waves in (4, 12):
+            plain = totals["pipe", waves, 1][1]
+            rows.append(plain.features(plain.step(Kick)))
+            sizes.append(each(("pipe", waves)) - drift * PARTICLES)
+        taped["SpaceCharge2DPipe"] = fit(rows, sizes, ("particle", "wave"))
+        more = each(("lossy",)) / PARTICLES - drift
+        n, _ = TAPE_SIZES[0]
+        kick = (each(("lossy kick",)) - each((TAPE_SIZES[0],))) / n - more
+        taped["lossy"] = {"map": max(0.0, more), "kick": max(0.0, kick)}
+
+    finish.append(conclude)
+
+
+def of_working(
+    bench: Bench,
+    adjoint: str,
+    settings: dict[str, Any],
+    working: dict[str, Any],
+    lossy: dict[str, float],
+    taped: dict[str, dict[str, float]],
+    finish: list[Callable[[], None]],
+) -> None:
+    """What a gradient holds besides what is kept, by kind of step."""
+    plain_adjoint = {"name": adjoint, **settings}
+    kicks: list[tuple[dict[str, float], float]] = []
+    pipes: list[tuple[dict[str, float], float]] = []
+    maps: dict[str, list[float]] = {}
+    stores: dict[int, float] = {}
+    lost: dict[str, float] = {}
+
+    def besides(found: dict[str, Any], plain: Plain) -> float:
+        """The peak less what is kept."""
+        kept = tape_total(plain, taped) if isinstance(adjoint_of(plain_adjoint), Tape) else plain.kept(plain_adjoint)
+        return max(1.0, found["peak_bytes"] - kept)
+
+    def add(to: list[Any]) -> Callable[[Any, Plain], None]:
+        return lambda found, plain: to.append((plain.features(plain.step(Kick)), besides(found, plain)))
+
+    for size in SIZES:
+        bench.ask(expanding(*size, KICKS), add(kicks), adjoint, **settings)
+    for waves in (4, 12):
+        bench.ask(pipe(PARTICLES, waves, KICKS), add(pipes), adjoint, **settings)
+    for label in ELEMENTS:
+
+        def of_map(found: Any, plain: Plain, label: str = label) -> None:
+            names = {kind(s, plain.setting) for s in plain.plan if isinstance(s, Apply | Merged | Observe)}
+            for name in names:
+                maps.setdefault(name, []).append(besides(found, plain) / plain.n)
+
+        bench.ask(elements(label, PARTICLES, COUNT), of_map, adjoint, **settings)
+    for key, flag in (("with", True), ("without", False)):
+        bench.ask(
+            expanding(PARTICLES, 16, KICKS, lossy=flag),
+            lambda found, plain, key=key: lost.update({key: besides(found, plain)}), adjoint, **settings,
+        )  # fmt: skip
+    if adjoint == "store":
+        for count in (2, 4):
+            bench.ask(
+                elements("drift", PARTICLES, count),
+                lambda found, plain, count=count: stores.update({count: found["peak_bytes"]}), adjoint,
+            )  # fmt: skip
+
+    def conclude() -> None:
+        rows, sizes = zip(*kicks, strict=True)
+        working["SpaceCharge3D"] = fit_largest(rows, sizes, ("particle", "cell", "fixed"))
+        show(bench, adjoint, working["SpaceCharge3D"], rows, sizes)
+        rows, sizes = zip(*pipes, strict=True)
+        working["SpaceCharge2DPipe"] = [fit(rows, sizes, ("particle", "wave"))]
+        for name, found in maps.items():
+            working[name] = [{"particle": min(found)}]
+        working[OF_MAP] = [{"particle": max(c[0]["particle"] for c in (working[name] for name in maps))}]
+        lossy[adjoint] = max(0.0, (lost["with"] - lost["without"]) / PARTICLES)
+        if stores:
+            each = max(0.0, (stores[4] - stores[2]) / 2 / PARTICLES)
+            working["replayed"] = [{"particle": each}]
+
+    finish.append(conclude)
+
+
+def tape_total(plain: Plain, taped: dict[str, dict[str, float]]) -> float:
+    """Bytes on the tape, by the coefficients that were found before."""
+    from backbeam.memory.model import tape_totals
+
+    return tape_totals(plain.plan, plain.setting, plain.n, 1, taped)[0]
+
+
+def show(bench: Bench, what: str, forms: list[dict[str, float]], rows: Any, sizes: Any) -> None:
+    """Print how good a fit is."""
+    off = residuals(forms, rows, sizes)
+    words = "; ".join(" + ".join(f"{c:.4g} a {name}" for name, c in form.items() if c) for form in forms)
+    print(f"{bench.library} {bench.dtype} {what}: {words}; off by {np.abs(off).max():.2%} at most", flush=True)
+
+
+def rounded(tree: Any) -> Any:
+    """Numbers of four digits."""
+    if isinstance(tree, dict):
+        return {key: rounded(branch) for key, branch in tree.items()}
+    if isinstance(tree, list):
+        return [rounded(branch) for branch in tree]
+    return float(f"{tree:.4g}") if isinstance(tree, float) else tree

@@ -1,0 +1,149 @@
+"""Measure many cases in one fresh process; run as a program it is that process.
+
+A case is plain data: ``what`` is to be seen, the ``problem`` as data, the ``adjoint`` with its settings. The answers
+come a line each, so that what is slow or dies loses only itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from time import perf_counter, sleep
+from typing import Any
+
+from backbeam.memory.resident import STEADY_HEAP, status
+
+PROGRAM = "import sys; sys.path.insert(0, {!r}); from memory.fresh import serve; serve()"
+
+
+def case(problem: dict[str, Any], adjoint: str = "reversible", what: str = "peak", **settings: Any) -> dict[str, Any]:
+    """A case for `run`."""
+    return {"what": what, "problem": problem, "adjoint": {"name": adjoint, **settings}}
+
+
+def run(cases: Iterable[dict[str, Any]], python: str = sys.executable) -> Iterator[Any]:
+    """Answers of a fresh process to cases of one library and data type, in order; a string is what went wrong."""
+    cases = list(cases)
+    environment = {**os.environ, **STEADY_HEAP, "JAX_ENABLE_X64": "1"}
+    program = PROGRAM.format(str(Path(__file__).resolve().parents[1]))
+    with subprocess.Popen(
+        [python, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        for one in cases:
+            if process.poll() is None:
+                process.stdin.write(json.dumps(one) + "\n")
+                process.stdin.flush()
+                line = process.stdout.readline()
+            else:
+                line = ""
+            yield json.loads(line) if line else "the process died"
+        process.stdin.close()
+
+
+def serve() -> None:
+    """Answer cases from standard input."""
+    for line in sys.stdin:
+        job = json.loads(line)
+        try:
+            found: Any = KINDS[job["what"]](job)
+        except Exception as error:
+            found = f"{type(error).__name__}: {error}".splitlines()[0]
+            traceback.print_exc()
+        print(json.dumps(found), flush=True)
+
+
+def prepared(job: dict[str, Any]) -> tuple[Callable[[], None], Callable[[], None], Any]:
+    """The gradient of a case, its tracking alone, and the beam."""
+    import backbeam as bb
+    from backbeam.memory.measuring import adjoint_of
+    from backbeam.problem import Problem
+    from backbeam.problem.outcome import quiet
+
+    problem, adjoint = Problem(job["problem"]), adjoint_of(job["adjoint"])
+    beam, line = problem.beam(), problem.line()
+    arguments = {"space_charge": problem.space_charge(), **problem.track_options()}
+
+    def gradient() -> None:
+        with quiet():
+            value, found = bb.value_and_grad(
+                bb.observables.sigma("x"), line, beam, ["beam.charge"], adjoint=adjoint, **arguments
+            )
+        beam.backend.synchronize([value, *found.values()])
+
+    def tracking() -> None:
+        with quiet():
+            beam.backend.synchronize(bb.track(line, beam, **arguments).coordinates)
+
+    return gradient, tracking, beam
+
+
+def peak(job: dict[str, Any]) -> dict[str, Any]:
+    """What the gradient takes: the median of three, where threads of the library make it vary."""
+    from backbeam.memory.measuring import observed
+
+    gradient, _, beam = prepared(job)
+    repeats = job.get("repeats", 3)
+    seen = [asdict(observed(gradient, beam.backend, beam.coordinates, job.get("books", False))) for _ in range(repeats)]
+    return sorted(seen, key=lambda found: found["peak_bytes"])[len(seen) // 2]
+
+
+def tape(job: dict[str, Any]) -> dict[str, int]:
+    """Bytes that the library keeps for the way back."""
+    from backbeam.memory.taping import tape_of
+    from backbeam.problem import Problem
+
+    problem = Problem(job["problem"])
+    kept = tape_of(problem.line(), problem.beam(), space_charge=problem.space_charge(), **problem.track_options())
+    return {"tape_bytes": kept}
+
+
+def timing(job: dict[str, Any]) -> dict[str, float]:
+    """Seconds of the gradient and of the tracking alone: medians of interleaved calls."""
+    gradient, tracking, _ = prepared(job)
+    seconds: dict[str, list[float]] = {"gradient": [], "tracking": []}
+    for function in (gradient, tracking):
+        function()
+    for _ in range(job.get("repeats", 5)):
+        for name, function in (("gradient", gradient), ("tracking", tracking)):
+            start = perf_counter()
+            function()
+            seconds[name].append(perf_counter() - start)
+    return {name: median(found) for name, found in seconds.items()}
+
+
+def timeline(job: dict[str, Any]) -> dict[str, list[float]]:
+    """Resident memory beyond that before, looked at every half millisecond or so while the gradient runs."""
+    gradient, _, _ = prepared(job)
+    gradient()
+    times: list[float] = []
+    sizes: list[int] = []
+    before, start, done = status("VmRSS"), perf_counter(), threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            times.append(perf_counter() - start)
+            sizes.append(status("VmRSS") - before)
+            sleep(5e-4)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    gradient()
+    done.set()
+    watcher.join()
+    return {"seconds": times, "bytes": sizes}
+
+
+KINDS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "peak": peak,
+    "tape": tape,
+    "timing": timing,
+    "timeline": timeline,
+}

@@ -1,0 +1,192 @@
+"""backbeam, with the array library that the task names."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from serve import Work, beam_of, serve
+
+Task = Mapping[str, Any]
+
+
+def hide(*names: str) -> None:
+    """Go on as if these distributions, and the modules of their names, were not installed."""
+    found = metadata.Distribution.from_name
+
+    def from_name(name: str) -> metadata.Distribution:
+        if name in names:
+            raise metadata.PackageNotFoundError(name)
+        return found(name)
+
+    metadata.Distribution.from_name = staticmethod(from_name)
+    sys.modules |= dict.fromkeys(names)
+
+
+class Setup:
+    """backbeam, the beam in the task's library, and how a function is compiled there."""
+
+    def __init__(self, task: Task) -> None:
+        if not task.get("numba", True):
+            hide("numba", "llvmlite")
+        import backbeam as bb
+        from backbeam import backends
+
+        self.bb, self.task = bb, task
+        library, dtype = task["library"], task.get("dtype", "float64")
+        given = beam_of(task["beam"])
+        X = given.pop("coordinates")
+        self.beam = bb.Beam.from_arrays(X, **given, backend=library, dtype=dtype)
+        self.backend = backends.get(library)
+        self.versions = {"backbeam": bb.__version__} if hasattr(bb, "__version__") else {}
+        self.versions[library] = self.backend.version
+        if library == "numpy" and task.get("numba", True):
+            self.versions |= {"numba": metadata.version("numba")}
+
+    def array(self, number: Any) -> Any:
+        return self.backend.asarray(np.asarray(number), dtype=self.beam.dtype)
+
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The whole function compiled, where that is what a user of the library would do."""
+        if self.task["library"] != "jax":
+            return function
+        import jax
+
+        return jax.jit(function)
+
+    def timed(self, function: Callable[..., Any], *arguments: Any) -> Callable[[], None]:
+        """A run; it has been done once, so that nothing is compiled when it is timed."""
+
+        def run() -> None:
+            self.backend.synchronize(function(*arguments))
+
+        run()
+        return run
+
+
+def kick(task: Task) -> Work:
+    """A kick, and ``reverse``: the kick undone and its pullback, in one."""
+    setup = Setup(task)
+    beam, reference = setup.beam, setup.beam.reference
+    model = setup.bb.SpaceCharge3D(grid=(task["grid"],) * 3)
+    X, q, u, ds = beam.coordinates, beam.charges, reference.beta_gamma, setup.array(task["ds"])
+
+    def forward(X: Any, q: Any, u: Any, ds: Any) -> Any:
+        return model.forward(X, q, None, reference.with_beta_gamma(u), ds)
+
+    def reverse(X1: Any, q: Any, u: Any, ds: Any, X1_bar: Any) -> Any:
+        return model.reverse(X1, q, None, reference.with_beta_gamma(u), ds, X1_bar)
+
+    forward, reverse = setup.compiled(forward), setup.compiled(reverse)
+    bar = setup.array(np.random.default_rng(2).standard_normal(tuple(X.shape)))
+    runs = {"forward": setup.timed(forward, X, q, u, ds)}
+    if task.get("reverse", True):
+        runs["reverse"] = setup.timed(reverse, forward(X, q, u, ds), q, u, ds, bar)
+    return Work(runs, lambda: setup.backend.to_numpy(forward(X, q, u, ds)), setup.versions)
+
+
+def gradient(task: Task) -> Work:
+    """Through a drift with kicks: ``primal``, and sigma_x with its derivatives by each adjoint of the task."""
+    from backbeam.adjoint import adjoint_named
+
+    setup = Setup(task)
+    bb, beam = setup.bb, setup.beam
+    line = bb.Line([bb.Drift(setup.array(task["length"]), name="d", slices=task["kicks"])])
+    options = {"space_charge": bb.SpaceCharge3D(grid=(task["grid"],) * 3)}
+    objective, wrt = bb.observables.sigma("x"), ["d.length", "beam.charge"]
+
+    def value_and_grad(name: str) -> Callable[..., Any]:
+        adjoint = adjoint_named(name)
+        return setup.compiled(
+            lambda line, beam: bb.value_and_grad(objective, line, beam, wrt, adjoint=adjoint, **options)
+        )
+
+    primal = setup.compiled(lambda line, beam: bb.track(line, beam, **options).coordinates)
+    functions = {name: value_and_grad(name) for name in task["adjoints"]}
+    runs = {"primal": setup.timed(primal, line, beam)}
+    runs |= {name: setup.timed(function, line, beam) for name, function in functions.items()}
+
+    def outcome() -> np.ndarray:
+        value, found = functions[task["adjoints"][0]](line, beam)
+        return np.array([float(a) for a in (value, found["d.length"], found["beam.charge"])])
+
+    return Work(runs, outcome, setup.versions)
+
+
+def fodo(bb: Any, task: Task, model: str, strength: Any) -> Any:
+    """Cells of quadrupole, drift, quadrupole, drift; each element has a name, so that a setting is one of its own."""
+    elements = []
+    for cell in range(task["cells"]):
+        for k, sign in enumerate((1.0, -1.0)):
+            elements.append(bb.Quadrupole(task["quadrupole"], k1=sign * strength, name=f"q{cell}_{k}", model=model))
+            elements.append(bb.Drift(task["drift"], name=f"d{cell}_{k}", model=model))
+    return bb.Line(elements)
+
+
+def line(task: Task) -> Work:
+    """A FODO line without space charge by the ``model`` of the task; ``merge`` False: a matrix for each element."""
+    setup = Setup(task)
+    bb = setup.bb
+    beamline = fodo(bb, task, task["model"], task["k1"])
+    if task["model"] == "linear" and not task["merge"]:
+        run = setup.compiled(unmerged(bb))
+    else:
+        run = setup.compiled(lambda line, beam: bb.track(line, beam).coordinates)
+    runs = {"track": setup.timed(run, beamline, setup.beam)}
+    return Work(runs, lambda: setup.backend.to_numpy(run(beamline, setup.beam)), setup.versions)
+
+
+def unmerged(bb: Any) -> Callable[..., Any]:
+    """Track through the plan as it is compiled, before neighbouring linear maps are merged."""
+    from backbeam.plan import Slicing, advance, compile_line
+    from backbeam.tracking import Run
+
+    def track(line: Any, beam: Any) -> Any:
+        run = Run(line, beam, None, Slicing())
+        plan = compile_line(line, run.slicing, False)
+        return advance(plan, run.setting(plan), run.state(), run.parameters)[0].X
+
+    return track
+
+
+def batch(task: Task) -> Work:
+    """A FODO line with space charge under ``settings`` strengths at once; each has its own grid."""
+    setup = Setup(task)
+    bb = setup.bb
+    strengths = task["k1"] * np.linspace(0.9, 1.1, task["settings"])
+    beamline = fodo(bb, task, "linear", setup.array(strengths if task["settings"] > 1 else strengths[0]))
+    options = {"space_charge": bb.SpaceCharge3D(grid=(task["grid"],) * 3)}
+    run = setup.compiled(lambda line, beam: bb.track(line, beam, **options).coordinates)
+    found = setup.timed(run, beamline, setup.beam)
+    return Work({"track": found}, lambda: setup.backend.to_numpy(run(beamline, setup.beam)), setup.versions)
+
+
+def compiling(task: Task) -> Work:
+    """Compile a line of ``kicks`` slices afresh: its tracking and its reversible gradient. Neither is run."""
+    import jax
+
+    setup = Setup(task)
+    bb, beam = setup.bb, setup.beam
+    beamline = bb.Line([bb.Drift(setup.array(task["length"]), name="d", slices=task["kicks"])])
+    options = {"space_charge": bb.SpaceCharge3D(grid=(task["grid"],) * 3)}
+    wrt = ["d.length", "beam.charge"]
+    functions = {
+        "track": lambda line, beam: bb.track(line, beam, **options).coordinates,
+        "gradient": lambda line, beam: bb.value_and_grad(bb.observables.sigma("x"), line, beam, wrt, **options),
+    }
+
+    def afresh(function: Callable[..., Any]) -> Callable[[], None]:
+        def run() -> None:
+            jax.clear_caches()
+            jax.jit(lambda line, beam: function(line, beam)).lower(beamline, beam).compile()
+
+        return run
+
+    return Work({name: afresh(function) for name, function in functions.items()}, None, setup.versions)
+
+
+if __name__ == "__main__":
+    serve({"kick": kick, "gradient": gradient, "line": line, "batch": batch, "compile": compiling})

@@ -1,0 +1,61 @@
+"""What memory is linear in, and which kind a step of a plan is of."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from backbeam.plan import Apply, Kick, Lose, Merged, Observe
+
+if TYPE_CHECKING:
+    from backbeam.plan import Setting
+
+Features = dict[str, float]
+"""``fixed``: 1. ``particle``: number of particles. ``cell``: of nodes. ``face``: of nodes that a grid one larger each
+way has more. ``wave``: particles times waves of both planes. ``substep``: particles times substeps of an integrator."""
+
+KICKS_OF_ORDER = {2: 1, 4: 3, 6: 7}
+CORRECTIONS_OF_ORDER = {2: 1, 4: 2, 6: 3}
+"""Of a quadrupole."""
+
+
+def kind(step: Any, setting: Setting) -> str:
+    """Name of the kind of a step: of the model of space charge, of the map, of the observation."""
+    if isinstance(step, Kick):
+        return type(setting.space_charge).__name__
+    if isinstance(step, Apply):
+        return type(step.map).__name__
+    if isinstance(step, Observe):
+        return type(step.observation).__name__
+    if isinstance(step, Merged | Lose):
+        return type(step).__name__
+    raise TypeError(f"{step} has no kind")
+
+
+def features(step: Any, setting: Setting, n: int, batch: int) -> Features:
+    """Sizes that a step's memory depends on, for ``batch`` beams of ``n`` particles."""
+    found: Features = {"fixed": 1.0, "particle": float(batch * n)}
+    if isinstance(step, Kick):
+        grid = getattr(setting.space_charge, "grid", None)
+        if grid is not None:
+            cells = math.prod(grid)
+            found["cell"] = float(batch * cells)
+            found["face"] = float(batch * (math.prod(m + 1 for m in grid) - cells))
+        modes = getattr(setting.space_charge, "modes", None)
+        if modes is not None:
+            found["wave"] = float(batch * n * sum(modes))
+    if isinstance(step, Apply):
+        found["substep"] = float(batch * n * substeps(step.map))
+    return found
+
+
+def substeps(map: Any) -> int:
+    """Number of kicks of an integrator; 1 for a map that is no integrator."""
+    order = getattr(map, "order", None)
+    by_order = CORRECTIONS_OF_ORDER if type(map).__name__ == "ThickQuadrupole" else KICKS_OF_ORDER
+    return getattr(map, "steps", 1) * by_order.get(order, 1)
+
+
+def weigh(coefficients: dict[str, float], sizes: Features) -> float:
+    """Bytes: the sum over features."""
+    return sum(coefficient * sizes.get(name, 0.0) for name, coefficient in coefficients.items())

@@ -1,0 +1,66 @@
+"""The memory model of a problem file, before its beam is drawn: its library needs no device here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from backbeam import backends
+from backbeam.errors import BackendError
+from backbeam.memory.model import Model
+from backbeam.memory.table import coefficients
+from backbeam.plan import Setting, Slicing, compile_line, may_lose, merge_linear, unroll
+
+if TYPE_CHECKING:
+    from backbeam.beam import Beam
+    from backbeam.line import Line
+    from backbeam.problem import Problem
+
+FEW = 100
+"""Particles with which a problem is tried out."""
+DEFAULT_DEVICE = {"cupy": "cuda:0"}
+
+
+def forecast(problem: Problem) -> Model:
+    """Return the model of a problem, for the library, device and data type that it says.
+
+    Raises
+    ------
+    InputError
+        For what is wrong with the problem.
+    BackendError
+        If nothing is known of its library.
+    """
+    n, run = problem.tree["beam"]["n"], problem.settings
+    few = problem.replace({"beam.n": min(n, FEW)}) if type(n) is int else problem
+    beam = few.beam("numpy", dtype="float64")  # what is wrong with it is said here
+    known = coefficients(run.backend, run.device or default_device(run.backend), run.dtype)
+    space_charge, options = problem.space_charge(), problem.track_options()
+    slicing = Slicing(options.get("slices"), options.get("step"))
+    plan = merge_linear(compile_line(problem.line(), slicing, space_charge is not None))
+    return Model(
+        coefficients=known,
+        plan=unroll(plan),
+        setting=Setting(beam.species, space_charge, may_lose(plan)),
+        n=n,
+        batch=1,
+        dtype=run.dtype,
+        records=bool(known.tape),
+    )
+
+
+def model_of(
+    line: Line, beam: Beam, *, space_charge: Any = None, slices: int | None = None, step: float | None = None
+) -> Model:
+    """Return the model of a beam on its device, with the arguments of `backbeam.track`."""
+    from backbeam.tracking import Run  # which asks the planner, which is built on the model
+
+    run = Run(line, beam, space_charge, Slicing(slices, step))
+    return Model.of(run, merge_linear(compile_line(line, run.slicing, space_charge is not None)))
+
+
+def default_device(backend: str) -> str:
+    """Where a library's arrays are unless told otherwise; of one that cannot be used here, where they would be."""
+    try:
+        return backends.get(backend).devices()[0]
+    except (BackendError, RuntimeError):
+        return DEFAULT_DEVICE.get(backend, "cpu")

@@ -1,0 +1,155 @@
+"""The memory of a gradient, measured: in a fresh process, run by ``python -m backbeam.memory.measuring``.
+
+What is counted:
+
+============  ======================================================================================================
+peak_bytes    the peak of the gradient beyond what was there before: on the processor resident pages (`resident`), on
+              an accelerator what the library's allocator handed out
+process_bytes the most resident memory of the whole process, libraries and beam included; on the host always
+library_bytes the library's own books, where it keeps any (`Backend.peak_of`): NumPy's by tracemalloc; None elsewhere
+============  ======================================================================================================
+
+The gradient is made once before, so that compilers and caches do not count, and once more for the library's books.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from backbeam.adjoint import Adjoint, Checkpoint, Reversible, adjoint_named
+from backbeam.errors import BackbeamError
+from backbeam.memory.resident import STEADY_HEAP, watch
+
+if TYPE_CHECKING:
+    from backbeam.problem import Problem
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was seen; bytes."""
+
+    peak_bytes: int
+    process_bytes: int
+    before_bytes: int
+    """Resident before the gradient: Python, the libraries, the beam."""
+    library_bytes: int | None
+    seconds: float
+    """Time of the gradient while it was watched."""
+
+
+def measure(
+    problem: Problem,
+    adjoint: Adjoint,
+    *,
+    objective: str = "sigma_x",
+    wrt: tuple[str, ...] = ("beam.charge",),
+    books: bool = False,
+) -> Measurement:
+    """Measure the gradient of a problem in a fresh process.
+
+    Parameters
+    ----------
+    problem:
+        Also says the backend, the device and the data type.
+    adjoint:
+        Any but `Auto`.
+    objective, wrt:
+        As `backbeam.problem.question` takes them.
+    books:
+        Whether to make the gradient a third time, for ``library_bytes``.
+
+    Raises
+    ------
+    BackbeamError
+        If the process fails: with the last line that it said.
+    """
+    job = {
+        "problem": problem.dump(),
+        "adjoint": _plain(adjoint),
+        "objective": objective,
+        "wrt": list(wrt),
+        "books": books,
+    }
+    return Measurement(**in_fresh_process([sys.executable, "-m", __name__], job, problem.settings.dtype))
+
+
+def in_fresh_process(command: list[str], job: dict[str, Any], dtype: str) -> Any:
+    """Send a job to a process that has done nothing else; what it answers."""
+    environment = {**os.environ, **STEADY_HEAP}
+    if dtype == "float64":
+        environment["JAX_ENABLE_X64"] = "1"
+    done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise BackbeamError(f"the measuring process failed: {said[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _plain(adjoint: Adjoint) -> dict[str, Any]:
+    return {"name": adjoint.name, **{k: v for k, v in asdict(adjoint).items() if k in ("anchor_every", "slots")}}
+
+
+def adjoint_of(plain: dict[str, Any]) -> Adjoint:
+    """Adjoint of its name and settings as plain data."""
+    if plain["name"] == "reversible":
+        return Reversible(plain.get("anchor_every", "auto"))
+    if plain["name"] == "checkpoint":
+        return Checkpoint(plain.get("slots", Checkpoint().slots))
+    return adjoint_named(plain["name"])
+
+
+def answer(job: dict[str, Any]) -> dict[str, Any]:
+    """Do a job of `measure` in this process."""
+    from backbeam.gradient import differentiate, with_parameters
+    from backbeam.problem import Problem, question
+    from backbeam.problem.differentiation import expand
+    from backbeam.problem.outcome import quiet
+
+    problem = Problem.parse(job["problem"])
+    asked, beam, adjoint = question(problem, job["objective"], job["wrt"]), problem.beam(), adjoint_of(job["adjoint"])
+    names = expand(asked.wrt, problem.line(), beam)
+    line = with_parameters(problem.line(), [name for name in names if not name.startswith("beam.")])
+    arguments = {"space_charge": problem.space_charge(), **problem.track_options()}
+
+    def gradient() -> None:
+        with quiet():
+            found = differentiate(asked.objective, line, beam, names, adjoint=adjoint, **arguments)
+        beam.backend.synchronize([found.value, *found.gradient.values()])
+
+    return asdict(observed(gradient, beam.backend, beam.coordinates, job["books"]))
+
+
+def observed(function: Callable[[], None], backend: Any, array: Any, books: bool) -> Measurement:
+    """Call a function two or three times in this process and see what it takes, on the device of the array."""
+    backend.synchronize(array)
+    function()
+    start = perf_counter()
+    on_device: list[int | None] = []
+    on_host = backend.device_name(array).startswith("cpu")
+
+    def run() -> None:
+        if on_host:
+            function()
+        else:
+            on_device.append(backend.peak_of(function, array))
+
+    seen = watch(run)
+    seconds = perf_counter() - start
+    if on_host:
+        return Measurement(
+            seen.own, seen.peak, seen.before, backend.peak_of(function, array) if books else None, seconds
+        )
+    if on_device[0] is None:
+        raise BackbeamError(f"{backend.name} does not tell the memory of {backend.device_name(array)}")
+    return Measurement(on_device[0], seen.peak, seen.before, on_device[0], seconds)
+
+
+if __name__ == "__main__":
+    print(json.dumps(answer(json.load(sys.stdin))))

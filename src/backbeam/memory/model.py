@@ -1,0 +1,198 @@
+"""The peak memory of a gradient, of every adjoint, before anything runs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from backbeam.adjoint import Adjoint, Checkpoint, Reversible, Store, Tape
+from backbeam.adjoint.base import cut
+from backbeam.errors import BackendError
+from backbeam.memory.features import Features, features, kind, weigh
+from backbeam.memory.kept import kept_bytes, longest_piece, recomputed, state_bytes
+from backbeam.memory.table import Coefficients, coefficients
+from backbeam.plan import Apply, Kick, Merged, Plan, Setting, count_kicks, unroll
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from backbeam.tracking import Run
+
+OF_MAP = "Map"
+"""Coefficients of a map that was not measured by itself: the largest of those that were."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a gradient by one adjoint needs."""
+
+    adjoint: Adjoint
+    particles: int
+    """Of all beams of the batch."""
+    cells: int
+    """Of the grids of all beams of the batch; 0 without."""
+    kicks: int
+    kept_bytes: float
+    """What is kept for the way back; of a tape all that the library records."""
+    working_bytes: float
+    """The most that is held besides at once."""
+    bytes_per_particle_per_kick: float
+    """What is kept, by particle and kick (by particle alone where there is no kick)."""
+    bytes_per_cell_per_kick: float
+    bytes_per_particle_working: float
+    """Part of the working set that grows with the number of particles."""
+    bytes_per_cell_working: float
+    relative_time: float
+    """About the time of the gradient over that of the tracking alone."""
+
+    @property
+    def predicted_peak_bytes(self) -> int:
+        """The most bytes of arrays at once, beyond those before."""
+        return round(self.kept_bytes + self.working_bytes)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """The memory of gradients through one plan of one beam."""
+
+    coefficients: Coefficients
+    plan: Plan
+    """Without loops."""
+    setting: Setting
+    n: int
+    batch: int
+    dtype: str
+    records: bool
+    """Whether the library has a tape."""
+
+    @classmethod
+    def of(cls, run: Run, plan: Plan) -> Model:
+        """The model of a run; `BackendError` where nothing is known of its library."""
+        beam, backend = run.beam, run.backend
+        return cls(
+            coefficients=coefficients(backend.name, beam.device, beam.dtype),
+            plan=unroll(plan),
+            setting=run.setting(plan),
+            n=beam.n,
+            batch=math.prod(run.batch),
+            dtype=beam.dtype,
+            records=backend.has_autodiff,
+        )
+
+    @property
+    def kicks(self) -> int:
+        """Number of space-charge kicks."""
+        return count_kicks(self.plan)
+
+    @property
+    def pieces(self) -> int:
+        """Number of pieces that `Checkpoint` cuts the plan into."""
+        return len(cut(self.plan, 1))
+
+    def adjoints(self) -> tuple[Adjoint, ...]:
+        """All adjoints that the library can do, with their default settings."""
+        return (Reversible(), Store(), Checkpoint(), *((Tape(),) if self.records else ()))
+
+    def needs(self, adjoint: Adjoint) -> Needs:
+        """What a gradient by that adjoint needs."""
+        particles, kicks = self.batch * self.n, self.kicks
+        working, of_kind = self._working(adjoint)
+        if isinstance(adjoint, Tape):
+            kept, by_particle, by_cell = tape_totals(
+                self.plan, self.setting, self.n, self.batch, self.coefficients.tape
+            )
+        else:
+            by_particle = kept_bytes(adjoint, self.plan, self.dtype, self.setting.masked)
+            kept, by_cell = float(by_particle * particles), 0.0
+        sizes = self._sizes()
+        return Needs(
+            adjoint=adjoint,
+            particles=particles,
+            cells=int(sizes.get("cell", 0.0)),
+            kicks=kicks,
+            kept_bytes=kept,
+            working_bytes=working,
+            bytes_per_particle_per_kick=by_particle / max(kicks, 1),
+            bytes_per_cell_per_kick=by_cell / max(kicks, 1),
+            bytes_per_particle_working=_by_particle(of_kind, sizes) / max(particles, 1),
+            bytes_per_cell_working=of_kind.get("cell", 0.0),
+            relative_time=self._time(adjoint),
+        )
+
+    def _sizes(self) -> Features:
+        """Sizes of a kick; of any step where there is none."""
+        step = next((s for s in self.plan if isinstance(s, Kick)), None)
+        return features(step, self.setting, self.n, self.batch)
+
+    def _working(self, adjoint: Adjoint) -> tuple[float, dict[str, float]]:
+        """Bytes of the working set, and the coefficients that make it so large."""
+        working = self.coefficients.working
+        measured = working[adjoint.name]
+        if isinstance(adjoint, Checkpoint) and recomputed(self.pieces, adjoint.slots) == 0:
+            measured = working["store"]  # no state on its way forward is there besides
+        largest: tuple[float, dict[str, float]] = (0.0, {})
+        more = 0.0
+        if isinstance(adjoint, Checkpoint) and "replayed" in working["store"]:
+            (each,) = working["store"]["replayed"]
+            more = weigh(each, {"particle": self.batch * self.n * (longest_piece(self.plan) - 1)})
+        for name, step, _ in kinds(self.plan, self.setting):
+            sizes = features(step, self.setting, self.n, self.batch)
+            for form in found_for(measured, name, step, []):
+                total = weigh(form, sizes) + (0.0 if isinstance(step, Kick) else more)
+                if total > largest[0]:
+                    largest = total, form
+        lossy = self.coefficients.lossy.get(adjoint.name, 0.0) if self.setting.masked else 0.0
+        return largest[0] + lossy * self.batch * self.n, largest[1]
+
+    def _time(self, adjoint: Adjoint) -> float:
+        measured = self.coefficients.time
+        if not isinstance(adjoint, Checkpoint):
+            return measured.get(adjoint.name, math.inf)
+        pieces = self.pieces
+        return measured.get("store", math.inf) + recomputed(pieces, adjoint.slots) / pieces
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of one kept state of the whole batch."""
+        return self.batch * self.n * state_bytes(self.dtype)
+
+
+def kinds(plan: Plan, setting: Setting) -> Iterator[tuple[str, Any, int]]:
+    """Kind, one step, and number of the steps that are alike."""
+    counted: dict[Any, tuple[Any, int]] = {}
+    for step in plan:
+        alike = "kick" if isinstance(step, Kick) else getattr(step, "map", getattr(step, "observation", type(step)))
+        first, count = counted.get(alike, (step, 0))
+        counted[alike] = first, count + 1
+    for step, count in counted.values():
+        yield kind(step, setting), step, count
+
+
+def found_for(measured: dict[str, Any], name: str, step: Any, nothing: Any) -> Any:
+    """Coefficients of a kind of step; those of the worst map for a map that was not measured."""
+    if name in measured:
+        return measured[name]
+    if isinstance(step, Kick):
+        raise BackendError(f"nothing is known of the memory of {name} here; --measure measures it")
+    return measured[OF_MAP] if isinstance(step, Apply | Merged) else nothing
+
+
+def tape_totals(
+    plan: Plan, setting: Setting, n: int, batch: int, measured: dict[str, dict[str, float]]
+) -> tuple[float, float, float]:
+    """Bytes on the library's tape in all, by particle, and by cell."""
+    total = by_particle = by_cell = 0.0
+    for name, step, count in kinds(plan, setting):
+        sizes, known = features(step, setting, n, batch), found_for(measured, name, step, {})
+        moves = isinstance(step, Kick | Apply | Merged)
+        lossy = measured["lossy"]["kick" if isinstance(step, Kick) else "map"] if setting.masked and moves else 0.0
+        total += count * (weigh(known, sizes) + lossy * sizes["particle"])
+        by_particle += count * (_by_particle(known, sizes) / max(sizes["particle"], 1.0) + lossy)
+        by_cell += count * known.get("cell", 0.0)
+    return total, by_particle, by_cell
+
+
+def _by_particle(known: dict[str, float], sizes: Features) -> float:
+    """Bytes of the features that count particles."""
+    return sum(known.get(name, 0.0) * sizes.get(name, 0.0) for name in ("particle", "wave", "substep"))

@@ -1,0 +1,104 @@
+"""The fastest adjoint that fits in memory, with anchors or slots chosen: what ``adjoint="auto"`` takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backbeam.adjoint import Adjoint, Auto, Checkpoint, Reversible, adjoint_named
+from backbeam.adjoint.reversible import FLOAT32_ANCHORS
+from backbeam.errors import BackbeamError
+from backbeam.memory.amounts import show_bytes
+from backbeam.memory.model import Model, Needs
+
+if TYPE_CHECKING:
+    from backbeam.plan import Plan
+    from backbeam.tracking import Run
+
+ROOM = 0.8
+"""Part of the free memory that a gradient may take: the model is good to a tenth, and others live there, too."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the planner found for a budget."""
+
+    budget_bytes: int
+    recommended: Needs | None
+    """The fastest that fits; None: none does."""
+    smallest: Needs
+    """The one that needs least."""
+
+    @property
+    def short_by(self) -> int:
+        """Bytes by which the smallest exceeds the budget; 0 if it fits."""
+        return max(0, self.smallest.predicted_peak_bytes - self.budget_bytes)
+
+
+def choose(model: Model, budget: int) -> Choice:
+    """The fastest adjoint whose predicted peak is within a budget [bytes]."""
+    candidates = [model.needs(adjoint) for adjoint in _candidates(model, budget)]
+    fitting = [needs for needs in candidates if needs.predicted_peak_bytes <= budget]
+    fastest = min(fitting, key=lambda needs: needs.relative_time, default=None)
+    return Choice(budget, fastest, min(candidates, key=lambda needs: needs.predicted_peak_bytes))
+
+
+def _candidates(model: Model, budget: int) -> list[Adjoint]:
+    """All adjoints, those that can keep less as large as the budget lets them be."""
+    found: list[Adjoint] = list(model.adjoints())
+    if model.dtype == "float32":
+        found.append(_anchored(model, budget))
+    pieces = model.pieces
+    room = budget - model.needs(Checkpoint(1)).working_bytes
+    most = max(1, min(pieces - 1, int(room // max(model.state_bytes, 1))))
+    while most > 1 and model.needs(Checkpoint(most)).predicted_peak_bytes > budget:
+        most -= 1
+    return [*(a for a in found if not isinstance(a, Checkpoint)), Checkpoint(most)]
+
+
+def _anchored(model: Model, budget: int) -> Adjoint:
+    """Reversible with the most anchors that fit, in float32: not more than by default, and at least none."""
+    every = FLOAT32_ANCHORS
+    while every < max(model.kicks, FLOAT32_ANCHORS):
+        if model.needs(Reversible(every)).predicted_peak_bytes <= budget:
+            return Reversible(every)
+        every *= 2
+    return Reversible(None)
+
+
+def resolve(adjoint: Adjoint | str | None, run: Run, plan: Plan) -> Adjoint:
+    """The adjoint that was asked for: None is `Reversible`, a name its default, `Auto` what fits.
+
+    Raises
+    ------
+    BackbeamError
+        If nothing fits; it says by how much.
+    """
+    if adjoint is None:
+        return Reversible()
+    chosen = adjoint_named(adjoint) if isinstance(adjoint, str) else adjoint
+    if not isinstance(chosen, Auto):
+        return chosen
+    budget = chosen.budget
+    if budget is None:
+        free = run.backend.free_memory(run.beam.coordinates)
+        if free is None:
+            raise BackbeamError("this system does not say how much memory is free: give Auto(budget=...), in bytes")
+        budget = int(ROOM * free)
+    found = choose(Model.of(run, plan), budget)
+    if found.recommended is None:
+        least = found.smallest
+        raise BackbeamError(
+            f"no adjoint fits in {show_bytes(budget)}: {describe(least.adjoint)} needs least, "
+            f"{show_bytes(least.predicted_peak_bytes)}, {show_bytes(found.short_by)} more"
+        )
+    return found.recommended.adjoint
+
+
+def describe(adjoint: Adjoint) -> str:
+    """Name and settings, as the command line takes them."""
+    if isinstance(adjoint, Reversible) and adjoint.anchor_every not in (None, "auto"):
+        return f"reversible --anchor-every {adjoint.anchor_every}"
+    if isinstance(adjoint, Checkpoint):
+        return f"checkpoint --slots {adjoint.slots}"
+    return adjoint.name

@@ -1,0 +1,89 @@
+"""The model beside measurement, each in a fresh process: within a tenth, over a small grid of problems.
+
+The larger grid, to 10^6 particles and 64^3 nodes, is ``python benchmarks/memory prediction``.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from backbeam import backends
+from backbeam.adjoint import Checkpoint, Reversible, Store, Tape
+from backbeam.memory import table
+from backbeam.memory.forecast import default_device, forecast, model_of
+from backbeam.memory.measuring import measure
+from backbeam.memory.resident import can_watch
+from backbeam.memory.taping import tape_of
+from backbeam.problem import Problem
+
+WITHIN = 0.10
+SIZES = {"more particles": (60_000, 16, 5), "more cells": (20_000, 40, 3)}
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not can_watch(), reason="Linux tells and resets a process's peak"),
+]
+
+
+def problem(backend, dtype, n, grid, kicks, lattice=None):
+    return Problem({
+        "beam": {
+            "distribution": "uniform_ellipsoid", "species": "electron", "n": n, "kinetic_energy": 250e6,
+            "charge": 1e-9, "radius": 1e-3, "seed": 1,
+        },
+        "lattice": lattice or [{"drift": {"length": 6.0, "name": "d"}}],
+        "space_charge": {"model": "3d", "grid": [grid, grid, grid - 2]}, "track": {"slices": kicks},
+        "run": {"backend": backend, "dtype": dtype},
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_every_library_was_measured_as_it_runs_here(library, dtype):
+    known = table.coefficients(library, default_device(library), dtype)
+    assert not known.borrowed, f"python benchmarks/memory --calibrate --libraries {library} --dtypes {dtype}"
+    assert set(known.working) == {"reversible", "store", "checkpoint", *(["tape"] if known.tape else [])}
+    assert bool(known.tape) == backends.get(library).has_autodiff
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("adjoint", [Reversible(), Store(), Checkpoint(2), Tape()], ids=lambda a: a.name)
+@pytest.mark.parametrize(
+    ("library", "dtype"), [("numpy", "float64"), ("numpy", "float32"), ("torch", "float64"), ("jax", "float64")]
+)
+def test_the_peak_is_as_predicted(library, dtype, adjoint, size):
+    if isinstance(adjoint, Tape) and not backends.get(library).has_autodiff:
+        return  # there is no such gradient
+    one = problem(library, dtype, *SIZES[size])
+    seen = measure(one, adjoint)
+    assert forecast(one).needs(adjoint).predicted_peak_bytes == pytest.approx(seen.peak_bytes, rel=WITHIN)
+
+
+@pytest.mark.parametrize("adjoint", [Reversible(), Store()], ids=lambda a: a.name)
+def test_the_peak_in_a_lattice_is_as_predicted(adjoint):
+    lattice = [
+        {"quadrupole": {"length": 0.1, "k1": 1.0}}, {"drift": {"length": 0.3}},
+        {"sector_bend": {"length": 0.2, "angle": 0.01, "e1": 0.01}}, {"aperture": {"half_x": 0.05, "half_y": 0.05}},
+    ]  # fmt: skip
+    one = problem("numpy", "float64", 40_000, 20, 2, lattice)
+    assert forecast(one).needs(adjoint).predicted_peak_bytes == pytest.approx(
+        measure(one, adjoint).peak_bytes, rel=WITHIN
+    )
+
+
+@pytest.mark.parametrize("library", ["torch", "jax"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_tape_is_as_predicted(library, dtype):
+    """By the library's own count: two lengths, so that what the objective leaves is not in it."""
+    counts, predicted = [], []
+    for kicks in (2, 5):
+        one = problem(library, dtype, 8_000, 18, kicks)
+        line, beam, model = one.line(), one.beam(), one.space_charge()
+        counts.append(tape_of(line, beam, space_charge=model, slices=kicks))
+        predicted.append(model_of(line, beam, space_charge=model, slices=kicks).needs(Tape()).kept_bytes)
+    assert predicted[1] - predicted[0] == pytest.approx(counts[1] - counts[0], rel=0.03)
+
+
+def test_numpy_s_own_books_agree_with_the_pages():
+    seen = measure(problem("numpy", "float64", 60_000, 16, 3), Store(), books=True)
+    assert seen.library_bytes == pytest.approx(seen.peak_bytes, rel=0.1)
