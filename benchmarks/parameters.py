@@ -210,7 +210,7 @@ def cells_of(row: dict[str, Any]) -> str:
     ]
     megabytes = [f"{memory[name]:.1f}" if name in memory else "" for name in ("primal", "reverse", "tangent")]
     off = [f"{row['off'][name]:.0e}" if name in row["off"] else "" for name in ("forward", "differences")]
-    size = f"{row['size']} cells" if row["case"] == "FODO" else "39 elements"
+    size = f"{row['size']} cell{'s' if row['size'] > 1 else ''}" if row["case"] == "FODO" else "39 elements"
     cells = [row["case"], size, row["library"], row["parameters"], f"{1e3 * primal:.0f}", *ratios, *megabytes, *off]
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
@@ -244,6 +244,9 @@ def draw(rows: list[dict[str, Any]]) -> Any:
                         label=f"{library}, {method}",
                     )  # fmt: skip
         axes.set(xscale="log", yscale="log", xlabel="parameters", title=case)
+        numbers = sorted({row["parameters"] for row in rows if row["case"] == case})
+        axes.set_xticks(numbers, [str(number) for number in numbers])
+        axes.minorticks_off()
     figure.axes[0].set_ylabel("time of the whole gradient / primal")
     figure.axes[1].legend(frameon=False, fontsize=8)
     return figure

@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -159,6 +160,8 @@ def test_jax_without_x64_is_a_row_with_its_reason():
 
 
 def test_a_tape_that_memory_does_not_hold_is_left_out(monkeypatch):
+    model = SimpleNamespace(needs=lambda adjoint: SimpleNamespace(predicted_peak_bytes=9_000))
+    monkeypatch.setattr(comparison, "model_of", lambda *line_and_beam, **options: model)
     monkeypatch.setattr(type(backends.get("torch")), "free_memory", lambda self, array: 10_000)
     found = call_json("check", *FODO[:3], "--backends", "torch")
     assert [row["adjoint"] for row in found["rows"]] == EVERY[:3]

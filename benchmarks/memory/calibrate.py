@@ -230,8 +230,8 @@ def of_working(
 ) -> None:
     """What a gradient holds besides what is kept, by kind of step."""
     plain_adjoint = {"name": adjoint, **settings}
-    kicks: list[tuple[dict[str, float], float]] = []
-    pipes: list[tuple[dict[str, float], float]] = []
+    kicks: list[tuple[dict[str, float], float, float]] = []
+    pipes: list[tuple[dict[str, float], float, float]] = []
     maps: dict[str, list[float]] = {}
     stores: dict[int, float] = {}
     lost: dict[str, float] = {}
@@ -242,7 +242,9 @@ def of_working(
         return max(1.0, found["peak_bytes"] - kept)
 
     def add(to: list[Any]) -> Callable[[Any, Plain], None]:
-        return lambda found, plain: to.append((plain.features(plain.step(Kick)), besides(found, plain)))
+        return lambda found, plain: to.append(
+            (plain.features(plain.step(Kick)), besides(found, plain), found["peak_bytes"])
+        )
 
     for size in SIZES:
         bench.ask(expanding(*size, KICKS), add(kicks), adjoint, **settings)
@@ -269,11 +271,11 @@ def of_working(
             )  # fmt: skip
 
     def conclude() -> None:
-        rows, sizes = zip(*kicks, strict=True)
-        working["SpaceCharge3D"] = fit_largest(rows, sizes, ("particle", "cell", "fixed"))
-        show(bench, adjoint, working["SpaceCharge3D"], rows, sizes)
-        rows, sizes = zip(*pipes, strict=True)
-        working["SpaceCharge2DPipe"] = [fit(rows, sizes, ("particle", "wave"))]
+        rows, sizes, peaks = zip(*kicks, strict=True)
+        working["SpaceCharge3D"] = fit_largest(rows, sizes, ("particle", "cell", "fixed"), peaks)
+        show(bench, adjoint, working["SpaceCharge3D"], rows, sizes, peaks)
+        rows, sizes, peaks = zip(*pipes, strict=True)
+        working["SpaceCharge2DPipe"] = [fit(rows, sizes, ("particle", "wave"), peaks)]
         for name, found in maps.items():
             working[name] = [{"particle": min(found)}]
         working[OF_MAP] = [{"particle": max(c[0]["particle"] for c in (working[name] for name in maps))}]
@@ -292,9 +294,9 @@ def tape_total(plain: Plain, taped: dict[str, dict[str, float]]) -> float:
     return tape_totals(plain.plan, plain.setting, plain.n, 1, taped)[0]
 
 
-def show(bench: Bench, what: str, forms: list[dict[str, float]], rows: Any, sizes: Any) -> None:
+def show(bench: Bench, what: str, forms: list[dict[str, float]], rows: Any, sizes: Any, wholes: Any = None) -> None:
     """Print how good a fit is."""
-    off = residuals(forms, rows, sizes)
+    off = residuals(forms, rows, sizes, wholes)
     words = "; ".join(" + ".join(f"{c:.4g} a {name}" for name, c in form.items() if c) for form in forms)
     print(f"{bench.library} {bench.dtype} {what}: {words}; off by {np.abs(off).max():.2%} at most", flush=True)
 

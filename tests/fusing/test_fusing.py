@@ -258,3 +258,10 @@ def test_where_nothing_can_be_written_nothing_is_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", os.fspath(tmp_path / "file"))
     x = rows(100)
     np.testing.assert_array_equal(fused(lambda x: x * 5.4321, x)(x), x * 5.4321)
+
+
+def test_an_axis_too_long_to_be_unrolled_is_left_to_numpy():
+    X, k = np.random.default_rng(1).normal(size=(2, 3, 70, 80)), np.arange(6.0).reshape(2, 3)
+    fused = Fused(lambda X, k: X[..., 1, :] * k[..., None], (), 0)
+    np.testing.assert_array_equal(fused(X, k), X[..., 1, :] * k[..., None])
+    assert not fused.kernels

@@ -84,6 +84,8 @@ class Fused:
             if prod(batch) * n[0] < self.fuse_from or n[0] in batch:
                 continue
             shapes = tuple(_shape(leaf.shape, n[0], batch) for leaf in leaves)
+            if None in shapes:
+                continue
             of = (fixed, form, shapes, tuple(leaf.dtype.char for leaf in leaves), batch)
             if of not in self._kernels:
                 try:
@@ -125,8 +127,11 @@ def _batches(shapes: list[tuple[int, ...]], n: int) -> list[tuple[int, ...]]:
     return found if max(prod(s) for s in lanes) > UNROLLED else found[::-1]
 
 
-def _shape(shape: tuple[int, ...], n: int, batch: tuple[int, ...]) -> Shape:
-    """Shape with the axes that are not unrolled. An axis of a batch is named by its place and length."""
+def _shape(shape: tuple[int, ...], n: int, batch: tuple[int, ...]) -> Shape | None:
+    """Shape with the axes that are not unrolled; None for one that is too long for that.
+
+    An axis of a batch is named by its place and length.
+    """
     found: list[int | Dim] = []
     for k, m in enumerate(shape):
         if m == n:
@@ -136,7 +141,7 @@ def _shape(shape: tuple[int, ...], n: int, batch: tuple[int, ...]) -> Shape:
         elif m < SHORT:
             found.append(m)
         else:
-            return ()  # does not fit: refused when it is read
+            return None
     return tuple(found)
 
 

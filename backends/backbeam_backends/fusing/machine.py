@@ -30,8 +30,9 @@ OLDEST = (0, 45)
 
 @cache
 def available() -> bool:
-    """Whether LLVM is installed, as it is with Numba; nothing is imported for the answer."""
+    """Whether Numba is installed, with an LLVM that is new enough; nothing is imported for the answer."""
     try:
+        version("numba")
         major, minor, *_ = version("llvmlite").split(".")
     except PackageNotFoundError:
         return False
