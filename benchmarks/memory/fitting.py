@@ -1,4 +1,4 @@
-"""Fits of memory against what it is linear in. Deviations count relative to each size, or to a whole that it is part of."""
+"""Fits of memory against what it is linear in. Deviations count relative to each size, or to the whole of its peak."""
 
 from __future__ import annotations
 
