@@ -38,6 +38,11 @@ class Backend:
         """Installed version of the library."""
         return version(self.distribution)
 
+    @property
+    def fuses(self) -> bool:
+        """Whether functions of arrays on the processor become fused loops here: they take less memory."""
+        return False
+
     # -- devices and data types ----------------------------------------------------------------------------------
 
     def devices(self) -> list[str]:
@@ -191,6 +196,13 @@ class Backend:
     def free_memory(self, array: Array) -> int | None:
         """Bytes that the device of ``array`` can still give; None where it does not say. Here: those of the machine."""
         return host_memory.free_memory()
+
+    def deposit_grids(self, batch: int, n: int) -> int:
+        """Grids that the threads of a deposit of ``n`` particles fill on the processor, besides the one of a beam."""
+        return 0
+
+    def release(self) -> None:
+        """Give to the system what the adapter keeps for use again: a measurement begins without it."""
 
     def peak_of(self, function: Callable[[], Any], array: Array) -> int | None:
         """Call a function; the most bytes of arrays that the library's own books show meanwhile, beyond those before.

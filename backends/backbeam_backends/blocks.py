@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from contextvars import copy_context
 from math import prod
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ BLOCK = 8_000
 
 Not a power of two, which would put all rows of a block into the same few sets of that cache.
 """
+
+WORTH = 1e-3
+"""Seconds of work for which a thread is started; how many there are changes no result."""
 
 
 def thread_count() -> int:
@@ -53,7 +57,9 @@ def blockwise(
     def cut(k: int) -> Any:
         return transform(lambda a: a[..., starts[k] : starts[k + 1]], particles)
 
+    began = perf_counter()
     first, parts[0] = function(cut(0), shared)
+    ahead = (perf_counter() - began) * (count - 1)
     whole = transform(lambda a: empty((*a.shape[:-1], n), a.dtype), first)
     outputs = leaves(whole)
 
@@ -72,7 +78,7 @@ def blockwise(
         except BaseException as error:
             failures.append(error)
 
-    shares = min(threads, count - 1)
+    shares = max(1, min(threads, count - 1, round(ahead / WORTH)))
     edges = [1 + (count - 1) * t // shares for t in range(shares + 1)]
     # A context of its own for each: NumPy keeps in it what it warns of.
     helpers = [

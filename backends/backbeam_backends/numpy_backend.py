@@ -85,6 +85,16 @@ class NumpyBackend(Backend):
             ifft_in_place=partial(_transformed, scipy.fft.ifft, overwrite_x=True),
         )
 
+    def deposit_grids(self, batch: int, n: int) -> int:
+        """One for each thread, where Numba shares the particles out."""
+        weights = _cloud_in_cell() if n >= self.fuse_from and available() else None
+        threads = 1 if weights is None else weights.threads(batch, n)
+        return 0 if threads == 1 else threads
+
+    def release(self) -> None:
+        """Empty the `Recycler`."""
+        self.memory.clear()
+
     def peak_of(self, function: Callable[[], Any], array: np.ndarray) -> int | None:
         """`tracemalloc`, which NumPy tells of each array; what Numba and the FFT allocate inside is not seen."""
         already = tracemalloc.is_tracing()

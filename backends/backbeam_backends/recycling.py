@@ -66,6 +66,11 @@ class Recycler:
             while self.waiting > most or self._waiting[0][0] < self._returns - PATIENCE:
                 self._waiting.pop(0)
 
+    def clear(self) -> None:
+        """Give to the system all that waits."""
+        with self._lock:
+            self._waiting.clear()
+
     @property
     def waiting(self) -> int:
         """Bytes that wait to be used again."""

@@ -32,6 +32,15 @@ class TorchBackend(Backend):
     host = NumpyBackend()
     """Whose kernels work on tensors in the processor's memory."""
 
+    @property
+    def fuses(self) -> bool:
+        """As NumPy does."""
+        return self.host.fuses
+
+    def deposit_grids(self, batch: int, n: int) -> int:
+        """As NumPy does."""
+        return self.host.deposit_grids(batch, n)
+
     def devices(self) -> list[str]:
         """The processor, each CUDA device, and Apple's GPU (float32 only) where there is one."""
         found = ["cpu"] + [f"cuda:{k}" for k in range(torch.cuda.device_count())]
@@ -228,6 +237,10 @@ class TorchBackend(Backend):
             return super().free_memory(array)
         unused = torch.cuda.memory_reserved(array.device) - torch.cuda.memory_allocated(array.device)
         return torch.cuda.mem_get_info(array.device)[0] + unused
+
+    def release(self) -> None:
+        """NumPy's, whose kernels it shares."""
+        self.host.release()
 
     def peak_of(self, function: Callable[[], Any], array: torch.Tensor) -> int | None:
         """CUDA's allocator counts blocks of 512 B; on the processor nobody counts."""

@@ -27,7 +27,7 @@ Bmad                  z = -beta c (t - t0), pz = P/P0 - 1
 from __future__ import annotations
 
 from backbeam import observables
-from backbeam.adjoint import Checkpoint, Reversible, Store, Tape
+from backbeam.adjoint import Auto, Checkpoint, Reversible, Store, Tape
 from backbeam.beam import Beam
 from backbeam.elements import (
     Aperture,
@@ -60,6 +60,7 @@ from backbeam.tracking import count_kicks, trace, track
 
 __all__ = [
     "Aperture",
+    "Auto",
     "BackbeamError",
     "BackendError",
     "Beam",

@@ -11,12 +11,16 @@ from backbeam_backends.blocks import thread_count
 from backbeam_backends.particle_mesh import numba_kernels as kernels
 from backbeam_backends.particle_mesh.contract import Rows
 
-SHARE = 32_768
+SHARE = 131_072
 """Fewest particles for which a thread and a grid of its own are worth while."""
 
 
 class NumbaCloudInCell:
     """Cloud-in-cell weights for NumPy arrays. Fields of three components are arranged node by node."""
+
+    def threads(self, batch: int, n: int) -> int:
+        """Threads that share the particles of one beam."""
+        return max(1, min(-(-thread_count() // batch), n // SHARE))
 
     def deposit(
         self,
@@ -29,7 +33,7 @@ class NumbaCloudInCell:
     ) -> np.ndarray:
         """Each thread has a grid of its own, added in order: the same bits for the same number of threads."""
         k, batch, n = values.shape
-        shares = max(1, min(-(-thread_count() // batch), n // SHARE))
+        shares = self.threads(batch, n)
         edges = [n * s // shares for s in range(shares + 1)]
         # Three components side by side, as `gradient_transpose` reads them.
         together = 3 if k == 3 else 1

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 Features = dict[str, float]
 """``fixed``: 1. ``particle``: number of particles. ``cell``: of nodes. ``face``: of nodes that a grid one larger each
-way has more. ``wave``: particles times waves of both planes. ``substep``: particles times substeps of an integrator."""
+way has more. ``share``: of nodes of the grids that threads fill besides. ``wave``: particles times waves of both
+planes. ``substep``: particles times substeps of an integrator."""
 
 KICKS_OF_ORDER = {2: 1, 4: 3, 6: 7}
 CORRECTIONS_OF_ORDER = {2: 1, 4: 2, 6: 3}
@@ -32,14 +33,18 @@ def kind(step: Any, setting: Setting) -> str:
     raise TypeError(f"{step} has no kind")
 
 
-def features(step: Any, setting: Setting, n: int, batch: int) -> Features:
-    """Sizes that a step's memory depends on, for ``batch`` beams of ``n`` particles."""
+def features(step: Any, setting: Setting, n: int, batch: int, shares: int = 0) -> Features:
+    """Sizes that a step's memory depends on, for ``batch`` beams of ``n`` particles.
+
+    ``shares`` is what `Backend.deposit_grids` says.
+    """
     found: Features = {"fixed": 1.0, "particle": float(batch * n)}
     if isinstance(step, Kick):
         grid = getattr(setting.space_charge, "grid", None)
         if grid is not None:
             cells = math.prod(grid)
             found["cell"] = float(batch * cells)
+            found["share"] = float(shares * cells)
             found["face"] = float(batch * (math.prod(m + 1 for m in grid) - cells))
         modes = getattr(setting.space_charge, "modes", None)
         if modes is not None:

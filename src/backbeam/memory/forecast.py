@@ -45,6 +45,7 @@ def forecast(problem: Problem) -> Model:
         batch=1,
         dtype=run.dtype,
         records=bool(known.tape),
+        shares=_shares(run.backend, n) if known.wanted.split()[1] == "cpu" else 0,
     )
 
 
@@ -56,6 +57,13 @@ def model_of(
 
     run = Run(line, beam, space_charge, Slicing(slices, step))
     return Model.of(run, merge_linear(compile_line(line, run.slicing, space_charge is not None)))
+
+
+def _shares(backend: str, n: int) -> int:
+    try:
+        return backends.get(backend).deposit_grids(1, n)
+    except BackendError:
+        return 0
 
 
 def default_device(backend: str) -> str:

@@ -65,6 +65,8 @@ class Model:
     dtype: str
     records: bool
     """Whether the library has a tape."""
+    shares: int = 0
+    """Grids that threads fill besides the beam's own."""
 
     @classmethod
     def of(cls, run: Run, plan: Plan) -> Model:
@@ -78,6 +80,7 @@ class Model:
             batch=math.prod(run.batch),
             dtype=beam.dtype,
             records=backend.has_autodiff,
+            shares=backend.deposit_grids(math.prod(run.batch), beam.n) if beam.device.startswith("cpu") else 0,
         )
 
     @property
@@ -123,7 +126,7 @@ class Model:
     def _sizes(self) -> Features:
         """Sizes of a kick; of any step where there is none."""
         step = next((s for s in self.plan if isinstance(s, Kick)), None)
-        return features(step, self.setting, self.n, self.batch)
+        return features(step, self.setting, self.n, self.batch, self.shares)
 
     def _working(self, adjoint: Adjoint) -> tuple[float, dict[str, float]]:
         """Bytes of the working set, and the coefficients that make it so large."""
@@ -137,7 +140,7 @@ class Model:
             (each,) = working["store"]["replayed"]
             more = weigh(each, {"particle": self.batch * self.n * (longest_piece(self.plan) - 1)})
         for name, step, _ in kinds(self.plan, self.setting):
-            sizes = features(step, self.setting, self.n, self.batch)
+            sizes = features(step, self.setting, self.n, self.batch, self.shares)
             for form in found_for(measured, name, step, []):
                 total = weigh(form, sizes) + (0.0 if isinstance(step, Kick) else more)
                 if total > largest[0]:

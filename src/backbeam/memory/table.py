@@ -54,12 +54,11 @@ def setup_name(backend: str, device: str, dtype: str) -> str:
 
 
 def fuses(backend: str) -> bool:
-    """Whether the adapter compiles its loops with Numba here, or lets NumPy's do it: they need less memory."""
+    """Whether the adapter fuses loops here."""
     try:
-        adapter = backends.get(backend)
+        return backends.get(backend).fuses
     except BackendError:
         return False
-    return bool(getattr(adapter, "fuses", getattr(getattr(adapter, "host", None), "fuses", False)))
 
 
 def coefficients(backend: str, device: str, dtype: str) -> Coefficients:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from backbeam.arrays import Array
 
 
-BLOCK = 8192
+BLOCK = 16_384
 """Nodes of a block of columns."""
 
 
