@@ -24,6 +24,9 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``quiet``            no warnings of a particle that turns round: tracking says so itself, and where
 ``synchronize``      wait for the device: timing
 ``peak_memory``      the device's high-water mark: memory reports
+``fuses``            which memory table holds: fused loops take less
+``deposit_grids``    grids that threads fill: memory that depends on the number of cores
+``release``          what waits for use again is let go before memory is measured
 ``free_memory``      what the device can still give: the choice of an adjoint
 ``peak_of``          the library's own books of its arrays: a witness of what a gradient takes
 ``tape_bytes``       what automatic differentiation keeps for the way back: the memory of `Tape`

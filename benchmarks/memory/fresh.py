@@ -15,7 +15,6 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 from time import perf_counter, sleep
 from typing import Any
 
@@ -106,7 +105,7 @@ def tape(job: dict[str, Any]) -> dict[str, int]:
 
 
 def timing(job: dict[str, Any]) -> dict[str, float]:
-    """Seconds of the gradient and of the tracking alone: medians of interleaved calls."""
+    """Seconds of the gradient and of the tracking alone: the least of interleaved calls."""
     gradient, tracking, _ = prepared(job)
     seconds: dict[str, list[float]] = {"gradient": [], "tracking": []}
     for function in (gradient, tracking):
@@ -116,7 +115,7 @@ def timing(job: dict[str, Any]) -> dict[str, float]:
             start = perf_counter()
             function()
             seconds[name].append(perf_counter() - start)
-    return {name: median(found) for name, found in seconds.items()}
+    return {name: min(found) for name, found in seconds.items()}
 
 
 def timeline(job: dict[str, Any]) -> dict[str, list[float]]:

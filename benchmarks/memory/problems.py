@@ -59,9 +59,15 @@ def pipe(n: int, waves: int, kicks: int) -> dict[str, Any]:
     }
 
 
-def elements(label: str, n: int, count: int, lossy: bool = False) -> dict[str, Any]:
-    """Some elements of a kind without space charge, kept apart so that they are not merged."""
-    return {"beam": beam(n), "lattice": [*([APERTURE] if lossy else []), *[ELEMENTS[label]] * count]}
+def elements(
+    label: str, n: int, count: int, lossy: bool = False, ahead: dict[str, Any] | None = None, times: int = 1
+) -> dict[str, Any]:
+    """Some elements of a kind without space charge; before every ``times`` of them another one, which keeps them apart.
+
+    Neighbouring linear ones are merged.
+    """
+    group = [*([ahead] if ahead else []), *[ELEMENTS[label]] * times]
+    return {"beam": beam(n), "lattice": [*([APERTURE] if lossy else []), *group * count]}
 
 
 def on(tree: dict[str, Any], backend: str, dtype: str, device: str | None = None) -> dict[str, Any]:

@@ -144,9 +144,9 @@ def observed(function: Callable[[], None], backend: Any, array: Any, books: bool
     seen = watch(run)
     seconds = perf_counter() - start
     if on_host:
-        return Measurement(
-            seen.own, seen.peak, seen.before, backend.peak_of(function, array) if books else None, seconds
-        )
+        backend.release()
+        booked = backend.peak_of(function, array) if books else None
+        return Measurement(seen.own, seen.peak, seen.before, booked, seconds)
     if on_device[0] is None:
         raise BackbeamError(f"{backend.name} does not tell the memory of {backend.device_name(array)}")
     return Measurement(on_device[0], seen.peak, seen.before, on_device[0], seconds)
