@@ -6,8 +6,8 @@ import importlib
 import sys
 from pathlib import Path
 
-TABLES = ("timeline", "scaling", "substeps", "growth", "prediction")
-OTHERS = ("calibrate", "all")
+TABLES = ("timeline", "scaling", "substeps", "growth", "prediction", "long")
+OTHERS = ("calibrate", "coefficients", "all")
 
 
 def main() -> int:

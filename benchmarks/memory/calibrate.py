@@ -37,6 +37,7 @@ PLACE = Path(table.__file__).with_name(table.FILE)
 SIZES = (
     (40_000, 12), (64_000, 12), (100_000, 16), (40_000, 16), (48_000, 24), (100_000, 24), (40_000, 32), (64_000, 32),
     (100_000, 40), (40_000, 40), (50_000, 48), (160_000, 12),
+    (280_000, 16), (280_000, 56),
 )  # fmt: skip
 """Particles and nodes along an axis: from many particles a cell to few, and from one thread a deposit to some.
 
@@ -46,9 +47,10 @@ TAPE_SIZES = ((10_000, 16), (30_000, 16), (10_000, 24), (30_000, 24), (10_000, 3
 KICKS, PARTICLES, COUNT = 4, 40_000, 6
 REPEATS = {"jax": 3}
 """JAX runs ahead of Python, and so its peaks vary by some per cent; those of others are the same each time."""
-FEWER_SIZES = {"jax": tuple(size for size in SIZES if size not in ((100_000, 16), (100_000, 40), (160_000, 12)))}
-FEWER_MAPS = {"jax": ("drift", "quadrupole", "linear drift", "bend with edges", "monitor")}
-"""JAX compiles for seconds each time; maps that are left out count as the largest of these."""
+FEWER_SIZES = (*SIZES[:2], *SIZES[3:8], SIZES[9])
+"""For JAX, which compiles for seconds each time, and for tapes, which are large."""
+FEWER_MAPS = ("drift", "quadrupole", "linear drift", "bend with edges", "monitor")
+"""For JAX, and in float32; maps that are left out count as the largest of these."""
 ADJOINTS = {"reversible": {}, "store": {}, "checkpoint": {"slots": 2}}
 AHEAD = {"drift": {"length": 0.1}}
 """Before a linear map, of which more would be merged: what one leaves is seen beside this."""
@@ -108,8 +110,8 @@ class Bench:
         self.library, self.dtype, self.device = library, dtype, device
         self.cases: list[dict[str, Any]] = []
         self.then: list[Callable[[Any], None]] = []
-        self.sizes = FEWER_SIZES.get(library, SIZES)
-        self.labels = FEWER_MAPS.get(library, tuple(ELEMENTS))
+        self.sizes = FEWER_SIZES if library == "jax" else SIZES
+        self.labels = FEWER_MAPS if library == "jax" or dtype == "float32" else tuple(ELEMENTS)
         self.residuals: dict[str, float] = {}
 
     def ask(
@@ -272,7 +274,8 @@ def of_working(
             (plain.features(plain.step(Kick)), besides(found, plain), found["peak_bytes"])
         )
 
-    for size in bench.sizes:
+    points = FEWER_SIZES if adjoint == "tape" else bench.sizes
+    for size in points:
         bench.ask(expanding(*size, KICKS), add(kicks), adjoint, **settings)
     for waves in (4, 12):
         bench.ask(pipe(PARTICLES, waves, KICKS), add(pipes), adjoint, **settings)
@@ -297,7 +300,7 @@ def of_working(
         rows, sizes, peaks = zip(*kicks, strict=True)
         shared = ("share",) if any(row["share"] for row in rows) else ()
         working["SpaceCharge3D"] = fit_largest(rows, sizes, ("particle", "cell", *shared, "fixed"), peaks)
-        lost["without"] = sizes[bench.sizes.index((PARTICLES, 16))]
+        lost["without"] = sizes[points.index((PARTICLES, 16))]
         show(bench, adjoint, working["SpaceCharge3D"], rows, sizes, peaks)
         rows, sizes, peaks = zip(*pipes, strict=True)
         working["SpaceCharge2DPipe"] = [fit(rows, sizes, ("particle", "wave"), peaks)]

@@ -17,15 +17,19 @@ from common import write
 
 from memory.fitting import fit, residuals, value
 from memory.fresh import case, run
-from memory.options import COLOURS, about, adjoints_of, axes, markdown, parser
+from memory.options import ADJOINTS, COLOURS, about, adjoints_of, axes, markdown, parser
 from memory.others import ask_cheetah, job
 from memory.problems import expanding, on
+
+SETTINGS = {"checkpoint": {"slots": 3}}
+"""As many as there are with 4 kicks, so that more kicks add none."""
 
 
 def main(arguments: list[str]) -> int:
     options = parser(__doc__, dtypes=("float64", "float32"))
     options.add_argument("--particles", nargs="+", type=int, default=[10_000, 30_000, 100_000, 300_000])
     options.add_argument("--grids", nargs="+", type=int, default=[16, 24, 32, 48, 64])
+    options.add_argument("--adjoints", nargs="+", default=list(ADJOINTS))
     options.add_argument("--standard", nargs=2, type=int, default=[30_000, 32], help="the other one meanwhile")
     given = options.parse_args(arguments)
     n0, g0 = given.standard
@@ -33,7 +37,7 @@ def main(arguments: list[str]) -> int:
     found: dict[str, dict[str, Any]] = {}
     for dtype in given.dtypes:
         for library in given.libraries:
-            for adjoint in adjoints_of(library):
+            for adjoint in adjoints_of(library, given.adjoints):
                 label = f"{library} {adjoint} {dtype}"
                 found[label] = growth(library, adjoint, dtype, points, given.device)
                 concluded(label, found[label], points)
@@ -54,7 +58,8 @@ def growth(library: str, adjoint: str, dtype: str, points: list[tuple[int, int]]
     for n, grid in points:
         for kicks in (few, many):
             tree = on(expanding(n, grid, kicks), library, dtype, device)
-            cases.append({**case(tree, adjoint, "tape" if taped else "peak"), "repeats": 3 if library == "jax" else 1})
+            what, settings = "tape" if taped else "peak", SETTINGS.get(adjoint, {})
+            cases.append({**case(tree, adjoint, what, **settings), "repeats": 3 if library == "jax" else 1})
     answers = [None if isinstance(a, str) else a["tape_bytes" if taped else "peak_bytes"] for a in run(cases)]
     pairs = zip(answers[::2], answers[1::2], strict=True)
     return {"delta": [None if a is None or b is None else (b - a) / (many - few) for a, b in pairs]}
