@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
     from backbeam.plan import Plan
     from backbeam.tracking import Run
 
-EQUALLY_FAST = 0.1
-"""Times that differ by less than this part are taken as the same: timings of one kick differ as much."""
+EQUAL = 0.1
+"""Times and peaks that differ by less than this part are taken as the same: nobody knows them better."""
 
 ROOM = 0.8
 """Part of the free memory that a gradient may take: the model is good to a tenth, and others live there, too."""
@@ -40,13 +39,17 @@ class Choice:
 
 
 def choose(model: Model, budget: int) -> Choice:
-    """The fastest adjoint whose predicted peak is within a budget [bytes]; of those equally fast, the smallest."""
+    """The fastest adjoint whose predicted peak is within a budget [bytes]; one as fast if it takes clearly less."""
     candidates = [model.needs(adjoint) for adjoint in _candidates(model, budget)]
     fitting = [needs for needs in candidates if needs.predicted_peak_bytes <= budget]
-    limit = (1.0 + EQUALLY_FAST) * min((needs.relative_time for needs in fitting), default=math.inf)
-    fast = [needs for needs in fitting if needs.relative_time <= limit]
-    best = min(fast, key=lambda needs: needs.predicted_peak_bytes, default=None)
-    return Choice(budget, best, min(candidates, key=lambda needs: needs.predicted_peak_bytes))
+    fastest = min(fitting, key=lambda needs: needs.relative_time, default=None)
+    if fastest is not None:
+        limit = (1.0 + EQUAL) * fastest.relative_time
+        fast = [needs for needs in fitting if needs.relative_time <= limit]
+        smallest = min(fast, key=lambda needs: needs.predicted_peak_bytes)
+        if smallest.predicted_peak_bytes < (1.0 - EQUAL) * fastest.predicted_peak_bytes:
+            fastest = smallest
+    return Choice(budget, fastest, min(candidates, key=lambda needs: needs.predicted_peak_bytes))
 
 
 def _candidates(model: Model, budget: int) -> list[Adjoint]:
