@@ -15,6 +15,8 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``scan``             repeated steps: a Python loop, or `lax.scan` so that compile time does not grow
 ``blockwise``        particle by particle: blocks that stay in the cache, where temporaries would go to memory
 ``compile``          just-in-time compilation where there is one
+``recompiles``       a first run to be left out of a timing must have all the particles
+``fuse_from``        from how many particles on there are fused loops
 ``steps_together``   how much of a line is compiled as one: traffic to memory against time to compile
 ``differentiable``   joins a primal and a hand-written pullback for a library's own automatic differentiation
 ``register_tree``    lines and beams as arguments of a library's transformations (JAX)

@@ -30,6 +30,10 @@ class Backend:
     """The library's array API namespace."""
     has_autodiff: ClassVar[bool] = False
     """Whether the library differentiates by itself."""
+    recompiles: ClassVar[bool] = False
+    """Whether what was compiled for some particles is compiled anew for any other number of them."""
+    fuse_from: int = 0
+    """Particles from which on fused loops are used, where there are such."""
     steps_together: int = 1
     """How many steps of a line are compiled as one: more save memory traffic, fewer are more often alike."""
 

@@ -22,6 +22,7 @@ class JaxBackend(Backend):
     extra = "jax"
     namespace = jnp
     has_autodiff = True
+    recompiles = True
 
     def devices(self) -> list[str]:
         """``platform:index`` of every device, the default backend's first."""

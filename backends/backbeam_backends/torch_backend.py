@@ -33,6 +33,11 @@ class TorchBackend(Backend):
     """Whose kernels work on tensors in the processor's memory."""
 
     @property
+    def fuse_from(self) -> int:  # type: ignore[override]
+        """Particles from which on NumPy's loops are used."""
+        return self.host.fuse_from
+
+    @property
     def fuses(self) -> bool:
         """As NumPy does."""
         return self.host.fuses

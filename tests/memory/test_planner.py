@@ -13,6 +13,7 @@ from backbeam.adjoint import Auto, Checkpoint, Reversible, Store, Tape, adjoint_
 from backbeam.errors import BackbeamError, BackendError, InputError
 from backbeam.gradient import differentiate
 from backbeam.memory import choose, table
+from backbeam.memory.features import features
 from backbeam.memory.forecast import forecast, model_of
 from backbeam.problem import Problem
 
@@ -251,3 +252,26 @@ def test_auto_has_a_name_and_no_other_name_passes():
     assert adjoint_named("auto") == Auto()
     with pytest.raises(InputError, match="reversible, store, checkpoint, tape, auto"):
         bb.value_and_grad(bb.observables.sigma("x"), LINE, beam(), ["d.length"], adjoint="automatic")
+
+
+def test_of_two_that_are_as_fast_the_one_that_takes_clearly_less_is_chosen(monkeypatch):
+    setups = {name: {**one, "time": {**one["time"], "reversible": 2.7}} for name, one in table.load().items()}
+    monkeypatch.setattr(table, "load", lambda: setups)
+    assert choose(forecast(problem()), 10**12).recommended.adjoint == Reversible()  # 2.7 is as good as 2.5
+    slower = {name: {**one, "time": {**one["time"], "reversible": 2.8}} for name, one in setups.items()}
+    monkeypatch.setattr(table, "load", lambda: slower)
+    assert choose(forecast(problem()), 10**12).recommended.adjoint == Store()
+
+
+def test_grids_of_threads_are_counted():
+    one = forecast(problem(backend="numpy"))
+    kick = next(step for step in one.plan if type(step).__name__ == "Kick")
+    assert features(kick, one.setting, N, 1, shares=3)["share"] == 3 * CELLS
+
+
+def test_threads_get_grids_of_their_own_from_many_particles_on(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert [backends.get(name).deposit_grids(1, 10**7) for name in ("numpy", "torch", "jax")] == [0, 0, 0]
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert backends.get("numpy").deposit_grids(1, 1000) == 0
+    assert backends.get("torch").deposit_grids(1, 10**7) == backends.get("numpy").deposit_grids(1, 10**7)

@@ -54,18 +54,18 @@ def _rows(needs: list[Needs], seen: dict[str, Measurement], skipped: dict[str, s
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
     table.add_column("adjoint")
     for heading in (
-        "kept a kick\nB/particle", "\nB/cell", "working set\nB/particle", "\nB/cell", "time over\ntracking",
+        "kept a kick\nB/particle\n+ B/cell", "working set\nB/particle\n+ B/cell", "time over\ntracking",
         "predicted\npeak",
     ):  # fmt: skip
         table.add_column(heading, justify="right")
     if seen or skipped:
-        for heading in ("measured\npeak", "\ndeviation", "of the\nprocess"):
+        for heading in ("measured\npeak", "deviation", "of the\nprocess"):
             table.add_column(heading, justify="right")
     for one in needs:
         name, predicted = one.adjoint.name, one.predicted_peak_bytes
         cells = [
-            describe(one.adjoint), f"{one.bytes_per_particle_per_kick:.4g}", f"{one.bytes_per_cell_per_kick:.4g}",
-            f"{one.bytes_per_particle_working:.4g}", f"{one.bytes_per_cell_working:.4g}", f"{one.relative_time:.1f}",
+            describe(one.adjoint), f"{one.bytes_per_particle_per_kick:.4g} + {one.bytes_per_cell_per_kick:.4g}",
+            f"{one.bytes_per_particle_working:.4g} + {one.bytes_per_cell_working:.4g}", f"{one.relative_time:.1f}",
             Text(show_bytes(predicted), style="bold"),
         ]  # fmt: skip
         if name in seen:

@@ -18,7 +18,7 @@ from backbeam.gradient import Gradient, differentiate, with_parameters
 from backbeam.line import Line
 from backbeam.observables import Objective, expression, sigma, weighted
 from backbeam.problem.keys import missing
-from backbeam.problem.outcome import compiles, few_of, finite, quiet, short_line
+from backbeam.problem.outcome import compiles, finite, quiet, rehearsal
 from backbeam.tracking import count_kicks, track
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def differentiate_problem(
             run()
             track_alone()
         else:
-            _warm_up(line, beam, space_charge, asked.adjoint)
+            _warm_up(line, beam, space_charge, options, asked.adjoint)
         tell(f"differentiating {asked.objective.name} with respect to {len(names)} parameters")
         seconds_gradient, found = _timed(run)
         tell("tracking alone")
@@ -267,9 +267,8 @@ def _timed(function: Callable[[], Any]) -> tuple[float, Any]:
     return perf_counter() - start, found
 
 
-def _warm_up(line: Line, beam: Beam, space_charge: Any, adjoint: Adjoint) -> None:
-    """Differentiate a little of the line for a few particles, so that what loads when first used is loaded."""
+def _warm_up(line: Line, beam: Beam, space_charge: Any, options: dict[str, Any], adjoint: Adjoint) -> None:
+    """Differentiate for a few particles, so that what is loaded or compiled when first used is there."""
+    line, few, options = rehearsal(line, beam, options)
     with suppress(BackbeamError):  # the run itself will say it
-        differentiate(
-            sigma("x"), short_line(line), few_of(beam), ["beam.charges"], space_charge=space_charge, adjoint=adjoint
-        )
+        differentiate(sigma("x"), line, few, ["beam.charges"], space_charge=space_charge, adjoint=adjoint, **options)

@@ -79,7 +79,7 @@ def run_problem(
         tell("compiling")
         backend.synchronize(track(line, beam, space_charge=space_charge, **options).coordinates)
     else:
-        _warm_up(line, beam, space_charge)
+        _warm_up(line, beam, space_charge, options)
     tell(f"tracking {beam.n} particles" + (f" through {kicks} kicks" if kicks else ""))
     backend.synchronize(beam.coordinates)
     start = perf_counter()
@@ -95,23 +95,28 @@ def quiet() -> Any:
 
 
 def compiles(beam: Beam) -> bool:
-    """Whether the beam's library compiles what it runs."""
-
-    def probe(value: Any) -> Any:
-        return value
-
-    return beam.backend.compile(probe) is not probe
+    """Whether the beam's library compiles what it runs anew for each number of particles."""
+    return beam.backend.recompiles
 
 
-def _warm_up(line: Line, beam: Beam, space_charge: Any) -> None:
-    """Send a few particles through a little of the line, so that what loads when first used is loaded."""
+def _warm_up(line: Line, beam: Beam, space_charge: Any, options: dict[str, Any]) -> None:
+    """Send a few particles through the line, so that what is loaded or compiled when first used is there."""
     with quiet(), suppress(TrackingError):  # the run itself will say it
-        track(short_line(line), few_of(beam), space_charge=space_charge)
+        line, few, options = rehearsal(line, beam, options)
+        track(line, few, space_charge=space_charge, **options)
 
 
-def few_of(beam: Beam) -> Beam:
-    """The first particles of a beam."""
-    n = min(beam.n, WARM_UP_PARTICLES)
+def rehearsal(line: Line, beam: Beam, options: dict[str, Any]) -> tuple[Line, Beam, dict[str, Any]]:
+    """What to run before a run that is timed: few particles, and the whole line only where its loops are compiled."""
+    backend = beam.backend
+    if backend.fuses and beam.n >= backend.fuse_from:
+        return line, few_of(beam, backend.fuse_from), options
+    return short_line(line), few_of(beam, WARM_UP_PARTICLES), {}
+
+
+def few_of(beam: Beam, n: int) -> Beam:
+    """The first n particles of a beam."""
+    n = min(beam.n, n)
     return beam.replace(
         coordinates=beam.coordinates[..., :n], charges=beam.charges[..., :n], lost_at=beam.lost_at[..., :n]
     )
