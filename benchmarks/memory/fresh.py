@@ -18,7 +18,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
 
-from backbeam.memory.resident import STEADY_HEAP, status
+from backbeam.memory.resident import STEADY_HEAP, status, watch
 
 PROGRAM = "import sys; sys.path.insert(0, {!r}); from memory.fresh import serve; serve()"
 
@@ -94,6 +94,14 @@ def peak(job: dict[str, Any]) -> dict[str, Any]:
     return sorted(seen, key=lambda found: found["peak_bytes"])[len(seen) // 2]
 
 
+def once(job: dict[str, Any]) -> dict[str, Any]:
+    """What the first gradient of the process takes, with all that is compiled for it."""
+    gradient, _, _ = prepared(job)
+    start = perf_counter()
+    seen = watch(gradient)
+    return {"peak_bytes": seen.own, "process_bytes": seen.peak, "seconds": perf_counter() - start}
+
+
 def tape(job: dict[str, Any]) -> dict[str, int]:
     """Bytes that the library keeps for the way back."""
     from backbeam.memory.taping import tape_of
@@ -120,8 +128,9 @@ def timing(job: dict[str, Any]) -> dict[str, float]:
 
 def timeline(job: dict[str, Any]) -> dict[str, list[float]]:
     """Resident memory beyond that before, looked at every half millisecond or so while the gradient runs."""
-    gradient, _, _ = prepared(job)
+    gradient, _, beam = prepared(job)
     gradient()
+    beam.backend.release()
     times: list[float] = []
     sizes: list[int] = []
     before, start, done = status("VmRSS"), perf_counter(), threading.Event()
@@ -142,6 +151,7 @@ def timeline(job: dict[str, Any]) -> dict[str, list[float]]:
 
 KINDS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "peak": peak,
+    "once": once,
     "tape": tape,
     "timing": timing,
     "timeline": timeline,

@@ -27,6 +27,7 @@ def main(arguments: list[str]) -> int:
     options.add_argument("--grid", type=int, default=32)
     options.add_argument("--limit", default="1GB")
     options.add_argument("--measure-up-to", type=int, default=1000, help="kicks; more are predicted alone")
+    options.add_argument("--reversible-up-to", type=int, help="the same for reversible alone")
     given = options.parse_args(arguments)
     limit = parse_bytes(given.limit, "limit")
     rows: list[dict[str, Any]] = []
@@ -53,7 +54,8 @@ def series(library: str, dtype: str, adjoint: str, given: Any, limit: int) -> li
             "predicted_peak_bytes": predicted,
         }
         rows.append(row)
-        if predicted <= limit and kicks <= given.measure_up_to:
+        most = given.reversible_up_to if adjoint == "reversible" else None
+        if predicted <= limit and kicks <= (most or given.measure_up_to):
             cases.append(({**case(tree, adjoint), "repeats": 1}, row))
     for (_, row), found in zip(cases, run(one for one, _ in cases), strict=True):
         row |= {"problem": found} if isinstance(found, str) else found
@@ -64,12 +66,14 @@ def series(library: str, dtype: str, adjoint: str, given: Any, limit: int) -> li
 
 def picture(rows: list[dict[str, Any]], given: Any) -> Any:
     """One field a library; marks are measured, lines predicted."""
-    figure, fields = axes(len(given.libraries), width=4.6)
+    figure, fields = axes(len(given.libraries), width=4.2, height=4.4)
     for field, library in zip(fields[0], given.libraries, strict=True):
         for adjoint in adjoints_of(library):
             mine = [r for r in rows if (r["library"], r["adjoint"], r["dtype"]) == (library, adjoint, given.dtypes[0])]
             colour = COLOURS[adjoint]
-            field.plot([r["kicks"] for r in mine], [r["predicted_peak_bytes"] / 1e6 for r in mine], color=colour, lw=1)
+            field.plot(
+                [r["kicks"] for r in mine], [r["predicted_peak_bytes"] / 1e6 for r in mine], color=colour, lw=1.5
+            )
             seen = [r for r in mine if "peak_bytes" in r]
             field.plot(
                 [r["kicks"] for r in seen], [r["peak_bytes"] / 1e6 for r in seen], "o", color=colour, label=adjoint
@@ -77,10 +81,8 @@ def picture(rows: list[dict[str, Any]], given: Any) -> Any:
         field.set(xscale="log", yscale="log", xlabel="kicks", title=library)
         field.grid(alpha=0.3, which="both")
     fields[0][0].set_ylabel("peak memory of the gradient [MB]")
-    fields[0][0].legend()
-    figure.suptitle(
-        f"{given.particles:,} particles, {given.grid}³ nodes, {given.dtypes[0]}: measured (marks), predicted (lines)"
-    )
+    fields[0][-1].legend()
+    figure.suptitle(f"{given.particles:,} particles, {given.grid}³ nodes\nmeasured (marks), predicted (lines)")
     return figure
 
 

@@ -2,8 +2,8 @@
 
     python benchmarks/memory long --libraries numpy torch
 
-The process does nothing else; its peak resident memory holds Python, the libraries and the beam. What `Tape` and
-`Store` would have needed is the model's prediction, for the libraries that have a tape.
+The process does nothing else; its peak resident memory holds Python, the libraries, the beam, and what is compiled.
+What `Tape` and `Store` would have needed is the model's prediction, for the libraries that have a tape.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
         row: dict[str, Any] = {"library": library, "dtype": given.dtypes[0]}
         for adjoint in model.adjoints():
             row[f"predicted_{adjoint.name}_bytes"] = model.needs(adjoint_named(adjoint.name)).predicted_peak_bytes
-        (found,) = run([{**case(tree, "reversible"), "repeats": 1}])
+        (found,) = run([case(tree, "reversible", "once")])
         row |= {"problem": found} if isinstance(found, str) else found
         rows.append(row)
         print(row, flush=True)

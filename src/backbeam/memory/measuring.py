@@ -14,6 +14,7 @@ The gradient is made once before, so that compilers and caches do not count, and
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -130,6 +131,7 @@ def observed(function: Callable[[], None], backend: Any, array: Any, books: bool
     """Call a function two or three times in this process and see what it takes, on the device of the array."""
     backend.synchronize(array)
     function()
+    gc.collect()  # what is in cycles would come back to the adapter only later
     backend.release()  # so that what waits for use again counts, as it does the first time
     start = perf_counter()
     on_device: list[int | None] = []

@@ -72,14 +72,15 @@ class Model:
     def of(cls, run: Run, plan: Plan) -> Model:
         """The model of a run; `BackendError` where nothing is known of its library."""
         beam, backend = run.beam, run.backend
+        known = coefficients(backend.name, beam.device, beam.dtype)
         return cls(
-            coefficients=coefficients(backend.name, beam.device, beam.dtype),
+            coefficients=known,
             plan=unroll(plan),
             setting=run.setting(plan),
             n=beam.n,
             batch=math.prod(run.batch),
             dtype=beam.dtype,
-            records=backend.has_autodiff,
+            records=backend.has_autodiff and bool(known.tape),
             shares=backend.deposit_grids(math.prod(run.batch), beam.n) if beam.device.startswith("cpu") else 0,
         )
 
