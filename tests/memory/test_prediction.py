@@ -1,13 +1,13 @@
 """The model beside measurement, each in a fresh process: within a tenth, over a small grid of problems.
 
-The larger grid, to 10^6 particles and 64^3 nodes, is ``python benchmarks/memory prediction``.
+PyTorch's and JAX's peaks are not held to it yet: their measured ones scatter by up to a third. The larger grid, to
+10^6 particles and 64^3 nodes, is ``python benchmarks/memory prediction``.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from backbeam import backends
 from backbeam.adjoint import Checkpoint, Reversible, Store, Tape
 from backbeam.memory import table
 from backbeam.memory.forecast import default_device, forecast, model_of
@@ -20,7 +20,12 @@ WITHIN = 0.10
 SIZES = {"more particles": (60_000, 16, 5), "more cells": (36_000, 36, 3)}
 """Particles, nodes along an axis, kicks. The table holds for beams of at least two blocks (32 000 particles)."""
 
-NOT_YET = pytest.mark.xfail(reason="their measured peaks scatter by up to a third, the table with them", strict=False)
+
+@pytest.fixture(autouse=True)
+def two_threads(monkeypatch):
+    """As many as the table was measured with, also where the workers of pytest-xdist have one each."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+
 
 pytestmark = [
     pytest.mark.long,
@@ -52,17 +57,12 @@ def test_every_library_was_measured_as_it_runs_here(library, dtype):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("adjoint", [Reversible(), Store(), Checkpoint(2), Tape()], ids=lambda a: a.name)
+@pytest.mark.parametrize("adjoint", [Reversible(), Store(), Checkpoint(2)], ids=lambda a: a.name)
 @pytest.mark.parametrize(
     ("library", "dtype"),
-    [
-        ("numpy", "float64"), ("numpy", "float32"),
-        pytest.param("torch", "float64", marks=NOT_YET), pytest.param("torch", "float32", marks=NOT_YET),
-    ],
-)  # fmt: skip
+    [("numpy", "float64"), ("numpy", "float32")],
+)
 def test_the_peak_is_as_predicted(library, dtype, adjoint, size):
-    if isinstance(adjoint, Tape) and not backends.get(library).has_autodiff:
-        return  # there is no such gradient
     one = problem(library, dtype, *SIZES[size])
     seen = measure(one, adjoint)
     assert forecast(one).needs(adjoint).predicted_peak_bytes == pytest.approx(seen.peak_bytes, rel=WITHIN)
@@ -91,14 +91,6 @@ def test_the_tape_is_as_predicted(library, dtype):
         counts.append(tape_of(line, beam, space_charge=model, slices=kicks))
         predicted.append(model_of(line, beam, space_charge=model, slices=kicks).needs(Tape()).kept_bytes)
     assert predicted[1] - predicted[0] == pytest.approx(counts[1] - counts[0], rel=0.03)
-
-
-@NOT_YET
-@pytest.mark.parametrize("adjoint", [Reversible(), Store()], ids=lambda a: a.name)
-def test_the_peak_in_jax_is_as_predicted(adjoint):
-    one = problem("jax", "float64", *SIZES["more particles"])
-    seen = measure(one, adjoint)
-    assert forecast(one).needs(adjoint).predicted_peak_bytes == pytest.approx(seen.peak_bytes, rel=WITHIN)
 
 
 def test_numpy_s_own_books_agree_with_the_pages():
