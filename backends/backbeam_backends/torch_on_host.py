@@ -52,9 +52,7 @@ class LentCloudInCell:
     def __init__(self, weights: CloudInCell) -> None:
         self.weights = weights
 
-    def deposit(
-        self, values: Any, r: Any, centre: Any, spacing: Any, grid: tuple[int, int, int], guard: int
-    ) -> Any:
+    def deposit(self, values: Any, r: Any, centre: Any, spacing: Any, grid: tuple[int, int, int], guard: int) -> Any:
         """See `backbeam_backends.particle_mesh.CloudInCell`."""
         return lent(lambda *arrays: self.weights.deposit(*arrays, grid, guard), values, r, centre, spacing)
 
