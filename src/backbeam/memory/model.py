@@ -99,7 +99,9 @@ class Model:
         return (Reversible(), Store(), Checkpoint(), *((Tape(),) if self.records else ()))
 
     def needs(self, adjoint: Adjoint) -> Needs:
-        """What a gradient by that adjoint needs."""
+        """What a gradient by that adjoint needs; `BackendError` for a tape of which nothing is known."""
+        if isinstance(adjoint, Tape) and not self.records:
+            raise BackendError("nothing is known of the tape of this library, or it has none")
         particles, kicks = self.batch * self.n, self.kicks
         working, of_kind = self._working(adjoint)
         if isinstance(adjoint, Tape):
