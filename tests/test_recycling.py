@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
-from backbeam_backends.recycling import LEAST, PATIENCE, SPARE, Recycler
+from backbeam_backends.recycling import LEAST, MARGIN, PATIENCE, SPARE, Recycler
 
 N = LEAST // 8
 
@@ -35,8 +37,40 @@ def test_small_arrays_and_other_sizes_are_new():
     large = memory.empty((2, N), np.float64)
     address = large.ctypes.data
     del large
-    other = memory.empty((3, N), np.float64)
-    assert other.ctypes.data != address and memory.waiting == 16 * N
+    other = memory.empty((1, N), np.float64)
+    assert other.ctypes.data != address and other.base is not None
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 5)), min_size=1, max_size=60))
+def test_what_waits_hardly_raises_the_peak(steps):
+    """Whatever is taken and let go, not an eighth more is held than the most that was ever in use at once."""
+    memory = Recycler()
+    held = []
+    most = 0
+    for rows, leave in steps:
+        held = held[-leave:] if leave else []
+        held.append(memory.empty((rows, N), np.float64))
+        in_use = sum(a.nbytes for a in held)
+        most = max(most, in_use)
+        assert in_use + memory.waiting <= MARGIN * most
+    held.clear()
+    assert memory.waiting <= MARGIN * most
+    memory.clear()
+    assert memory.waiting == 0
+
+
+def test_a_kick_after_kick_takes_nothing_new():
+    """Sizes that come back in the same order find what was let go."""
+    memory = Recycler()
+    state = memory.empty((6, N), np.float64)
+    known = set()
+    for turn in range(5):
+        grid, after = memory.empty((1, N), np.float64), memory.empty((6, N), np.float64)
+        addresses = {grid.ctypes.data, after.ctypes.data, state.ctypes.data}
+        assert turn < 2 or addresses <= known
+        known |= addresses
+        state = after
+        del grid, after
 
 
 def test_not_too_much_waits_nor_for_too_long():

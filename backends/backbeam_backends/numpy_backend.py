@@ -38,8 +38,8 @@ class NumpyBackend(Backend):
         """Whether `compile` compiles: it does with Numba's LLVM (extra ``fast``)."""
         return available()
 
-    def __init__(self) -> None:
-        self.memory = Recycler()
+    memory = Recycler()
+    """One for the process, as its allocator is: tensors that are lent to NumPy's kernels end here, too."""
 
     def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
         """One loop over the particles instead of a pass for each operation; see `backbeam_backends.fusing`.

@@ -1,8 +1,8 @@
 """Memory of large arrays, used again: what the system hands out anew must first be filled with zeros, page by page.
 
 A kick of 10^6 particles writes 100 MB of results, and lets as much go. Given back to the system and asked for again,
-these cost as long as the arithmetic. So, as the allocators of GPU libraries do, this keeps what was let go, up to the
-size of a few arrays of the largest kind in use, and no longer than it serves.
+these cost as long as the arithmetic. So, as the allocators of GPU libraries do, this keeps what was let go; but hardly
+more than what was in use at once before, for it is not to raise the peak, and no longer than it serves.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ LEAST = 1 << 16
 """Bytes from which on an array is worth it."""
 SPARE = 4
 """As many bytes may wait as in so many of the largest waiting arrays."""
+MARGIN = 1.125
+"""What waits and what is on loan may be so much more than the most that was ever on loan at once: a little, lest a small
+array that is new put out a large one."""
 PATIENCE = 100
 """What has not been asked for while so many others came back is given to the system."""
 
@@ -43,6 +46,8 @@ class Recycler:
     def __init__(self) -> None:
         self._waiting: list[tuple[int, np.ndarray]] = []
         self._returns = 0
+        self._lent = self._most = 0
+        """Bytes that are on loan, and the most that were at once."""
         # One that its holder may take again: a collection within may end another loan.
         self._lock = threading.RLock()
 
@@ -55,12 +60,17 @@ class Recycler:
         with self._lock:
             fitting = [k for k, (_, memory) in enumerate(self._waiting) if memory.nbytes == size]
             memory = self._waiting.pop(fitting[-1])[1] if fitting else None
+            self._lent += size
+            self._most = max(self._most, self._lent)
+            while self._waiting and self._lent + self.waiting > MARGIN * self._most:
+                self._waiting.pop(0)
         return np.asarray(_Loan(self, np.empty(size, np.uint8) if memory is None else memory, shape, dtype))
 
     def take_back(self, memory: np.ndarray) -> None:
         """Keep it for the next; let the oldest go where too much waits."""
         with self._lock:
             self._returns += 1
+            self._lent -= memory.nbytes
             self._waiting.append((self._returns, memory))
             most = SPARE * max(m.nbytes for _, m in self._waiting)
             while self.waiting > most or self._waiting[0][0] < self._returns - PATIENCE:
@@ -70,6 +80,7 @@ class Recycler:
         """Give to the system all that waits."""
         with self._lock:
             self._waiting.clear()
+            self._most = self._lent
 
     @property
     def waiting(self) -> int:

@@ -67,22 +67,26 @@ class Checkpoint(Adjoint):
                 state, _ = advance(piece, setting, state, P)
             return state
 
-        def stretch(start: int, stop: int, state: State, slots: int) -> None:
-            """Pull back through pieces start ... stop - 1, from the state before the first of them."""
-            nonlocal bars  # not handed down: each level would hold on to those that it was given
-            while stop - start > 1:
-                middle = start + split(stop - start, slots)
-                stretch(middle, stop, ahead(start, middle, state), max(slots - 1, 0))
-                stop = middle
-            bars = replay(pieces[start], setting, state, P, bars, mine[start])
-
+        # Where a state is known, and the slots that are free beyond it. No other name for any of them, here or in a
+        # frame of its own: what has been used up is let go at once, and its slot serves again.
         starts = spine(len(pieces), self.slots)
+        known = [(0, first, self.slots)]
+        known += [
+            (k, restore(state, first), self.slots - i - 1)
+            for i, (k, state) in enumerate(zip(starts, kept, strict=True))
+        ]
         report, stop = Report(anchors=len(kept)), len(pieces)
-        for start in reversed(starts):
-            # No name for the state: what has been used up is let go, and its slot serves again.
-            stretch(start, stop, restore(kept.pop(), first), self.slots - len(kept) - 1)
-            stop = start
-        stretch(0, stop, first, self.slots)
+        kept.clear()
+        while known:
+            start, state, free = known[-1]
+            if stop - start > 1:
+                middle = start + split(stop - start, free)
+                known.append((middle, ahead(start, middle, state), max(free - 1, 0)))
+            else:
+                known.pop()
+                bars = replay(pieces[start], setting, state, P, bars, mine[start])
+                stop = start
+            del state
         return bars, report
 
 
