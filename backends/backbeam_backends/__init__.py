@@ -28,6 +28,7 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``peak_memory``      the device's high-water mark: memory reports
 ``fuses``            which memory table holds: fused loops take less
 ``deposit_grids``    grids that threads fill: memory that depends on the number of cores
+``in_hand``          particles of the blocks that threads work on: memory that does not grow with the beam
 ``release``          what waits for use again is let go before memory is measured
 ``free_memory``      what the device can still give: the choice of an adjoint
 ``peak_of``          the library's own books of its arrays: a witness of what a gradient takes

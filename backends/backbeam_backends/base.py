@@ -205,6 +205,13 @@ class Backend:
         """Grids that the threads of a deposit of ``n`` particles fill on the processor, besides the one of a beam."""
         return 0
 
+    def in_hand(self, n: int, block: int | None = None) -> int:
+        """Particles of the blocks that `blockwise` works on at once, of ``n``; 0 where it does not part them.
+
+        All ``n`` where one block holds them.
+        """
+        return 0
+
     def release(self) -> None:
         """Give to the system what the adapter keeps for use again: a measurement begins without it."""
 

@@ -98,6 +98,15 @@ def blockwise(
     return whole, total
 
 
+def in_hand(n: int, threads: int, block: int | None = None) -> int:
+    """Particles of the blocks that are in hand at once, of a beam of ``n``: a block for each thread.
+
+    The first block is done alone, to see how long it takes.
+    """
+    count = n // (BLOCK if block is None else block)
+    return n if count < 2 else -(-n * min(threads, count - 1) // count)
+
+
 def transform(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
     """Nest of the same form with the function of each array, and of those in the same place of other nests."""
     if isinstance(tree, dict):

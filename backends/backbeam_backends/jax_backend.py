@@ -158,11 +158,18 @@ class JaxBackend(Backend):
         return int(device.memory_stats()["peak_bytes_in_use"]) - int(before["bytes_in_use"])
 
     def tape_bytes(self, function: Callable[..., Any], inputs: Sequence[jax.Array]) -> int:
-        """Leaves of the pullback that `jax.vjp` gives: what it closes over."""
-        given = {x.unsafe_buffer_pointer() for x in inputs}
-        _, pullback = jax.vjp(function, *inputs)
-        kept = {x.unsafe_buffer_pointer(): x.nbytes for x in jax.tree.leaves(pullback) if isinstance(x, jax.Array)}
-        return sum(size for place, size in kept.items() if place not in given)
+        """Leaves of the pullback that `jax.vjp` gives: what it closes over. Traced, so that nothing is computed."""
+        kept: dict[int, jax.Array] = {}
+
+        def trace(*given: jax.Array) -> jax.Array:
+            value, pullback = jax.vjp(function, *given)
+            theirs = {id(x) for x in given}
+            found = [x for x in jax.tree.leaves(pullback) if isinstance(x, jax.Array)]
+            kept.update({id(x): x for x in found if id(x) not in theirs})
+            return value
+
+        jax.eval_shape(trace, *inputs)
+        return sum(x.nbytes for x in kept.values())
 
     def compiled_memory(
         self, function: Callable[..., Any], static: tuple[int, ...], arguments: Sequence[Any]

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.fft
 
 from backbeam_backends.base import Backend
-from backbeam_backends.blocks import add, blockwise, thread_count
+from backbeam_backends.blocks import add, blockwise, in_hand, thread_count
 from backbeam_backends.fusing import Fused, available
 from backbeam_backends.particle_mesh import CloudInCell
 from backbeam_backends.recycling import Recycler
@@ -90,6 +90,10 @@ class NumpyBackend(Backend):
         weights = _cloud_in_cell() if n >= self.fuse_from and available() else None
         threads = 1 if weights is None else weights.threads(batch, n)
         return 0 if threads == 1 else threads
+
+    def in_hand(self, n: int, block: int | None = None) -> int:
+        """A block for each thread."""
+        return in_hand(n, thread_count(), block)
 
     def release(self) -> None:
         """Empty the `Recycler`."""

@@ -18,8 +18,8 @@ LEAST = 1 << 16
 SPARE = 4
 """As many bytes may wait as in so many of the largest waiting arrays."""
 MARGIN = 1.125
-"""What waits and what is on loan may be so much more than the most that was ever on loan at once: a little, lest a small
-array that is new put out a large one."""
+"""What waits and what is on loan may be so much more than the most that was ever on loan at once: a little, lest a
+small array that is new put out a large one."""
 PATIENCE = 100
 """What has not been asked for while so many others came back is given to the system."""
 

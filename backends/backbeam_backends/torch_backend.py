@@ -46,6 +46,10 @@ class TorchBackend(Backend):
         """As NumPy does."""
         return self.host.deposit_grids(batch, n)
 
+    def in_hand(self, n: int, block: int | None = None) -> int:
+        """As NumPy does, where it does."""
+        return self.host.in_hand(n, block) if self.fuses and n >= self.fuse_from else 0
+
     def devices(self) -> list[str]:
         """The processor, each CUDA device, and Apple's GPU (float32 only) where there is one."""
         found = ["cpu"] + [f"cuda:{k}" for k in range(torch.cuda.device_count())]

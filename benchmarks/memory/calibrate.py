@@ -3,7 +3,7 @@
     python benchmarks/memory calibrate                                  # every installed library, both data types
     python benchmarks/memory calibrate --libraries torch --device cuda --output $OUT/coefficients.json
 
-Takes two minutes a setup (JAX, which compiles for each size, six). A setup that is not measured keeps what it has.
+Takes four minutes a setup (JAX, which compiles for each size, ten). A setup that is not measured keeps what it has.
 Particles whose threads fill grids of their own are among the sizes only where there is more than one core.
 """
 
@@ -20,7 +20,6 @@ import numpy as np
 from common import versions
 
 from backbeam import backends
-from backbeam.adjoint import Tape
 from backbeam.memory import table
 from backbeam.memory.features import features, kind
 from backbeam.memory.kept import kept_bytes
@@ -35,27 +34,23 @@ from memory.problems import ELEMENTS, elements, expanding, on, pipe
 
 PLACE = Path(table.__file__).with_name(table.FILE)
 SIZES = (
-    (40_000, 12), (64_000, 12), (100_000, 16), (40_000, 16), (48_000, 24), (100_000, 24), (40_000, 32), (64_000, 32),
-    (100_000, 40), (40_000, 40), (50_000, 48), (160_000, 12),
-    (280_000, 16), (280_000, 56),
+    (20_000, 12), (20_000, 24), (20_000, 48), (40_000, 12), (40_000, 24), (40_000, 32), (40_000, 48), (60_000, 16),
+    (60_000, 64), (100_000, 16), (100_000, 32), (100_000, 48), (100_000, 64), (300_000, 16), (300_000, 48),
+    (300_000, 64),
 )  # fmt: skip
-"""Particles and nodes along an axis: from many particles a cell to few, and from one thread a deposit to some.
-
-Beams of fewer than two blocks are not among them: they take up to a fifth less.
-"""
+"""Particles and nodes along an axis: from one block to many, and from many particles a cell to few."""
 TAPE_SIZES = ((10_000, 16), (30_000, 16), (10_000, 24), (30_000, 24), (10_000, 32), (30_000, 32))
-COMPILED_SIZES = ((40_000, 12), (64_000, 12), (40_000, 16), (100_000, 24), (40_000, 32), (64_000, 32))
+TAPED_SIZES = ((20_000, 16), (60_000, 16), (20_000, 32), (60_000, 32), (30_000, 24))
+"""For gradients by a tape, which are large."""
+COMPILED_SIZES = ((20_000, 16), (60_000, 16), (160_000, 16), (20_000, 32), (60_000, 32), (160_000, 32), (60_000, 48))
 """For JAX, which compiles for seconds each time."""
-UNTAPED = ("jax",)
-"""A gradient by JAX's own tape is made operation by operation, which takes minutes for each size: not measured."""
 KICKS, PARTICLES, COUNT = 4, 40_000, 6
-REPEATS = {"jax": 3}
-"""JAX runs ahead of Python, and so its peaks vary by some per cent; those of others are the same each time."""
-FEWER_SIZES = (*SIZES[:2], *SIZES[3:8], SIZES[9])
-"""For all but NumPy in float64, from which the others differ little; and for tapes, which are large."""
+SEVERAL = (12_000, 40_000, 160_000)
+"""Particles of a block, of a few, and of many: for the maps, with ``COUNT`` elements."""
 FEWER_MAPS = ("drift", "quadrupole", "linear drift", "bend with edges", "monitor")
 COMPILED_MAPS = ("drift", "linear drift")
 """For the working sets of other libraries than NumPy and of float32; maps left out count as the largest of these."""
+OF_KICK = ("particle", "whole", "hand", "cell", "share", "fixed")
 ADJOINTS = {"reversible": {}, "store": {}, "checkpoint": {"slots": 2}}
 AHEAD = {"drift": {"length": 0.1}}
 """Before a linear map, of which more would be merged: what one leaves is seen beside this."""
@@ -92,8 +87,7 @@ class Plain:
         self.dtype = tree["run"]["dtype"]
         self.masked = any("aperture" in entry for entry in tree["lattice"])
         self.setting = Setting(species_named("electron"), model, self.masked)
-        backend = backends.get(tree["run"]["backend"])
-        self.shares = 0 if tree["run"].get("device", "cpu") != "cpu" else backend.deposit_grids(1, self.n)
+        self.host = backends.get(tree["run"]["backend"]) if tree["run"].get("device", "cpu") == "cpu" else None
 
     def kept(self, adjoint: dict[str, Any]) -> float:
         """Bytes, but for a tape."""
@@ -103,9 +97,9 @@ class Plain:
         """The first step of a class; None if there is none."""
         return next((s for s in self.plan if isinstance(s, of)), None)
 
-    def features(self, step: Any) -> dict[str, float]:
-        """Sizes of a step."""
-        return features(step, self.setting, self.n, 1, self.shares)
+    def features(self, step: Any, taped: bool = False) -> dict[str, float]:
+        """Sizes of a step; a tape is made in whole arrays."""
+        return features(step, self.setting, self.n, 1, None if taped else self.host)
 
 
 class Bench:
@@ -115,9 +109,7 @@ class Bench:
         self.library, self.dtype, self.device = library, dtype, device
         self.cases: list[dict[str, Any]] = []
         self.then: list[Callable[[Any], None]] = []
-        self.sizes = SIZES if library == "numpy" and dtype == "float64" else FEWER_SIZES
-        if library == "jax":
-            self.sizes = COMPILED_SIZES
+        self.sizes = COMPILED_SIZES if library == "jax" else SIZES
         self.labels = FEWER_MAPS if library != "numpy" or dtype == "float32" else tuple(ELEMENTS)
         if library == "jax":
             self.labels = COMPILED_MAPS
@@ -128,8 +120,7 @@ class Bench:
     ) -> None:
         """Have ``then`` called with the answer."""
         tree = on(tree, self.library, self.dtype, self.device)
-        what, repeats = more.pop("what", "peak"), more.pop("repeats", REPEATS.get(self.library, 1))
-        self.cases.append({**case(tree, adjoint, what, **more), "repeats": repeats})
+        self.cases.append(case(tree, adjoint, more.pop("what", "peak"), **more))
         self.then.append(lambda answer: then(answer, Plain(tree)))
 
     def measure(self) -> None:
@@ -153,7 +144,7 @@ def calibrate(library: str, dtype: str, device: str | None) -> tuple[str, dict[s
     seconds: dict[str, float] = {}
     finish: list[Callable[[], None]] = []
     off: dict[str, float] = {}
-    if backend.has_autodiff and library not in UNTAPED:
+    if backend.has_autodiff:
         of_tape(bench, taped, finish)
     bench.measure()
     for function in finish:
@@ -167,7 +158,7 @@ def calibrate(library: str, dtype: str, device: str | None) -> tuple[str, dict[s
     for adjoint, settings in adjoints.items():
         of_working(bench, adjoint, settings, working[adjoint], lossy, taped, finish)
         bench.ask(
-            expanding(60_000, 32, 4), adjoint=adjoint, what="timing", repeats=7, **settings,
+            expanding(60_000, 32, 4), adjoint=adjoint, what="timing", **settings,
             then=lambda found, _, name=adjoint: seconds.update({name: found["gradient"] / found["tracking"]}),
         )  # fmt: skip
     bench.measure()
@@ -268,23 +259,24 @@ def of_working(
 ) -> None:
     """What a gradient holds besides what is kept, by kind of step."""
     plain_adjoint = {"name": adjoint, **settings}
+    taped_here = adjoint == "tape"
     kicks: list[tuple[dict[str, float], float, float]] = []
     pipes: list[tuple[dict[str, float], float, float]] = []
-    maps: dict[str, list[float]] = {}
+    maps: dict[str, dict[str, list[tuple[dict[str, float], float]]]] = {}
     stores: dict[int, float] = {}
     lost: dict[tuple[int, int], float] = {}
 
     def besides(found: dict[str, Any], plain: Plain) -> float:
         """The peak less what is kept."""
-        kept = tape_total(plain, taped) if isinstance(adjoint_of(plain_adjoint), Tape) else plain.kept(plain_adjoint)
+        kept = tape_total(plain, taped) if taped_here else plain.kept(plain_adjoint)
         return max(1.0, found["peak_bytes"] - kept)
 
     def add(to: list[Any]) -> Callable[[Any, Plain], None]:
         return lambda found, plain: to.append(
-            (plain.features(plain.step(Kick)), besides(found, plain), found["peak_bytes"])
+            (plain.features(plain.step(Kick), taped_here), besides(found, plain), found["peak_bytes"])
         )
 
-    points = FEWER_SIZES if adjoint == "tape" else bench.sizes
+    points = TAPED_SIZES if taped_here else bench.sizes
     for size in points:
         bench.ask(expanding(*size, KICKS), add(kicks), adjoint, **settings)
     for waves in (4, 12):
@@ -293,10 +285,12 @@ def of_working(
 
         def of_map(found: Any, plain: Plain, label: str = label) -> None:
             names = {kind(s, plain.setting) for s in plain.plan if isinstance(s, Apply | Merged | Observe)}
+            row = plain.features(plain.step(Apply | Merged | Observe), taped_here)
             for name in names:
-                maps.setdefault(name, []).append(besides(found, plain) / plain.n)
+                maps.setdefault(name, {}).setdefault(label, []).append((row, besides(found, plain)))
 
-        bench.ask(elements(label, PARTICLES, COUNT), of_map, adjoint, **settings)
+        for n in SEVERAL[1:] if taped_here or bench.library == "jax" else SEVERAL:
+            bench.ask(elements(label, n, COUNT), of_map, adjoint, **settings)
     few = points[:3] if bench.library != "jax" else points[:1]
     for size in few:
         bench.ask(
@@ -312,16 +306,23 @@ def of_working(
 
     def conclude() -> None:
         rows, sizes, peaks = zip(*kicks, strict=True)
-        shared = ("share",) if any(row["share"] for row in rows) else ()
-        working["SpaceCharge3D"] = fit_largest(rows, sizes, ("particle", "cell", *shared, "fixed"), peaks)
+        names = [name for name in OF_KICK if any(row.get(name) for row in rows)]
+        working["SpaceCharge3D"] = fit_largest(rows, sizes, names, peaks)
         more = [(lost[size] - without) / size[0] for size, without in zip(few, sizes, strict=False)]
         lossy[adjoint] = max(0.0, sorted(more)[len(more) // 2])
         show(bench, adjoint, working["SpaceCharge3D"], rows, sizes, peaks)
         rows, sizes, peaks = zip(*pipes, strict=True)
         working["SpaceCharge2DPipe"] = [fit(rows, sizes, ("particle", "wave"), peaks)]
-        for name, found in maps.items():
-            working[name] = [{"particle": min(found)}]
-        working[OF_MAP] = [{"particle": max(c[0]["particle"] for c in (working[name] for name in maps))}]
+        for name, by_label in maps.items():
+            # The least of the lines that have it: in the others something else is larger.
+            least = min(by_label.values(), key=lambda seen: seen[-1][1])
+            working[name] = [
+                fit(
+                    *zip(*least, strict=True),
+                    [k for k in ("particle", "whole", "hand") if least[0][0].get(k) or least[-1][0].get(k)],
+                )
+            ]
+        working[OF_MAP] = max((working[name] for name in maps), key=lambda forms: forms[0]["particle"])
         if stores:
             each = max(0.0, (stores[4] - stores[2]) / 2 / PARTICLES)
             working["replayed"] = [{"particle": each}]

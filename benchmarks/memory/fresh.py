@@ -85,13 +85,11 @@ def prepared(job: dict[str, Any]) -> tuple[Callable[[], None], Callable[[], None
 
 
 def peak(job: dict[str, Any]) -> dict[str, Any]:
-    """What the gradient takes: the median of three, where threads of the library make it vary."""
+    """What the gradient takes."""
     from backbeam.memory.measuring import observed
 
     gradient, _, beam = prepared(job)
-    repeats = job.get("repeats", 3)
-    seen = [asdict(observed(gradient, beam.backend, beam.coordinates, job.get("books", False))) for _ in range(repeats)]
-    return sorted(seen, key=lambda found: found["peak_bytes"])[len(seen) // 2]
+    return asdict(observed(gradient, beam.backend, beam.coordinates, job.get("books", False)))
 
 
 def once(job: dict[str, Any]) -> dict[str, Any]:
@@ -118,7 +116,7 @@ def timing(job: dict[str, Any]) -> dict[str, float]:
     seconds: dict[str, list[float]] = {"gradient": [], "tracking": []}
     for function in (gradient, tracking):
         function()
-    for _ in range(job.get("repeats", 5)):
+    for _ in range(7):
         for name, function in (("gradient", gradient), ("tracking", tracking)):
             start = perf_counter()
             function()

@@ -56,7 +56,7 @@ def series(library: str, dtype: str, adjoint: str, given: Any, limit: int) -> li
         rows.append(row)
         most = given.reversible_up_to if adjoint == "reversible" else None
         if predicted <= limit and kicks <= (most or given.measure_up_to):
-            cases.append(({**case(tree, adjoint), "repeats": 1}, row))
+            cases.append((case(tree, adjoint), row))
     for (_, row), found in zip(cases, run(one for one, _ in cases), strict=True):
         row |= {"problem": found} if isinstance(found, str) else found
         seen = show_bytes(found["peak_bytes"]) if "peak_bytes" in row else found

@@ -54,7 +54,7 @@ def grid_of(library: str, dtype: str, given: Any, limit: int) -> list[dict[str, 
                     }  # fmt: skip
                     if needs.predicted_peak_bytes <= limit:
                         rows.append(row)
-                        cases.append({**case(tree, adjoint, **SETTINGS.get(adjoint, {})), "repeats": 1})
+                        cases.append(case(tree, adjoint, **SETTINGS.get(adjoint, {})))
     for row, found in zip(rows, run(cases), strict=True):
         row |= {"problem": found} if isinstance(found, str) else found
         print(*row.values(), flush=True)

@@ -59,7 +59,7 @@ def growth(library: str, adjoint: str, dtype: str, points: list[tuple[int, int]]
         for kicks in (few, many):
             tree = on(expanding(n, grid, kicks), library, dtype, device)
             what, settings = "tape" if taped else "peak", SETTINGS.get(adjoint, {})
-            cases.append({**case(tree, adjoint, what, **settings), "repeats": 3 if library == "jax" else 1})
+            cases.append(case(tree, adjoint, what, **settings))
     answers = [None if isinstance(a, str) else a["tape_bytes" if taped else "peak_bytes"] for a in run(cases)]
     pairs = zip(answers[::2], answers[1::2], strict=True)
     return {"delta": [None if a is None or b is None else (b - a) / (many - few) for a, b in pairs]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from backbeam.adjoint import Auto, Checkpoint, Reversible, Store, Tape, adjoint_
 from backbeam.errors import BackbeamError, BackendError, InputError
 from backbeam.gradient import differentiate
 from backbeam.memory import choose, table
-from backbeam.memory.features import features
+from backbeam.memory.features import features, weigh
 from backbeam.memory.forecast import forecast, model_of
 from backbeam.problem import Problem
 
@@ -40,6 +41,20 @@ def beam(n=200, backend="numpy", dtype="float64"):
     return bb.Beam.from_arrays(
         backends.get(backend).asarray(X, dtype=dtype), species="electron", kinetic_energy=50e6, charge=1e-10
     )
+
+
+@dataclass
+class Threads:
+    """An adapter that shares work out among threads."""
+
+    grids: int
+    particles: int
+
+    def deposit_grids(self, batch, n):
+        return self.grids
+
+    def in_hand(self, n, block=None):
+        return self.particles
 
 
 LINE = bb.Line([bb.Drift(0.3, name="d", slices=6)])
@@ -266,7 +281,20 @@ def test_of_two_that_are_as_fast_the_one_that_takes_clearly_less_is_chosen(monke
 def test_grids_of_threads_are_counted():
     one = forecast(problem(backend="numpy"))
     kick = next(step for step in one.plan if type(step).__name__ == "Kick")
-    assert features(kick, one.setting, N, 1, shares=3)["share"] == 3 * CELLS
+    sizes = features(kick, one.setting, N, 1, Threads(grids=3, particles=32_000))
+    assert sizes["share"] == 3 * CELLS and (sizes["particle"], sizes["hand"]) == (N, 32_000)
+    alone = features(kick, one.setting, 20_000, 1, Threads(grids=0, particles=20_000))
+    assert (alone["particle"], alone["whole"], alone["share"]) == (0.0, 20_000, 0.0)
+    assert weigh({"particle": 3.0}, alone) == 60_000 and weigh({"particle": 3.0, "whole": 5.0}, alone) == 100_000
+
+
+def test_blocks_are_in_hand_one_for_each_thread(monkeypatch):
+    numpy = backends.get("numpy")
+    for threads in (1, 2):
+        monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
+        hands = [numpy.in_hand(n, 16_000) for n in (10_000, 31_999, 32_000, 48_000, 160_000)]
+        assert hands == [10_000, 31_999, 16_000, 16_000 * threads, 16_000 * threads]
+    assert backends.get("jax").in_hand(10**6) == 0
 
 
 def test_threads_get_grids_of_their_own_from_many_particles_on(monkeypatch):

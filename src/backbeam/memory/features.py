@@ -6,14 +6,17 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from backbeam.plan import Apply, Kick, Lose, Merged, Observe
+from backbeam.space_charge.mesh import BLOCK, LEAST_BLOCK
 
 if TYPE_CHECKING:
     from backbeam.plan import Setting
+    from backbeam_backends import Backend
 
 Features = dict[str, float]
-"""``fixed``: 1. ``particle``: number of particles. ``cell``: of nodes. ``face``: of nodes that a grid one larger each
-way has more. ``share``: of nodes of the grids that threads fill besides. ``wave``: particles times waves of both
-planes. ``substep``: particles times substeps of an integrator."""
+"""``fixed``: 1. ``particle``: number of particles; ``hand``: of those in the blocks that threads have in hand, where a
+library parts them; ``whole``, and no ``particle``: of those that one such block holds. ``cell``: of nodes. ``face``: of
+nodes that a grid one larger each way has more. ``share``: of nodes of the grids that threads fill besides. ``wave``:
+particles times waves of both planes. ``substep``: particles times substeps of an integrator."""
 
 KICKS_OF_ORDER = {2: 1, 4: 3, 6: 7}
 CORRECTIONS_OF_ORDER = {2: 1, 4: 2, 6: 3}
@@ -33,13 +36,18 @@ def kind(step: Any, setting: Setting) -> str:
     raise TypeError(f"{step} has no kind")
 
 
-def features(step: Any, setting: Setting, n: int, batch: int, shares: int = 0) -> Features:
+def features(step: Any, setting: Setting, n: int, batch: int, host: Backend | None = None) -> Features:
     """Sizes that a step's memory depends on, for ``batch`` beams of ``n`` particles.
 
-    ``shares`` is what `Backend.deposit_grids` says.
+    ``host`` is the adapter that does the work with threads of this machine's processor, if one does.
     """
     found: Features = {"fixed": 1.0, "particle": float(batch * n)}
+    if host is not None:
+        block = max(LEAST_BLOCK, BLOCK // batch) if isinstance(step, Kick) else None
+        hand = float(batch * host.in_hand(n, block))
+        found |= {"particle": 0.0, "whole": hand} if hand == batch * n else {"hand": hand}
     if isinstance(step, Kick):
+        shares = host.deposit_grids(batch, n) if host is not None else 0
         grid = getattr(setting.space_charge, "grid", None)
         if grid is not None:
             cells = math.prod(grid)
@@ -62,5 +70,6 @@ def substeps(map: Any) -> int:
 
 
 def weigh(coefficients: dict[str, float], sizes: Features) -> float:
-    """Bytes: the sum over features."""
-    return sum(coefficient * sizes.get(name, 0.0) for name, coefficient in coefficients.items())
+    """Bytes: the sum over features. Where a single block was never measured, it counts as any particles."""
+    known = {"whole": coefficients.get("particle", 0.0), **coefficients}
+    return sum(coefficient * sizes.get(name, 0.0) for name, coefficient in known.items())

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from backbeam.beam import Beam
     from backbeam.line import Line
     from backbeam.problem import Problem
+    from backbeam_backends import Backend
 
 FEW = 100
 """Particles with which a problem is tried out."""
@@ -45,7 +46,7 @@ def forecast(problem: Problem) -> Model:
         batch=1,
         dtype=run.dtype,
         records=bool(known.tape),
-        shares=_shares(run.backend, n) if known.wanted.split()[1] == "cpu" else 0,
+        host=_adapter(run.backend) if known.wanted.split()[1] == "cpu" else None,
     )
 
 
@@ -59,11 +60,11 @@ def model_of(
     return Model.of(run, merge_linear(compile_line(line, run.slicing, space_charge is not None)))
 
 
-def _shares(backend: str, n: int) -> int:
+def _adapter(name: str) -> Backend | None:
     try:
-        return backends.get(backend).deposit_grids(1, n)
+        return backends.get(name)
     except BackendError:
-        return 0
+        return None
 
 
 def default_device(backend: str) -> str:

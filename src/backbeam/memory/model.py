@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from backbeam.tracking import Run
+    from backbeam_backends import Backend
 
 OF_MAP = "Map"
 """Coefficients of a map that was not measured by itself: the largest of those that were."""
@@ -65,8 +66,8 @@ class Model:
     dtype: str
     records: bool
     """Whether the library has a tape."""
-    shares: int = 0
-    """Grids that threads fill besides the beam's own."""
+    host: Backend | None = None
+    """The adapter, where the processor does the work."""
 
     @classmethod
     def of(cls, run: Run, plan: Plan) -> Model:
@@ -81,7 +82,7 @@ class Model:
             batch=math.prod(run.batch),
             dtype=beam.dtype,
             records=backend.has_autodiff and bool(known.tape),
-            shares=backend.deposit_grids(math.prod(run.batch), beam.n) if beam.device.startswith("cpu") else 0,
+            host=backend if beam.device.startswith("cpu") else None,
         )
 
     @property
@@ -103,7 +104,7 @@ class Model:
         if isinstance(adjoint, Tape) and not self.records:
             raise BackendError("nothing is known of the tape of this library, or it has none")
         particles, kicks = self.batch * self.n, self.kicks
-        working, of_kind = self._working(adjoint)
+        working, of_kind, sizes = self._working(adjoint)
         if isinstance(adjoint, Tape):
             kept, by_particle, by_cell = tape_totals(
                 self.plan, self.setting, self.n, self.batch, self.coefficients.tape
@@ -111,11 +112,10 @@ class Model:
         else:
             by_particle = kept_bytes(adjoint, self.plan, self.dtype, self.setting.masked)
             kept, by_cell = float(by_particle * particles), 0.0
-        sizes = self._sizes()
         return Needs(
             adjoint=adjoint,
             particles=particles,
-            cells=int(sizes.get("cell", 0.0)),
+            cells=self._cells,
             kicks=kicks,
             kept_bytes=kept,
             working_bytes=working,
@@ -126,30 +126,32 @@ class Model:
             relative_time=self._time(adjoint),
         )
 
-    def _sizes(self) -> Features:
-        """Sizes of a kick; of any step where there is none."""
+    @property
+    def _cells(self) -> int:
+        """Nodes of the grids of all beams."""
         step = next((s for s in self.plan if isinstance(s, Kick)), None)
-        return features(step, self.setting, self.n, self.batch, self.shares)
+        return int(features(step, self.setting, self.n, self.batch).get("cell", 0.0))
 
-    def _working(self, adjoint: Adjoint) -> tuple[float, dict[str, float]]:
-        """Bytes of the working set, and the coefficients that make it so large."""
+    def _working(self, adjoint: Adjoint) -> tuple[float, dict[str, float], Features]:
+        """Bytes of the working set, the coefficients that make it so large, and what they count."""
         working = self.coefficients.working
         measured = working[adjoint.name]
         if isinstance(adjoint, Checkpoint) and recomputed(self.pieces, adjoint.slots) == 0:
             measured = working["store"]  # no state on its way forward is there besides
-        largest: tuple[float, dict[str, float]] = (0.0, {})
+        host = None if isinstance(adjoint, Tape) else self.host  # what a library records it does in whole arrays
+        largest: tuple[float, dict[str, float], Features] = (0.0, {}, {})
         more = 0.0
         if isinstance(adjoint, Checkpoint) and "replayed" in working["store"]:
             (each,) = working["store"]["replayed"]
             more = weigh(each, {"particle": self.batch * self.n * (longest_piece(self.plan) - 1)})
         for name, step, _ in kinds(self.plan, self.setting):
-            sizes = features(step, self.setting, self.n, self.batch, self.shares)
+            sizes = features(step, self.setting, self.n, self.batch, host)
             for form in found_for(measured, name, step, []):
                 total = weigh(form, sizes) + (0.0 if isinstance(step, Kick) else more)
                 if total > largest[0]:
-                    largest = total, form
+                    largest = total, form, sizes
         lossy = self.coefficients.lossy.get(adjoint.name, 0.0) if self.setting.masked else 0.0
-        return largest[0] + lossy * self.batch * self.n, largest[1]
+        return largest[0] + lossy * self.batch * self.n, *largest[1:]
 
     def _time(self, adjoint: Adjoint) -> float:
         measured = self.coefficients.time
@@ -201,4 +203,4 @@ def tape_totals(
 
 def _by_particle(known: dict[str, float], sizes: Features) -> float:
     """Bytes of the features that count particles."""
-    return sum(known.get(name, 0.0) * sizes.get(name, 0.0) for name in ("particle", "wave", "substep"))
+    return sum(known.get(name, 0.0) * sizes.get(name, 0.0) for name in ("particle", "whole", "wave", "substep"))

@@ -25,11 +25,13 @@ OUTSIDE = 1e-4
 
 BLOCK = 16_000
 """Particles of a block. Little is done to each of them in a pass, so that blocks are large."""
+LEAST_BLOCK = 256
+"""Of however large a batch."""
 
 
 def block_of(row: Array) -> int:
     """Particles of a block of rows ``(B, n)``."""
-    return max(256, BLOCK // row.shape[0])
+    return max(LEAST_BLOCK, BLOCK // row.shape[0])
 
 
 class Mesh(NamedTuple):
