@@ -214,7 +214,7 @@ def of_tape(bench: Bench, taped: dict[str, dict[str, float]], finish: list[Calla
                 continue
             alone = (label, 1) if (label, 1, 1) in totals else (label,)
             left = each(alone) - (drift if len(alone) > 1 else 0.0)
-            by_map.setdefault(kind(steps[0], plain.setting), []).append((plain.features(steps[0]), left))
+            by_map.setdefault(kind(steps[0], plain.setting), []).append((plain.features(steps[0], True), left))
         for name, seen in by_map.items():
             several = len({f.get("substep") for f, _ in seen}) > 1
             features_ = ("particle", "substep") if several else ("particle",)
@@ -225,14 +225,14 @@ def of_tape(bench: Bench, taped: dict[str, dict[str, float]], finish: list[Calla
         rows, sizes = [], []
         for size in TAPE_SIZES:
             plain = totals[size, 1][1]
-            rows.append(plain.features(plain.step(Kick)))
+            rows.append(plain.features(plain.step(Kick), True))
             sizes.append(each((size,)) - drift * size[0])
         taped["SpaceCharge3D"] = fit(rows, sizes, ("particle", "cell", "face", "fixed"))
         show(bench, "tape", [taped["SpaceCharge3D"]], rows, sizes)
         rows, sizes = [], []
         for waves in (4, 12):
             plain = totals["pipe", waves, 1][1]
-            rows.append(plain.features(plain.step(Kick)))
+            rows.append(plain.features(plain.step(Kick), True))
             sizes.append(each(("pipe", waves)) - drift * PARTICLES)
         taped["SpaceCharge2DPipe"] = fit(rows, sizes, ("particle", "wave"))
         more = each(("lossy",)) / PARTICLES - drift

@@ -76,7 +76,8 @@ def text(rows: list[dict[str, Any]]) -> str:
 The peak of a gradient is what is kept, and the working set, of which the largest form counts. What `Store`,
 `Checkpoint` and `Reversible` keep is counted by the code that cuts the plan; a `Tape` is what the library says that
 it keeps, for a kick and a drift. Residuals are those of the fits: of what a kick leaves on the tape, and of the peak.
-p: number of particles, c: of cells, s: of cells of grids that threads fill besides (numbers of bytes in front).
+p: number of particles, h: of particles in the blocks that threads have in hand (beams of less than two blocks have
+coefficients of their own), c: of cells, s: of cells of grids that threads fill besides; numbers of bytes in front.
 
 {markdown(headings, body)}
 """
@@ -84,7 +85,7 @@ p: number of particles, c: of cells, s: of cells of grids that threads fill besi
 
 def sum_of(form: dict[str, float]) -> str:
     """``420 p + 290 c + 2.3 MB``."""
-    letters = {"particle": "p", "cell": "c", "share": "s"}
+    letters = {"particle": "p", "hand": "h", "cell": "c", "share": "s"}
     words = [f"{c:.4g} {letters[name]}" for name, c in form.items() if c and name in letters]
     if form.get("fixed"):
         words.append(f"{form['fixed'] / 1e6:.2g} MB")

@@ -20,7 +20,7 @@ from typing import Any
 
 from backbeam.memory.resident import STEADY_HEAP, status, watch
 
-PROGRAM = "import sys; sys.path.insert(0, {!r}); from memory.fresh import serve; serve()"
+PROGRAM = "import sys; sys.path.insert(0, {!r}); from memory.fresh import serve; serve({})"
 
 
 def case(problem: dict[str, Any], adjoint: str = "reversible", what: str = "peak", **settings: Any) -> dict[str, Any]:
@@ -28,13 +28,16 @@ def case(problem: dict[str, Any], adjoint: str = "reversible", what: str = "peak
     return {"what": what, "problem": problem, "adjoint": {"name": adjoint, **settings}}
 
 
-def run(cases: Iterable[dict[str, Any]], python: str = sys.executable) -> Iterator[Any]:
-    """Answers of a fresh process to cases of one library and data type, in order; a string is what went wrong."""
+def run(cases: Iterable[dict[str, Any]], one_core: bool = False) -> Iterator[Any]:
+    """Answers of a fresh process to cases of one library and data type, in order; a string is what went wrong.
+
+    On one core nothing is done ahead of anything else, so that peaks are the same each time.
+    """
     cases = list(cases)
     environment = {**os.environ, **STEADY_HEAP, "JAX_ENABLE_X64": "1"}
-    program = PROGRAM.format(str(Path(__file__).resolve().parents[1]))
+    program = PROGRAM.format(str(Path(__file__).resolve().parents[1]), one_core)
     with subprocess.Popen(
-        [python, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         for one in cases:
             if process.poll() is None:
@@ -47,8 +50,10 @@ def run(cases: Iterable[dict[str, Any]], python: str = sys.executable) -> Iterat
         process.stdin.close()
 
 
-def serve() -> None:
+def serve(one_core: bool) -> None:
     """Answer cases from standard input."""
+    if one_core:  # before a library starts its threads
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     for line in sys.stdin:
         job = json.loads(line)
         try:

@@ -1,6 +1,6 @@
 """The model's prediction beside measurement, over a grid of problems.
 
-python benchmarks/memory prediction --libraries numpy --particles 20000 1000000 --grids 16 64
+python benchmarks/memory prediction --libraries numpy --sizes 20000,16,12 1000000,64,3
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from typing import Any
 
 from common import write
 
-from backbeam.adjoint import adjoint_named
 from backbeam.memory.amounts import parse_bytes, show_bytes
 from backbeam.memory.forecast import forecast
 from backbeam.memory.measuring import adjoint_of
@@ -18,14 +17,16 @@ from memory.fresh import case, run
 from memory.options import about, adjoints_of, markdown, parser
 from memory.problems import expanding, on
 
+SIZES = (
+    "20000,16,12", "20000,64,3", "50000,24,40", "100000,32,3", "100000,32,12", "200000,48,6", "1000000,16,3",
+    "1000000,64,3", "1000000,64,12",
+)  # fmt: skip
 SETTINGS = {"checkpoint": {"slots": 4}}
 
 
 def main(arguments: list[str]) -> int:
     options = parser(__doc__, dtypes=("float64", "float32"))
-    options.add_argument("--particles", nargs="+", type=int, default=[20_000, 100_000, 1_000_000])
-    options.add_argument("--grids", nargs="+", type=int, default=[16, 32, 64])
-    options.add_argument("--kicks", nargs="+", type=int, default=[3, 12])
+    options.add_argument("--sizes", nargs="+", default=SIZES, help="particles,nodes along an axis,kicks")
     options.add_argument("--limit", default="6GB", help="largest predicted peak that is run")
     given = options.parse_args(arguments)
     limit = parse_bytes(given.limit, "limit")
@@ -40,21 +41,19 @@ def main(arguments: list[str]) -> int:
 def grid_of(library: str, dtype: str, given: Any, limit: int) -> list[dict[str, Any]]:
     """Rows of one library and data type."""
     rows, cases = [], []
-    for n in given.particles:
-        for grid in given.grids:
-            for kicks in given.kicks:
-                tree = on(expanding(n, grid, kicks), library, dtype, given.device)
-                model = forecast(Problem(tree))
-                for adjoint in adjoints_of(library):
-                    plain = {"name": adjoint, **SETTINGS.get(adjoint, {})}
-                    needs = model.needs(adjoint_of(plain) if adjoint in SETTINGS else adjoint_named(adjoint))
-                    row = {
-                        "library": library, "dtype": dtype, "adjoint": adjoint, "particles": n, "grid": grid,
-                        "kicks": kicks, "predicted_peak_bytes": needs.predicted_peak_bytes,
-                    }  # fmt: skip
-                    if needs.predicted_peak_bytes <= limit:
-                        rows.append(row)
-                        cases.append(case(tree, adjoint, **SETTINGS.get(adjoint, {})))
+    for size in given.sizes:
+        n, grid, kicks = (int(part) for part in size.split(","))
+        tree = on(expanding(n, grid, kicks), library, dtype, given.device)
+        model = forecast(Problem(tree))
+        for adjoint in adjoints_of(library):
+            plain = {"name": adjoint, **SETTINGS.get(adjoint, {})}
+            row = {
+                "library": library, "dtype": dtype, "adjoint": adjoint, "particles": n, "grid": grid, "kicks": kicks,
+                "predicted_peak_bytes": model.needs(adjoint_of(plain)).predicted_peak_bytes,
+            }  # fmt: skip
+            if row["predicted_peak_bytes"] <= limit:
+                rows.append(row)
+                cases.append(case(tree, adjoint, **SETTINGS.get(adjoint, {})))
     for row, found in zip(rows, run(cases), strict=True):
         row |= {"problem": found} if isinstance(found, str) else found
         print(*row.values(), flush=True)

@@ -122,12 +122,10 @@ def differentiate(
         last, readings, kept = adjoint.forward(backend, plan, setting, first, P)
         run.check(last)
         final = run.result(last, plan, readings)
-        value, final_bars = pull_objective(objective, run, plan, final, last, readings)
-        bars = zero_bars(first, P, run.core_ranks)._replace(
-            X=final_bars.coordinates, q=final_bars.charges, beta_gamma=final_bars.beta_gamma
-        )
-        readings_bar = _in_order(final_bars.readings, plan, readings)
-        bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, bars, readings_bar)
+        value, *seeds = _seeds(objective, run, plan, final, first, last, readings)
+        # Popped, not named: the adjoint lets go of them as it goes.
+        readings_bar = seeds.pop()
+        bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, seeds.pop(), readings_bar)
         bars = adjoint.check(backend, report, bars)
     return Gradient(value, _wanted(names, run, bars), final, report, adjoint)
 
@@ -202,6 +200,22 @@ def pull_objective(
         return value, _filled(nothing, given["cotangent"])
     X_bar, q_bar, beta_gamma_bar, *seen_bar = pull(xp.ones_like(value))
     return value, FinalBars(X_bar, q_bar, beta_gamma_bar, readings_by_name(plan, tuple(seen_bar)))
+
+
+def _seeds(
+    objective: Objective,
+    run: Run,
+    plan: Plan,
+    final: Beam,
+    first: State,
+    last: State,
+    readings: tuple[Array, ...],
+) -> tuple[Array, Bars, tuple[Array, ...]]:
+    """Value of an objective, and what the way back begins with: cotangents of the last state and of the readings."""
+    value, found = pull_objective(objective, run, plan, final, last, readings)
+    bars = zero_bars(first, run.parameters, run.core_ranks)
+    bars = bars._replace(X=found.coordinates, q=found.charges, beta_gamma=found.beta_gamma)
+    return value, bars, _in_order(found.readings, plan, readings)
 
 
 def _filled(nothing: FinalBars, given: Any) -> FinalBars:

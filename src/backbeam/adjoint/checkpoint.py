@@ -67,8 +67,8 @@ class Checkpoint(Adjoint):
                 state, _ = advance(piece, setting, state, P)
             return state
 
-        # Where a state is known, and the slots that are free beyond it. No other name for any of them, here or in a
-        # frame of its own: what has been used up is let go at once, and its slot serves again.
+        # Where a state is known, and the slots that are free beyond it. No other name for any of them, nor for the
+        # cotangents, here or in a frame of its own: what has been used up is let go, and its slot serves again.
         starts = spine(len(pieces), self.slots)
         known = [(0, first, self.slots)]
         known += [
@@ -77,6 +77,8 @@ class Checkpoint(Adjoint):
         ]
         report, stop = Report(anchors=len(kept)), len(pieces)
         kept.clear()
+        held = [bars]
+        del bars
         while known:
             start, state, free = known[-1]
             if stop - start > 1:
@@ -84,10 +86,10 @@ class Checkpoint(Adjoint):
                 known.append((middle, ahead(start, middle, state), max(free - 1, 0)))
             else:
                 known.pop()
-                bars = replay(pieces[start], setting, state, P, bars, mine[start])
+                held.append(replay(pieces[start], setting, state, P, held.pop(), mine[start]))
                 stop = start
             del state
-        return bars, report
+        return held.pop(), report
 
 
 def split(length: int, slots: int) -> int:

@@ -86,14 +86,18 @@ class Reversible(Adjoint):
         pieces = self._pieces(plan, first.X)
         starts = [first, *(restore(a, first) for a in kept)]
         worst, state = None, last
+        held = [bars]  # handed over, for a name here would hold on to what the piece has used up
+        del bars
         for piece, start, mine in zip(
             reversed(pieces), reversed(starts), reversed(deal(readings_bar, pieces)), strict=True
         ):
-            rebuilt, bars = retreat(piece, setting, state, P, bars, mine)
+            rebuilt, found = retreat(piece, setting, state, P, held.pop(), mine)
+            held.append(found)
             found = compare(rebuilt.X, start.X, state.X)
             worst = found if worst is None else namespace(found).maximum(worst, found)
             state = start
-        return bars, Report(anchors=len(kept), mismatch=worst)
+            del rebuilt, found
+        return held.pop(), Report(anchors=len(kept), mismatch=worst)
 
     def check(self, backend: Backend, report: Report, bars: Bars) -> Bars:
         """Compare the measured mismatch with the tolerance."""

@@ -71,13 +71,14 @@ class Store(Adjoint):
         ((how, remaining),) = kept.items()
         found = groups(plan if how == "looped" else unroll(plan))
         readings = deal(readings_bar, tuple(() if isinstance(g, Repeat) else g for g in found))
+        held = [bars]  # handed on, for what has been used up is let go
+        del bars
         for group, mine in zip(reversed(found), reversed(readings), strict=True):
-            states = remaining.pop()  # what has been used up is let go
             if isinstance(group, Repeat):
-                bars = with_own_bars(_pull_back_kept, group, setting, first, P, bars, states)
+                held.append(with_own_bars(_pull_back_kept, group, setting, first, P, held.pop(), remaining.pop()))
             else:
-                bars = replay(group, setting, restore(states, first), P, bars, mine)
-        return bars, Report(anchors=sum(g.count if isinstance(g, Repeat) else 1 for g in found) - 1)
+                held.append(replay(group, setting, restore(remaining.pop(), first), P, held.pop(), mine))
+        return held.pop(), Report(anchors=sum(g.count if isinstance(g, Repeat) else 1 for g in found) - 1)
 
 
 def groups(plan: Plan) -> list[Plan | Repeat]:
