@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,10 @@ SIZES = (
 TAPE_SIZES = ((10_000, 16), (30_000, 16), (10_000, 24), (30_000, 24), (10_000, 32), (30_000, 32))
 TAPED_SIZES = ((20_000, 16), (60_000, 16), (20_000, 32), (60_000, 32), (30_000, 24))
 """For gradients by a tape, which are large."""
-COMPILED_SIZES = ((20_000, 16), (60_000, 16), (160_000, 16), (20_000, 32), (60_000, 32), (160_000, 32), (60_000, 48))
+COMPILED_SIZES = (
+    (20_000, 16), (60_000, 16), (160_000, 16), (20_000, 32), (60_000, 32), (160_000, 32), (60_000, 48), (500_000, 16),
+    (500_000, 48),
+)  # fmt: skip
 """For JAX, which compiles for seconds each time."""
 KICKS, PARTICLES, COUNT = 4, 40_000, 6
 SEVERAL = (12_000, 40_000, 160_000)
@@ -50,7 +53,10 @@ SEVERAL = (12_000, 40_000, 160_000)
 FEWER_MAPS = ("drift", "quadrupole", "linear drift", "bend with edges", "monitor")
 COMPILED_MAPS = ("drift", "linear drift")
 """For the working sets of other libraries than NumPy and of float32; maps left out count as the largest of these."""
+LOSSY_SIZES = ((40_000, 12), (60_000, 16), (100_000, 32))
+"""Where particles that may be lost are looked at."""
 OF_KICK = ("particle", "whole", "hand", "cell", "share", "fixed")
+OF_MAP_SIZES = ("particle", "whole", "hand")
 ADJOINTS = {"reversible": {}, "store": {}, "checkpoint": {"slots": 2}}
 AHEAD = {"drift": {"length": 0.1}}
 """Before a linear map, of which more would be merged: what one leaves is seen beside this."""
@@ -291,8 +297,8 @@ def of_working(
 
         for n in SEVERAL[1:] if taped_here or bench.library == "jax" else SEVERAL:
             bench.ask(elements(label, n, COUNT), of_map, adjoint, **settings)
-    few = points[:3] if bench.library != "jax" else points[:1]
-    for size in few:
+    lossy_points = [size for size in LOSSY_SIZES if size in points]
+    for size in lossy_points:
         bench.ask(
             expanding(*size, KICKS, lossy=True),
             lambda found, plain, size=size: lost.update({size: besides(found, plain)}), adjoint, **settings,
@@ -306,28 +312,29 @@ def of_working(
 
     def conclude() -> None:
         rows, sizes, peaks = zip(*kicks, strict=True)
-        names = [name for name in OF_KICK if any(row.get(name) for row in rows)]
-        working["SpaceCharge3D"] = fit_largest(rows, sizes, names, peaks)
-        more = [(lost[size] - without) / size[0] for size, without in zip(few, sizes, strict=False)]
-        lossy[adjoint] = max(0.0, sorted(more)[len(more) // 2])
+        working["SpaceCharge3D"] = fit_largest(rows, sizes, present(OF_KICK, rows), peaks)
+        without = dict(zip(points, sizes, strict=True))
+        more = sorted((lost[size] - without[size]) / size[0] for size in lossy_points)
+        lossy[adjoint] = max(0.0, more[len(more) // 2])
         show(bench, adjoint, working["SpaceCharge3D"], rows, sizes, peaks)
         rows, sizes, peaks = zip(*pipes, strict=True)
         working["SpaceCharge2DPipe"] = [fit(rows, sizes, ("particle", "wave"), peaks)]
         for name, by_label in maps.items():
             # The least of the lines that have it: in the others something else is larger.
             least = min(by_label.values(), key=lambda seen: seen[-1][1])
-            working[name] = [
-                fit(
-                    *zip(*least, strict=True),
-                    [k for k in ("particle", "whole", "hand") if least[0][0].get(k) or least[-1][0].get(k)],
-                )
-            ]
+            rows, sizes = zip(*least, strict=True)
+            working[name] = [fit(rows, sizes, present(OF_MAP_SIZES, rows))]
         working[OF_MAP] = max((working[name] for name in maps), key=lambda forms: forms[0]["particle"])
         if stores:
             each = max(0.0, (stores[4] - stores[2]) / 2 / PARTICLES)
             working["replayed"] = [{"particle": each}]
 
     finish.append(conclude)
+
+
+def present(names: tuple[str, ...], rows: Sequence[dict[str, float]]) -> list[str]:
+    """Features that are not zero everywhere."""
+    return [name for name in names if any(row.get(name) for row in rows)]
 
 
 def tape_total(plain: Plain, taped: dict[str, dict[str, float]]) -> float:

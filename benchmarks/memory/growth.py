@@ -93,14 +93,11 @@ def text(rows: list[dict[str, Any]], given: Any, arguments: list[str]) -> str:
         peak = r.get("peak_bytes")
         deviation = f"{r['predicted_peak_bytes'] / peak - 1.0:+.1%}" if peak else "–"
         process = show_bytes(r["process_bytes"]) if peak else "–"
-        seconds = f"{r['seconds']:.3g}" if peak else "–"
         body.append([
             r["library"], r["dtype"], r["adjoint"], r["kicks"], show_bytes(r["predicted_peak_bytes"]),
-            show_bytes(peak) if peak else "–", deviation, process, seconds,
+            show_bytes(peak) if peak else "–", deviation, process,
         ])  # fmt: skip
-    headings = (
-        "library", "dtype", "adjoint", "kicks", "predicted peak", "measured", "deviation", "of the process", "seconds",
-    )  # fmt: skip
+    headings = ("library", "dtype", "adjoint", "kicks", "predicted peak", "measured", "deviation", "of the process")
     return f"""# Peak memory of a gradient against the number of kicks
 
 `python benchmarks/memory growth {" ".join(arguments)}`: {given.particles:,} particles, {given.grid}³ nodes.

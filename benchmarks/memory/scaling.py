@@ -27,6 +27,10 @@ SETTINGS = {"checkpoint": {"slots": 2}}
 """So few that they are all in use with 4 kicks, and more kicks add none."""
 
 
+NOTHING = 1e4
+"""Bytes; what is less lies on the lower edge of the picture."""
+
+
 def main(arguments: list[str]) -> int:
     options = parser(__doc__, dtypes=("float64", "float32"))
     options.add_argument("--particles", nargs="+", type=int, default=[30_000, 60_000, 100_000, 200_000])
@@ -115,7 +119,7 @@ def picture(found: dict[str, Any], points: list[tuple[int, int]], given: Any) ->
                 (row[1], [k for k, (n, _) in enumerate(points) if n == n0], lambda p: p[1] ** 3),
             ):
                 mine = [k for k in sorted(mine, key=lambda k: along(points[k])) if one["delta"][k] is not None]
-                x, y = [along(points[k]) for k in mine], [max(one["delta"][k], 1.0) / 1e6 for k in mine]
+                x, y = [along(points[k]) for k in mine], [max(one["delta"][k], NOTHING) / 1e6 for k in mine]
                 field.plot(x, y, "o", color=colour, label=name)
                 if one["fit"]:
                     fitted = [

@@ -65,6 +65,11 @@ def longest_piece(plan: Plan) -> int:
     return max(sum(not isinstance(s, Observe | Lose | Kick) for s in piece) for piece in cut(unroll(plan), 1))
 
 
+def longest_stretch(pieces: int, slots: int) -> int:
+    """The most pieces between two states that `Checkpoint` keeps."""
+    return max(b - a for a, b in pairwise([0, *spine(pieces, slots), pieces]))
+
+
 def recomputed(pieces: int, slots: int) -> int:
     """Number of pieces that `Checkpoint` runs forward again on the way back."""
 

@@ -10,7 +10,7 @@ from backbeam.adjoint import Adjoint, Checkpoint, Reversible, Store, Tape
 from backbeam.adjoint.base import cut
 from backbeam.errors import BackendError
 from backbeam.memory.features import Features, features, kind, weigh
-from backbeam.memory.kept import kept_bytes, longest_piece, recomputed, state_bytes
+from backbeam.memory.kept import kept_bytes, longest_piece, longest_stretch, recomputed, state_bytes
 from backbeam.memory.table import Coefficients, coefficients
 from backbeam.plan import Apply, Kick, Merged, Plan, Setting, count_kicks, unroll
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 OF_MAP = "Map"
 """Coefficients of a map that was not measured by itself: the largest of those that were."""
+
+CALIBRATED_STRETCH = 2
+"""Pieces between kept states in the measurements of `Checkpoint`. In a longer stretch one more state is under way, but
+for beams of a single block, where it was there already."""
 
 
 @dataclass(frozen=True)
@@ -140,14 +144,17 @@ class Model:
             measured = working["store"]  # no state on its way forward is there besides
         host = None if isinstance(adjoint, Tape) else self.host  # what a library records it does in whole arrays
         largest: tuple[float, dict[str, float], Features] = (0.0, {}, {})
-        more = 0.0
+        more = on_kicks = 0.0
         if isinstance(adjoint, Checkpoint) and "replayed" in working["store"]:
             (each,) = working["store"]["replayed"]
             more = weigh(each, {"particle": self.batch * self.n * (longest_piece(self.plan) - 1)})
+        if isinstance(adjoint, Checkpoint) and longest_stretch(self.pieces, adjoint.slots) > CALIBRATED_STRETCH:
+            more += self.state_bytes
+            on_kicks = self.state_bytes
         for name, step, _ in kinds(self.plan, self.setting):
             sizes = features(step, self.setting, self.n, self.batch, host)
             for form in found_for(measured, name, step, []):
-                total = weigh(form, sizes) + (0.0 if isinstance(step, Kick) else more)
+                total = weigh(form, sizes) + (on_kicks * ("whole" not in sizes) if isinstance(step, Kick) else more)
                 if total > largest[0]:
                     largest = total, form, sizes
         lossy = self.coefficients.lossy.get(adjoint.name, 0.0) if self.setting.masked else 0.0
