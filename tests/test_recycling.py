@@ -34,11 +34,13 @@ def test_small_arrays_and_other_sizes_are_new():
     memory = Recycler()
     small = memory.empty((3,), np.float64)
     assert small.base is None and small.shape == (3,)
-    large = memory.empty((2, N), np.float64)
-    address = large.ctypes.data
-    del large
+    larger = [memory.empty((rows, N), np.float64) for rows in (8, 2)]
+    addresses = {a.ctypes.data for a in larger}
+    larger.clear()
+    assert memory.waiting == 80 * N
     other = memory.empty((1, N), np.float64)
-    assert other.ctypes.data != address and other.base is not None
+    assert memory.waiting == 80 * N
+    assert other.ctypes.data not in addresses and other.base is not None
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 5)), min_size=1, max_size=60))
