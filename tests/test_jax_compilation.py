@@ -120,3 +120,16 @@ def test_settle_leaves_every_number_as_it_is(value, dtype):
     settle = jax.jit(backends.get("jax").settle)
     for array in (jnp.full((3,), value, dtype=dtype), jnp.asarray(value, dtype=dtype), jnp.zeros((0, 2), dtype=dtype)):
         np.testing.assert_array_equal(settle(array), array)
+
+
+def test_a_call_waits_for_its_arguments():
+    """So that the results of many steps do not take memory before their turn."""
+    slow = jax.jit(lambda a: jax.lax.fori_loop(0, 40, lambda _, b: jnp.tanh(b @ a), a))
+    run = backends.get("jax").compile(lambda scale, a: scale * a, static=(0,))
+    a = jax.random.normal(jax.random.key(1), (700, 700))
+    jax.block_until_ready([run(2.0, slow(a)), a])  # compiled
+    ahead = slow(a)
+    assert not ahead.is_ready()
+    after = run(2.0, ahead)
+    assert ahead.is_ready()
+    np.testing.assert_array_equal(after, 2.0 * ahead)

@@ -93,8 +93,12 @@ class JaxBackend(Backend):
         return jax.lax.scan(body, carry, xs, length=count, reverse=backwards)
 
     def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
-        """`jax.jit`."""
-        return _jitted(function, static)
+        """`jax.jit`; on the processor a call waits for its arguments.
+
+        Called ahead of them it would take memory for its results at once, and many steps could be under way. An
+        accelerator gives out its memory in the order of its work.
+        """
+        return _paced(function, static)
 
     def differentiable(
         self, primal: Callable[..., Any], reverse: Callable[..., Any], ranks: Sequence[int]
@@ -187,6 +191,27 @@ class JaxBackend(Backend):
 def _jitted(function: Callable[..., Any], static: tuple[int, ...]) -> Callable[..., Any]:
     """One jitted function for each function, so that what was compiled once is found again."""
     return jax.jit(function, static_argnums=static)
+
+
+@cache
+def _paced(function: Callable[..., Any], static: tuple[int, ...]) -> Callable[..., Any]:
+    """Return the jitted function, which waits for arguments that the processor still works on."""
+    jitted = _jitted(function, static)
+
+    def call(*arguments: Any) -> Any:
+        for leaf in jax.tree.leaves([a for k, a in enumerate(arguments) if k not in static]):
+            if _on_processor(leaf):
+                leaf.block_until_ready()
+        return jitted(*arguments)
+
+    return call
+
+
+def _on_processor(leaf: Any) -> bool:
+    """Whether it is an array, no tracer, in the memory of this machine."""
+    if not isinstance(leaf, jax.Array) or isinstance(leaf, jax.core.Tracer):
+        return False
+    return all(device.platform == "cpu" for device in leaf.devices())
 
 
 def _zero_cotangent(x: jax.Array) -> Any:

@@ -44,7 +44,7 @@ TAPED_SIZES = ((20_000, 16), (60_000, 16), (20_000, 32), (60_000, 32), (30_000, 
 """For gradients by a tape, which are large."""
 COMPILED_SIZES = (
     (20_000, 16), (60_000, 16), (160_000, 16), (20_000, 32), (60_000, 32), (160_000, 32), (60_000, 48), (500_000, 16),
-    (500_000, 48),
+    (500_000, 48), (20_000, 24), (36_000, 36), (250_000, 64),
 )  # fmt: skip
 """For JAX, which compiles for seconds each time."""
 KICKS, PARTICLES, COUNT = 4, 40_000, 6
