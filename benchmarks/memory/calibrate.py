@@ -2,8 +2,10 @@
 
     python benchmarks/memory calibrate                                  # every installed library, both data types
     python benchmarks/memory calibrate --libraries torch --device cuda --output $OUT/coefficients.json
+    python benchmarks/memory calibrate --libraries torch --adjoints tape
 
-Takes four minutes a setup (JAX, which compiles for each size, ten). A setup that is not measured keeps what it has.
+Takes four minutes a setup (JAX, which compiles for each size, twelve). A setup or an adjoint that is not measured keeps
+what it has.
 Particles whose threads fill grids of their own are among the sizes only where there is more than one core.
 """
 
@@ -66,18 +68,24 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--libraries", nargs="+", default=["numpy", "torch", "jax"])
     parser.add_argument("--dtypes", nargs="+", default=["float64", "float32"])
+    parser.add_argument("--adjoints", nargs="+", choices=[*ADJOINTS, "tape"], default=[*ADJOINTS, "tape"])
     parser.add_argument("--device")
     parser.add_argument("--output", type=Path, default=PLACE)
     given = parser.parse_args(arguments)
     for library in given.libraries:
         for dtype in given.dtypes:
-            name, found = calibrate(library, dtype, given.device)
+            name, found = calibrate(library, dtype, given.device, given.adjoints)
             known = json.loads(given.output.read_text(encoding="utf-8")) if given.output.exists() else {"setups": {}}
-            known["setups"][name] = found
+            known["setups"][name] = updated(known["setups"].get(name, {}), found)
             known["setups"] = dict(sorted(known["setups"].items()))
             given.output.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
             print(f"{name}: written to {given.output}", flush=True)
     return 0
+
+
+def updated(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """What was known, with what was measured now."""
+    return {part: old.get(part, {}) | found for part, found in new.items()}
 
 
 class Plain:
@@ -140,17 +148,16 @@ class Bench:
             then(answer)
 
 
-def calibrate(library: str, dtype: str, device: str | None) -> tuple[str, dict[str, Any]]:
-    """Name and coefficients of one setup."""
+def calibrate(library: str, dtype: str, device: str | None, wanted: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Name and coefficients of one setup, of the wanted adjoints."""
     backend = backends.get(library)
     bench = Bench(library, dtype, device)
-    working: dict[str, dict[str, Any]] = {name: {} for name in ADJOINTS}
     lossy: dict[str, float] = {}
     taped: dict[str, dict[str, float]] = {}
     seconds: dict[str, float] = {}
     finish: list[Callable[[], None]] = []
     off: dict[str, float] = {}
-    if backend.has_autodiff:
+    if backend.has_autodiff and "tape" in wanted:
         of_tape(bench, taped, finish)
     bench.measure()
     for function in finish:
@@ -158,8 +165,8 @@ def calibrate(library: str, dtype: str, device: str | None) -> tuple[str, dict[s
     finish.clear()
     off |= {f"{what}, kept": worst for what, worst in bench.residuals.items()}
 
-    adjoints = {**ADJOINTS, **({"tape": {}} if taped else {})}
-    working |= {name: {} for name in adjoints}
+    adjoints = {name: ADJOINTS[name] for name in wanted if name in ADJOINTS} | ({"tape": {}} if taped else {})
+    working: dict[str, dict[str, Any]] = {name: {} for name in adjoints}
     bench = Bench(library, dtype, device)
     for adjoint, settings in adjoints.items():
         of_working(bench, adjoint, settings, working[adjoint], lossy, taped, finish)
@@ -171,7 +178,8 @@ def calibrate(library: str, dtype: str, device: str | None) -> tuple[str, dict[s
     for function in finish:
         function()
     off |= {f"{what}, working": worst for what, worst in bench.residuals.items()}
-    seconds["checkpoint"] = seconds["store"]  # and what it computes again, which the model counts
+    if "store" in seconds:
+        seconds["checkpoint"] = seconds["store"]  # and what it computes again, which the model counts
     names = {"numpy": ("numpy", "scipy", "numba"), "torch": ("torch", "numba"), "jax": ("jax", "jaxlib", "numba")}
     found = {
         "versions": versions(*names.get(library, (library,))),
@@ -297,7 +305,7 @@ def of_working(
 
         for n in SEVERAL[1:] if taped_here or bench.library == "jax" else SEVERAL:
             bench.ask(elements(label, n, COUNT), of_map, adjoint, **settings)
-    lossy_points = [size for size in LOSSY_SIZES if size in points]
+    lossy_points = points if taped_here else [size for size in LOSSY_SIZES if size in points]
     for size in lossy_points:
         bench.ask(
             expanding(*size, KICKS, lossy=True),

@@ -1,4 +1,4 @@
-"""Measure many cases in one fresh process; run as a program it is that process.
+"""Measure cases in fresh processes; run as a program it is such a process.
 
 A case is plain data: ``what`` is to be seen, the ``problem`` as data, the ``adjoint`` with its settings. The answers
 come a line each, so that what is slow or dies loses only itself.
@@ -14,6 +14,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
@@ -31,9 +32,16 @@ def case(problem: dict[str, Any], adjoint: str = "reversible", what: str = "peak
 def run(cases: Iterable[dict[str, Any]], one_core: bool = False) -> Iterator[Any]:
     """Answers of a fresh process to cases of one library and data type, in order; a string is what went wrong.
 
-    On one core nothing is done ahead of anything else, so that peaks are the same each time.
+    Each tape has a process of its own: what it leaves behind there would be seen in the next. On one core nothing is
+    done at the same time as anything else, so that peaks are the same each time.
     """
-    cases = list(cases)
+    for taped, some in groupby(cases, lambda one: one["what"] == "peak" and one["adjoint"]["name"] == "tape"):
+        for together in ([one] for one in some) if taped else [list(some)]:
+            yield from ask(together, one_core)
+
+
+def ask(cases: list[dict[str, Any]], one_core: bool) -> Iterator[Any]:
+    """Answers of one process."""
     environment = {**os.environ, **STEADY_HEAP, "JAX_ENABLE_X64": "1"}
     program = PROGRAM.format(str(Path(__file__).resolve().parents[1]), one_core)
     with subprocess.Popen(

@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
 def grid_of(library: str, dtype: str, given: Any, limit: int) -> list[dict[str, Any]]:
     """Rows of one library and data type."""
     rows, cases = [], []
-    for adjoint in adjoints_of(library):  # a tape last: what it leaves behind would be seen in the next
+    for adjoint in adjoints_of(library):
         for size in given.sizes:
             n, grid, kicks = (int(part) for part in size.split(","))
             tree = on(expanding(n, grid, kicks), library, dtype, given.device)
