@@ -9,9 +9,9 @@ process_bytes the most resident memory of the whole process, libraries and beam 
 library_bytes the library's own books, where it keeps any (`Backend.peak_of`): NumPy's by tracemalloc; None elsewhere
 ============  ======================================================================================================
 
-The gradient is made once before, so that compilers and caches do not count. Then it is watched; a short one by JAX, whose
-threads let go of memory at their own time, so that its peaks vary, several times, of which the median counts. And it is
-made once more for the library's books.
+The gradient is made once before, so that compilers and caches do not count. Then it is watched; a short one by JAX,
+whose threads let go of memory at their own time, so that its peaks vary, several times, of which the median counts. And
+it is made once more for the library's books.
 """
 
 from __future__ import annotations
