@@ -52,6 +52,7 @@ from backbeam.elements import (
 )
 from backbeam.errors import BackbeamError, BackendError, InputError, TrackingError
 from backbeam.gradient import value_and_grad
+from backbeam.lattices import Loaded, load
 from backbeam.line import Line
 from backbeam.reference import Reference
 from backbeam.space_charge import BeamExtent, FixedExtent, RmsExtent, SpaceCharge2DPipe, SpaceCharge3D
@@ -75,6 +76,7 @@ __all__ = [
     "InputError",
     "Line",
     "LinearMap",
+    "Loaded",
     "Marker",
     "Monitor",
     "Multipole",
@@ -97,6 +99,7 @@ __all__ = [
     "ThinMultipole",
     "TrackingError",
     "count_kicks",
+    "load",
     "observables",
     "trace",
     "track",

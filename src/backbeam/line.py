@@ -10,6 +10,8 @@ from typing import Any
 from backbeam import backends
 from backbeam.elements.base import Element
 from backbeam.errors import InputError
+from backbeam.formulas import Formula
+from backbeam.knobs import Knobs
 
 
 class Line:
@@ -24,27 +26,37 @@ class Line:
         Elements and lines.
     name:
         Optional name, for tables.
+    knobs:
+        Variables by name, numbers or formulas, of which parameters of the elements are formulas; see `backbeam.knobs`.
+        Those of the lines among the items join them.
 
     Raises
     ------
     InputError
-        If an item is neither element nor line, or if two different elements bear one name.
+        If an item is neither element nor line, if two different elements bear one name, or two different knobs.
     """
 
-    def __init__(self, items: Iterable[Element | Line], name: str | None = None) -> None:
+    def __init__(
+        self, items: Iterable[Element | Line], name: str | None = None, *, knobs: Mapping[str, Any] | None = None
+    ) -> None:
         self.items: tuple[Element | Line, ...] = tuple(items)
         self.name = name
         for k, item in enumerate(self.items):
             if not isinstance(item, Element | Line):
                 raise InputError(f"line[{k}]", item, "an element or a line")
+        self.knobs = knobs if isinstance(knobs, Knobs) else Knobs(knobs)
+        """Values of the line's variables by name."""
+        for item in self.items:
+            if isinstance(item, Line):
+                self.knobs = self.knobs.joined(item.knobs)
         backends.introduce()
         self._named  # noqa: B018  (raises for two elements of one name)
 
     @classmethod
-    def _of(cls, items: list[Element | Line], name: str | None) -> Line:
+    def _of(cls, items: list[Element | Line], name: str | None, knobs: Knobs) -> Line:
         """A line of items that need no check: they may be placeholders of a transformation."""
         line = object.__new__(cls)
-        line.items, line.name = tuple(items), name
+        line.items, line.name, line.knobs = tuple(items), name, knobs
         return line
 
     # -- as a sequence ----------------------------------------------------------------------------------------------
@@ -132,12 +144,17 @@ class Line:
         return {f"{n}.{p}": v for n, e in self._named.items() for p, v in e.parameters().items()}
 
     def get(self, path: str) -> Any:
-        """Value of ``name.parameter``; None where the parameter is absent."""
+        """Value of ``name.parameter``, or of a knob; None where the parameter is absent."""
+        if path in self.knobs:
+            return self.knobs[path]
         element, field = self._split(path)
         return getattr(self._find(element), field)
 
     def _split(self, path: str) -> tuple[str, str]:
-        name, _, field = path.rpartition(".")
+        name, dot, field = path.rpartition(".")
+        if not dot and self.knobs:
+            close = get_close_matches(path, self.knobs, 2)
+            raise InputError(path, path, " or ".join(close) if close else "a knob of the line, or name.parameter")
         element = self._find(name)
         allowed = (*element.parameter_names(), *element.static())
         if field not in allowed:
@@ -149,19 +166,49 @@ class Line:
     def replace(self, changes: Mapping[str, Any]) -> Line:
         """Return a new line with other values: ``line.replace({"qf.k1": 30.0})``; every use of the element changes.
 
+        A knob changes all that follows from it: ``line.replace({"kqf": 0.3})``. A parameter that is given a value of
+        its own follows no knob any more.
+
         Raises
         ------
         InputError
-            For an unknown element or parameter.
+            For an unknown element, parameter or knob.
         """
-        by_element: dict[str, dict[str, Any]] = {}
+        turned = {name: value for name, value in changes.items() if name in self.knobs}
+        knobs = self.knobs.replace(turned) if turned else self.knobs
+        by_element = self._following(knobs, frozenset(turned)) if turned else {}
         for path, value in changes.items():
-            name, field = self._split(path)
-            by_element.setdefault(name, {})[field] = value
-        return self.with_elements({n: self._named[n].replace(**c) for n, c in by_element.items()})
+            if path not in turned:
+                name, field = self._split(path)
+                by_element[name] = by_element.get(name, self._named[name]).replace(**{field: value})
+        return self._rebuilt(by_element, knobs)
+
+    def _following(self, knobs: Knobs, turned: frozenset[str]) -> dict[str, Element]:
+        """Elements whose parameters follow knobs that were turned, with the values that they have now."""
+        found = {}
+        for name, element in self._named.items():
+            moved = {
+                field: knobs.evaluate(formula)
+                for field, formula in element.formulas
+                if self._knows(formula) and turned & self.knobs.behind(formula)
+            }
+            if moved:
+                found[name] = element.replace(**moved, formulas=element.formulas)
+        return found
+
+    def formulas(self) -> dict[str, Formula]:
+        """Formulas of the parameters that follow knobs, as ``name.parameter``."""
+        return {f"{n}.{p}": f for n, e in self._named.items() for p, f in e.formulas if self._knows(f)}
+
+    def _knows(self, formula: Formula) -> bool:
+        """Whether all knobs of a formula are here: an element may have come from another line."""
+        return all(name in self.knobs for name in formula.names)
 
     def with_elements(self, replacements: Mapping[str, Element]) -> Line:
         """Return a new line with whole elements exchanged by name; shared elements stay shared."""
+        return self._rebuilt(replacements, self.knobs)
+
+    def _rebuilt(self, replacements: Mapping[str, Element], knobs: Knobs) -> Line:
         swap = {id(self._named[name]): new for name, new in replacements.items()}
         lines: dict[int, Line] = {}
 
@@ -169,7 +216,8 @@ class Line:
             if isinstance(item, Element):
                 return swap.get(id(item), item)
             if id(item) not in lines:
-                lines[id(item)] = Line([rebuild(i) for i in item.items], name=item.name)
+                own = knobs if item.knobs is self.knobs else knobs.only(item.knobs)
+                lines[id(item)] = Line([rebuild(i) for i in item.items], name=item.name, knobs=own)
             return lines[id(item)]
 
         return rebuild(self)  # type: ignore[return-value]

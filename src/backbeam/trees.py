@@ -7,6 +7,7 @@ from typing import Any
 
 from backbeam.beam import Beam
 from backbeam.elements.base import Element
+from backbeam.knobs import Knobs
 from backbeam.line import Line
 from backbeam.reference import Reference
 
@@ -28,7 +29,11 @@ def unflatten_element(static: Any, leaves: Any) -> Element:
 
 
 def flatten_line(line: Line) -> tuple[tuple[Any, ...], Any]:
-    """Each distinct element once; how they are arranged."""
+    """Each distinct element once, and the values of knobs; how they are arranged, and the formulas of knobs.
+
+    An element's parameters and the knobs that they follow are leaves both: a gradient is one of the parameters. Ask for
+    that of a knob with `Line.replace` under the transformation.
+    """
     distinct = list(line._named.values())
     place = {id(e): k for k, e in enumerate(distinct)}
 
@@ -37,17 +42,24 @@ def flatten_line(line: Line) -> tuple[tuple[Any, ...], Any]:
             return place[id(item)]
         return (item.name, tuple(arrange(i) for i in item.items))
 
-    return tuple(distinct), arrange(line)
+    formulas = line.knobs.formulas
+    values = {name: value for name, value in line.knobs.given.items() if name not in formulas}
+    knobs = (tuple(line.knobs.given), tuple(formulas.items()))
+    return (tuple(distinct), tuple(values.values())), (arrange(line), knobs)
 
 
-def unflatten_line(arrangement: Any, elements: Any) -> Line:
+def unflatten_line(static: Any, leaves: Any) -> Line:
     """Rebuild the nest; an element that was shared is shared again."""
+    (arrangement, (names, formulas)), (elements, values) = static, leaves
+    given = dict(formulas)
+    own = iter(values)
+    knobs = Knobs._of({name: given[name] if name in given else next(own) for name in names})
 
     def rebuild(item: Any) -> Element | Line:
         if isinstance(item, int):
             return elements[item]
         name, items = item
-        return Line._of([rebuild(i) for i in items], name)
+        return Line._of([rebuild(i) for i in items], name, knobs)
 
     return rebuild(arrangement)
 

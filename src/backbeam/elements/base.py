@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from backbeam.arrays import Array
+    from backbeam.formulas import Formula
     from backbeam.maps.base import Map
 
 
@@ -77,6 +78,8 @@ class Element:
         Displacement of the element in x and y [m].
     roll:
         Rotation of the element about the beam axis [rad], from x towards y.
+    formulas:
+        Pairs (parameter, formula of the line's knobs) of the parameters that have one; see `backbeam.knobs`.
     slices:
         Number of space-charge kicks in it; None leaves it to `track`.
     """
@@ -86,14 +89,15 @@ class Element:
     dx: Array | float | None = parameter(None, unit="m", kw_only=True)
     dy: Array | float | None = parameter(None, unit="m", kw_only=True)
     roll: Array | float | None = parameter(None, unit="rad", kw_only=True)
+    formulas: tuple[tuple[str, Formula], ...] = field(default=(), kw_only=True, repr=False)
 
     kind: ClassVar[str] = "element"
     """What problem files call it."""
 
     def __post_init__(self) -> None:
         named = self.name is not None
-        if named and (not isinstance(self.name, str) or not self.name or set(self.name) & set(". \t\n")):
-            raise InputError("name", self.name, "text without dots and spaces")
+        if named and (not isinstance(self.name, str) or not self.name or set(self.name) & set(" \t\n")):
+            raise InputError("name", self.name, "text without spaces")
         for f in fields(self):
             if f.metadata.get("parameter"):
                 self._check_parameter(f.name, f.metadata)
@@ -147,10 +151,11 @@ class Element:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in names}
 
     def replace(self, **changes: Any) -> Element:
-        """Same element with other values."""
+        """Same element with other values; a parameter that is given one no longer follows its formula."""
         for name in changes:
             if name not in {f.name for f in fields(self)}:
                 raise InputError(self._label(name), changes[name], f"one of {', '.join(f.name for f in fields(self))}")
+        changes.setdefault("formulas", tuple(pair for pair in self.formulas if pair[0] not in changes))
         return replace(self, **changes)
 
     # -- maps --------------------------------------------------------------------------------------------------------

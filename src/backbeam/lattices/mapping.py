@@ -1,0 +1,331 @@
+"""The one table from the words that readers share to backbeam's elements.
+
+===============  ==========================================================================================
+kind             attributes (SI units, our signs; a length in m, angles in rad)
+===============  ==========================================================================================
+drift            length
+marker
+monitor          length; observes and does nothing: a marker, or a drift if it has a length
+quadrupole       length k1 k1s
+sextupole        length k2 k2s
+octupole         length k3 k3s
+multipole        length kn ks: lists of strengths per metre, by order, normal and skew
+thin_multipole   knl ksl: lists of integrated strengths, by order
+bend             length (of the arc) angle k0 k1 k1s k2 e1 e2 fint hgap fintx hgapx rectangular (0 or 1)
+dipole_edge      curvature e fint hgap
+solenoid         length ks
+corrector        length hkick vkick
+cavity           length voltage frequency phase (0 on crest, late is positive)
+matrix           length matrix (6 x 6)
+===============  ==========================================================================================
+
+Every kind may have ``dx dy tilt``. An attribute that is absent, None or 0 is not there. What a reader hands over and
+nothing here takes would have changed the optics: it is refused, with the place where it stands, unless the user says
+what to put there instead.
+
+To add a kind: a function that takes what it knows and makes an element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+from backbeam import elements
+from backbeam.elements.base import Element
+from backbeam.errors import InputError
+from backbeam.formulas import Formula
+from backbeam.knobs import Knobs
+from backbeam.lattices.description import Description, Item, LatticeError, Note, Place
+from backbeam.line import Line
+
+INSTEAD = ("drift", "marker")
+"""What anything can be replaced by."""
+
+
+class Refusal(NamedTuple):
+    """What cannot be read without changing the optics."""
+
+    place: Place
+    word: str
+    """What the file calls its kind."""
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.word} {self.name}: {self.reason}"
+
+
+class Refused(Exception):  # noqa: N818  (caught here, always)
+    """An element that is not there yet; its text is the reason."""
+
+
+class Given:
+    """The attributes of an item, of which a kind takes what it knows."""
+
+    def __init__(self, item: Item, knobs: Knobs) -> None:
+        self.item, self.knobs = item, knobs
+        self.rest = {name: value for name, value in item.attributes.items() if not _absent(value)}
+
+    def take(self, name: str, default: Any = None) -> Any:
+        """Value or formula of an attribute; the default where it is not there."""
+        return self.rest.pop(name, default)
+
+    def number(self, name: str, default: float = 0.0) -> float:
+        """Value of an attribute that decides what is built."""
+        value = self.take(name, default)
+        return float(self.knobs.evaluate(value))
+
+    def orders(self, name: str, pattern: str) -> dict[str, Any]:
+        """A list of strengths by order as parameters named after a pattern: ``k{}l``; those that are 0 are left out."""
+        return {pattern.format(j): v for j, v in enumerate(self.take(name, ())) if not _absent(v)}
+
+    def make(self, cls: type[Element], **parameters: Any) -> Element:
+        """Element of a class; parameters that are None are left out, formulas are kept beside their values."""
+        parameters |= {"dx": self.take("dx"), "dy": self.take("dy")}
+        tilt = self.take("tilt")
+        if tilt is not None:
+            parameters["tilt" if "tilt" in cls.parameter_names() else "roll"] = tilt
+        present = {name: value for name, value in parameters.items() if value is not None}
+        formulas = tuple((name, value) for name, value in present.items() if isinstance(value, Formula))
+        values = {name: self.knobs.evaluate(value) for name, value in present.items()}
+        return cls(**values, name=self.item.name, formulas=formulas)
+
+
+def _absent(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(_absent(v) for v in value)
+    return value is None or (isinstance(value, int | float) and value == 0)
+
+
+# -- kinds ------------------------------------------------------------------------------------------------------------
+
+
+def _drift(a: Given) -> Element:
+    length = a.take("length")
+    if length is None:
+        return a.make(elements.Marker)
+    return a.make(elements.Drift, length=length)
+
+
+def _marker(a: Given) -> Element:
+    return a.make(elements.Marker)
+
+
+def _straight(a: Given, cls: type[Element], order: int) -> Element:
+    """Quadrupole, sextupole, octupole: with its skew part where the class has one, else as a multipole."""
+    normal, skew = f"k{order}", f"k{order}s"
+    length, k, ks = a.take("length"), a.take(normal), a.take(skew)
+    if length is None:
+        if k is None and ks is None:
+            return a.make(elements.Marker)
+        raise Refused("it has a strength and no length")
+    if ks is None or skew in cls.parameter_names():
+        return a.make(cls, **{"length": length, normal: k or 0.0, skew: ks})
+    return a.make(elements.Multipole, **{"length": length, normal: k, skew: ks})
+
+
+def _quadrupole(a: Given) -> Element:
+    return _straight(a, elements.Quadrupole, 1)
+
+
+def _sextupole(a: Given) -> Element:
+    return _straight(a, elements.Sextupole, 2)
+
+
+def _octupole(a: Given) -> Element:
+    return _straight(a, elements.Octupole, 3)
+
+
+def _strengths(a: Given, cls: type[Element], normal: str, skew: str, form: str) -> dict[str, Any]:
+    found = a.orders(normal, form) | a.orders(skew, form.replace("{}", "{}s"))
+    for name in found:
+        if name not in cls.parameter_names():
+            raise Refused(f"a multipole of the order of {name} is more than there is")
+    return found
+
+
+def _multipole(a: Given) -> Element:
+    length, strengths = a.take("length"), _strengths(a, elements.Multipole, "kn", "ks", "k{}")
+    if not strengths:
+        return a.make(elements.Drift, length=length) if length is not None else a.make(elements.Marker)
+    if length is None:
+        raise Refused("it has strengths per metre and no length")
+    return a.make(elements.Multipole, length=length, **strengths)
+
+
+def _thin_multipole(a: Given) -> Element:
+    strengths = _strengths(a, elements.ThinMultipole, "knl", "ksl", "k{}l")
+    if not strengths:
+        return a.make(elements.Marker)
+    if "k0l" in strengths or "k0sl" in strengths:
+        raise Refused("a thin multipole that bends the reference (k0l, ks0l)")
+    return a.make(elements.ThinMultipole, **strengths)
+
+
+def _bend(a: Given) -> Element:
+    cls = elements.RectangularBend if a.number("rectangular") else elements.SectorBend
+    length, angle = a.take("length"), a.take("angle", 0.0)
+    if length is None:
+        raise Refused("a bend without length")
+    fint, fintx, hgap, hgapx = a.take("fint"), a.take("fintx"), a.take("hgap"), a.take("hgapx")
+    if (fint is not None and hgap is not None) or (fintx is not None and hgapx is not None):
+        if fintx != fint or hgapx != hgap:
+            raise Refused("fringes that differ at its ends (fintx, hgapx)")
+    else:
+        fint = hgap = None
+    return a.make(
+        cls, length=length, angle=angle, k1=a.take("k1"), k2=a.take("k2"), e1=a.take("e1"), e2=a.take("e2"),
+        fint=fint, hgap=hgap,
+    )  # fmt: skip
+
+
+def _dipole_edge(a: Given) -> Element:
+    fint, hgap = a.take("fint"), a.take("hgap")
+    if fint is None or hgap is None:
+        fint = hgap = None
+    curvature, e = a.take("curvature"), a.take("e")
+    if curvature is None or (e is None and fint is None):
+        return a.make(elements.Marker)
+    return a.make(elements.DipoleEdge, curvature=curvature, e=e, fint=fint, hgap=hgap)
+
+
+def _solenoid(a: Given) -> Element:
+    length, ks = a.take("length"), a.take("ks")
+    if length is None:
+        if ks is None:
+            return a.make(elements.Marker)
+        raise Refused("a solenoid without length")
+    return a.make(elements.Solenoid, length=length, ks=ks or 0.0)
+
+
+def _corrector(a: Given) -> Element:
+    length, hkick, vkick = a.take("length"), a.take("hkick"), a.take("vkick")
+    if hkick is None and vkick is None:
+        return a.make(elements.Marker) if length is None else a.make(elements.Drift, length=length)
+    return a.make(elements.Corrector, length=length, hkick=hkick, vkick=vkick)
+
+
+def _cavity(a: Given) -> Element:
+    length, voltage, frequency, phase = a.take("length"), a.take("voltage"), a.take("frequency"), a.take("phase")
+    if voltage is None:
+        return a.make(elements.Marker) if length is None else a.make(elements.Drift, length=length)
+    return a.make(
+        elements.RFCavity, length=length, voltage=voltage, frequency=frequency or 0.0, phase=phase or 0.0
+    )  # fmt: skip
+
+
+def _matrix(a: Given) -> Element:
+    if a.take("length") is not None:
+        raise Refused("a matrix with a length")
+    return a.make(elements.LinearMap, matrix=a.take("matrix"))
+
+
+KINDS: dict[str, Callable[[Given], Element]] = {
+    "drift": _drift,
+    "marker": _marker,
+    "monitor": _drift,
+    "quadrupole": _quadrupole,
+    "sextupole": _sextupole,
+    "octupole": _octupole,
+    "multipole": _multipole,
+    "thin_multipole": _thin_multipole,
+    "bend": _bend,
+    "dipole_edge": _dipole_edge,
+    "solenoid": _solenoid,
+    "corrector": _corrector,
+    "cavity": _cavity,
+    "matrix": _matrix,
+}
+"""How each kind is made; what has no entry is refused."""
+
+
+# -- a line -----------------------------------------------------------------------------------------------------------
+
+
+class Built(NamedTuple):
+    """What became of a description."""
+
+    line: Line | None
+    """None where something is refused."""
+    refusals: list[Refusal]
+
+
+def build(description: Description, replace: Mapping[str, str] | None = None) -> Built:
+    """Make a line of what a reader found.
+
+    Parameters
+    ----------
+    description:
+        What the reader found; its report hears of what is replaced.
+    replace:
+        What to put in the place of kinds (in the file's own words) or of elements (by names or patterns): ``drift``,
+        ``marker``, or another kind that has the same attributes.
+
+    Raises
+    ------
+    InputError
+        For a replacement that is no kind, or that nothing in the line answers to.
+    """
+    replace = {str(name).lower(): kind for name, kind in (replace or {}).items()}
+    for name, kind in replace.items():
+        if kind not in KINDS:
+            raise InputError(f"replace[{name!r}]", kind, f"one of {', '.join(dict.fromkeys((*INSTEAD, *KINDS)))}")
+    knobs = Knobs(description.variables)
+    made: dict[Any, Element] = {}
+    refusals: dict[Any, Refusal] = {}
+    used: set[str] = set()
+    items: list[Element] = []
+    for item in description.items:
+        key = id(item) if item.name is None else item.name
+        if key not in made and key not in refusals:
+            asked = _asked(item, replace)
+            used |= {asked} if asked else set()
+            try:
+                made[key] = _element(item, knobs, replace[asked] if asked else None, description)
+            except Refused as reason:
+                refusals[key] = Refusal(item.place, item.word or item.kind, item.name or "", str(reason))
+        if key in made:
+            items.append(made[key])
+    for name in replace.keys() - used:
+        there = dict.fromkeys(item.word or item.kind for item in description.items)
+        raise InputError("replace", name, f"a kind or an element of the line; its kinds: {', '.join(there)}")
+    if refusals:
+        return Built(None, list(refusals.values()))
+    needed = frozenset().union(*(f.names for e in made.values() for _, f in e.formulas))
+    return Built(Line(items, name=description.name, knobs=knobs.only(needed)), [])
+
+
+def _asked(item: Item, replace: Mapping[str, str]) -> str | None:
+    """The entry of ``replace`` that means an item, if there is one."""
+    for name in (item.word.lower(), item.kind):
+        if name in replace:
+            return name
+    if item.name is not None:
+        return next((p for p in replace if fnmatchcase(item.name.lower(), p)), None)
+    return None
+
+
+def _element(item: Item, knobs: Knobs, instead: str | None, description: Description) -> Element:
+    given = Given(item, knobs)
+    kind = instead or item.kind
+    if kind not in KINDS:
+        raise Refused("there is no such element here")
+    try:
+        if instead in INSTEAD:
+            length = None if instead == "marker" else given.take("length")
+            given.rest.clear()
+            element = given.make(elements.Marker) if length is None else given.make(elements.Drift, length=length)
+        else:
+            element = KINDS[kind](given)
+    except InputError as error:
+        if error.field in ("name",):
+            raise LatticeError(item.place, str(error)) from None
+        raise Refused(str(error)) from None
+    if instead is not None:
+        description.report.replaced.append(Note(item.place, f"{item.word or item.kind} {item.name or ''} by {instead}"))
+    if given.rest:
+        names = ", ".join(f"{n} = {v}" for n, v in given.rest.items())
+        raise Refused(f"{names} would change what it does, and there is nothing for it here")
+    return element
