@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import pi
 
 from backbeam.maps import (
     bend,
@@ -15,6 +16,8 @@ from backbeam.maps import (
     multipole,
     quadrupole,
     rf,
+    rf_structure,
+    rf_wave,
     solenoid,
 )
 from backbeam.maps.base import Map
@@ -46,6 +49,8 @@ ARC = {"length": (0.2, 2.0), "angle": (-0.8, 0.8)}
 SHORT_ARC = {"length": (0.2, 0.8), "angle": (-0.5, 0.5)}
 GRADIENTS = {"k1": (-5.0, 5.0), "k2": (-60.0, 60.0)}
 FRINGE = {"fint": (0.0, 0.7), "hgap": (0.0, 0.04)}
+RF = {"voltage": (-2e6, 2e7), "frequency": (1e8, 3e9), "phase": (-1.6, 1.6)}
+RF_BODY = {"length": (0.3, 3.0), "voltage": (-1e7, 6e7), "phase": (-1.6, 1.6)}
 SHIFTS = {"dx": (-2e-3, 2e-3), "dy": (-2e-3, 2e-3)}
 
 
@@ -93,6 +98,34 @@ CASES = [
         rf.LinearRFGap(),
         {"voltage": (-2e6, 2e7), "frequency": (1e8, 3e9), "phase": (-1.6, 1.6)},
         ({"voltage": 0.0}, {"frequency": 0.0}, {"phase": 0.0}),
+    ),
+    Case(
+        "rf_gap_on_axis",
+        rf.RFGap(radial=False),
+        {"voltage": (-2e6, 2e7), "frequency": (1e8, 3e9), "phase": (-1.6, 1.6)},
+        ({"voltage": 0.0}, {"frequency": 0.0}),
+    ),
+    Case("rf_wave", rf_wave.RFWave(rf.RFGap(0.3)), RF, zeros("voltage", "frequency", "phase")),
+    Case("rf_wave_linear", rf_wave.RFWave(rf.LinearRFGap(0.3)), RF, zeros("voltage", "frequency", "phase")),
+    *(
+        Case(
+            f"{label}_{'standing' if standing else 'travelling'}",
+            body(0.3, standing),
+            RF_BODY,
+            ({"voltage": 0.0}, {"phase": 0.0}, {"phase": 0.5 * pi}, {"voltage": 1.0}),
+            **beam,
+        )
+        for label, body in (("rf_body", rf_structure.RFBody), ("linear_rf_body", rf_structure.LinearRFBody))
+        for standing, beam in ((True, {}), (False, {"species": "proton", "kinetic_energy": 50e6, "size": 3e-3}))
+    ),
+    *(
+        Case(
+            f"rf_end_{label}",
+            rf_wave.RFEnd(sign, first_order),
+            RF_BODY | {"frequency": RF["frequency"]},
+            zeros("voltage", "frequency", "phase"),
+        )
+        for label, sign, first_order in (("entrance", 1, False), ("exit", -1, False), ("linear", 1, True))
     ),
     Case("linear_drift", linear.LinearBody(0.4), {"length": (0.0, 2.0)}, ({"length": 0.0},)),
     Case(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from backbeam.maps.smooth import asinc, asinc_slope, stumpff, stumpff_slopes
+from backbeam.maps.smooth import asinc, asinc_slope, logarithm_ratio, stumpff, stumpff_slopes
 
 TINY = (0.0, 1e-300, -1e-300, 1e-20, -1e-12, 1e-7, -1e-4)
 EDGES = tuple(s * e + d for s in (1, -1) for e in (0.4, 0.5, 0.625, 3.2, 4.0, 5.0, 6.0, 7.5) for d in (0, 1e-12))
@@ -137,3 +137,19 @@ def test_asinc_autodiff_is_the_slope():
     np.testing.assert_allclose(slope.numpy(), wanted, rtol=1e-13, atol=1e-16)
     np.testing.assert_allclose(jax.jit(jax.vmap(jax.grad(asinc)))(U), wanted, rtol=1e-13, atol=1e-16)
     assert jax.jit(jax.grad(jax.grad(asinc)))(0.0) == pytest.approx(1.0 / 3.0, rel=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_logarithm_ratio_to_rounding(backend, dtype):
+    edges = [s * e + d for s in (1, -1) for e in (0.2, 0.5) for d in (0.0, 1e-9)]
+    x = np.unique(np.asarray([0.0, 1e-300, *TINY, *edges, -0.9, 3.0, 1e4], dtype=dtype))
+    ratio, slope = (backend.to_numpy(v) for v in logarithm_ratio(backend.asarray(x)))
+    assert ratio.dtype == slope.dtype == dtype
+    with localcontext(prec=60):
+        for found, rate, value in zip(ratio.tolist(), slope.tolist(), map(Decimal, x.tolist()), strict=True):
+            small = abs(value) < Decimal("1e-15")
+            exact = 1 - value / 2 if small else (1 + value).ln() / value
+            exact_rate = -Decimal("0.5") + 2 * value / 3 if small else (1 / (1 + value) - exact) / value
+            eps = Decimal(float(np.finfo(dtype).eps))
+            assert abs(Decimal(found) - exact) <= 4 * eps * exact
+            assert abs(Decimal(rate) - exact_rate) <= 40 * eps * abs(exact_rate)

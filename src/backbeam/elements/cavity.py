@@ -1,4 +1,4 @@
-"""Cavities: the accelerating cavity as a row of gaps, and the buncher."""
+"""Cavities: the accelerating cavity, as a row of gaps or as a structure with its ends, and the buncher."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from backbeam.elements.base import REQUIRED, Bound, Element, bind, parameter, st
 from backbeam.errors import InputError
 from backbeam.maps.drift import Drift
 from backbeam.maps.linear import LinearBody
+from backbeam.maps.quadrupole import sequence
 from backbeam.maps.rf import LinearRFGap, RFGap
+from backbeam.maps.rf_structure import LinearRFBody, RFBody
+from backbeam.maps.rf_wave import RFEnd, RFWave
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -25,26 +28,30 @@ class _Cavity(Element):
         for name, unit in (("voltage", "V"), ("frequency", "Hz"), ("phase", "rad")):
             if getattr(self, name) is None:
                 raise InputError(self._label(name), None, f"a number in {unit}")
+        if type(self.radial_kick) is not bool:
+            raise InputError(self._label("radial_kick"), self.radial_kick, "true or false")
 
-    def _gap(self, share: float) -> Bound:
-        return bind((RFGap if self.model == "exact" else LinearRFGap)(share))
+    def _gap(self, share: float) -> RFGap | LinearRFGap:
+        return (RFGap if self.model == "exact" else LinearRFGap)(share, self.radial_kick)
+
+
+STRUCTURES = ("gaps", "standing", "travelling")
 
 
 @dataclass(frozen=True, eq=False)
 class RFCavity(_Cavity):
-    """Accelerating cavity: equal gaps with drifts between them, or a single gap if it has no length.
+    """Accelerating cavity: a row of gaps, or a standing- or travelling-wave structure.
 
-    ``phase`` is that of the reference particle at every gap, wherever the cavity stands and however it is
-    sliced: the structure is synchronous with the reference. A gap is the wave that travels with the particle
-    (`backbeam.maps.rf`), so the transit-time factor is part of ``voltage``; the focusing by the fields at
-    the cavity's two ends and by the backward wave of a standing one is left out.
+    ``phase`` is that of the reference particle all along, wherever the cavity stands and however it is
+    sliced: the structure is synchronous with the reference.
 
     Parameters
     ----------
     length:
-        Length [m], or None for a thin cavity.
+        Length [m], or None for a thin cavity, which is one gap.
     voltage:
         Greatest gain of the reference particle's energy per unit of charge [V]; the same for any sign of it.
+        The transit-time factor is part of it.
     frequency:
         Frequency [Hz]; 0 is an electrostatic gap.
     phase:
@@ -52,9 +59,19 @@ class RFCavity(_Cavity):
         particle sees a later phase: -pi/2 bunches.
     model:
         "exact" keeps the full dependence on arrival time and radius, "linear" its first order.
+    structure:
+        "gaps": equal gaps with drifts between them, each the wave that travels with the particle
+        (`backbeam.maps.rf`), without the fields at the cavity's two ends. "travelling": that wave all along, with
+        the focusing by its two ends; "standing": with that by its mirror image, too, averaged over a cell
+        (`backbeam.maps.rf_structure`). On crest the gaps are a trapezoidal rule for the first of these, less
+        the ends; a structure is exact there in one step.
     steps:
-        Number of gaps over the whole length; a slice has its part of them, at least one, and its part of the
-        voltage. A thin cavity is one gap.
+        Number of gaps, or of a structure's integrator steps (of order 6), over the whole length; a slice has its
+        part of them, at least one. A structure has no error on crest; off crest it is that of the defocusing by
+        the wave, with 8 steps, 20 MV/m from a kinetic energy of 5 MeV, up to 1 rad off: 1e-4 of the matrix
+        over 3 m, 1e-6 over 1 m.
+    radial_kick:
+        Whether the field has its part across the axis; without, only energies change.
     """
 
     length: Array | float | None = parameter(None, unit="m", minimum=0.0)
@@ -63,18 +80,52 @@ class RFCavity(_Cavity):
     phase: Array | float = parameter(0.0, unit="rad", kw_only=True)
     model: str = "exact"
     steps: int = 8
+    structure: str = "gaps"
+    radial_kick: bool = True
 
     kind: ClassVar[str] = "rf_cavity"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.structure not in STRUCTURES:
+            raise InputError(self._label("structure"), self.structure, "gaps, standing or travelling")
+        absent = self.length is None or (isinstance(self.length, int | float) and self.length == 0)
+        if self.structure != "gaps" and absent:
+            allowed = f"the length of a {self.structure}-wave structure in m, greater than 0"
+            raise InputError(self._label("length"), self.length, allowed)
+
+    def entrance(self) -> tuple[Bound, ...]:
+        """Where a structure's wave begins."""
+        return self._end(+1)
+
+    def exit(self) -> tuple[Bound, ...]:
+        """Where a structure's wave ends."""
+        return self._end(-1)
+
+    def _end(self, sign: int) -> tuple[Bound, ...]:
+        if self.structure == "gaps" or not self.radial_kick:
+            return ()
+        return (bind(RFEnd(sign, self.model == "linear")),)
+
     def body(self, fraction: float) -> tuple[Bound, ...]:
-        """Half a drift, gap, drift, gap, ..., half a drift; or the gap alone."""
+        """Half a drift, gap, drift, gap, ..., half a drift; or the gap alone; or pieces of structure and of wave."""
         if not self.is_thick:
-            return (self._gap(1.0),)
-        gaps = steps_over(self.steps, fraction)
+            return (bind(self._gap(1.0)),)
+        steps = steps_over(self.steps, fraction)
+        if self.structure != "gaps":
+            return self._structure(fraction, steps)
         drift = Drift if self.model == "exact" else LinearBody
-        half, whole = bind(drift(0.5 * fraction / gaps)), bind(drift(fraction / gaps))
-        gap = self._gap(fraction / gaps)
-        return (half, gap, *((whole, gap) * (gaps - 1)), half)
+        half, whole = bind(drift(0.5 * fraction / steps)), bind(drift(fraction / steps))
+        gap = bind(self._gap(fraction / steps))
+        return (half, gap, *((whole, gap) * (steps - 1)), half)
+
+    def _structure(self, fraction: float, steps: int) -> tuple[Bound, ...]:
+        body = RFBody if self.model == "exact" else LinearRFBody
+        standing = self.structure == "standing" and self.radial_kick
+        return tuple(
+            bind(body(fraction * part, standing) if kind == "turn" else RFWave(self._gap(fraction * part)))
+            for kind, part in sequence(6, steps)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +134,7 @@ class Buncher(_Cavity):
 
     Parameters
     ----------
-    voltage, frequency, phase, model:
+    voltage, frequency, phase, model, radial_kick:
         As for `RFCavity`; the phase is -pi/2 unless given.
     """
 
@@ -91,9 +142,10 @@ class Buncher(_Cavity):
     frequency: Array | float = parameter(REQUIRED, unit="Hz", minimum=0.0)
     phase: Array | float = parameter(-0.5 * pi, unit="rad")
     model: str = "exact"
+    radial_kick: bool = True
 
     kind: ClassVar[str] = "buncher"
 
     def body(self, fraction: float) -> tuple[Bound, ...]:
         """One gap."""
-        return (self._gap(1.0),)
+        return (bind(self._gap(1.0)),)

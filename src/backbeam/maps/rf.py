@@ -45,7 +45,7 @@ def _polynomial(coefficients: tuple[float, ...], q: Array) -> Array:
     return value
 
 
-class _Wave(NamedTuple):
+class Wave(NamedTuple):
     """What a gap's parameters and reference come to, each of the batch shape."""
 
     amplitude: Array
@@ -76,6 +76,9 @@ class _Gap(Map):
     share: float = 1.0
     """Part of the cavity's voltage in this gap."""
 
+    radial: bool = True
+    """Whether the wave depends on the radius; without, every particle sees what it would see on the axis."""
+
     accelerates: ClassVar[bool] = True
 
     @property
@@ -85,39 +88,45 @@ class _Gap(Map):
 
     # -- the kick, in units of the momentum before the gap; positions do not change --------------------------
 
-    def _kick(self, x: Array, y: Array, tau: Array, wave: _Wave) -> tuple[Array, Array, Array]:
+    def kick(self, x: Array, y: Array, tau: Array, wave: Wave) -> tuple[Array, Array, Array]:
         """Changes of px, py and pt beyond the reference's."""
+        return self._kick(*self._seen(x, y), tau, wave)
+
+    def _seen(self, *transverse: Array) -> tuple[Array, ...]:
+        """Transverse rows as the wave sees them."""
+        return transverse if self.radial else tuple(namespace(row).zeros_like(row) for row in transverse)
+
+    def _kick(self, x: Array, y: Array, tau: Array, wave: Wave) -> tuple[Array, Array, Array]:
+        """`kick` at the radius that the wave sees."""
         raise NotImplementedError
 
-    def _kick_pullback(
-        self, x: Array, y: Array, tau: Array, wave: _Wave, a: Array, b: Array, e: Array
-    ) -> _KickPullback:
+    def _kick_pullback(self, x: Array, y: Array, tau: Array, wave: Wave, a: Array, b: Array, e: Array) -> _KickPullback:
         """`_kick`, and its transpose applied to cotangents a, b, e of px, py, pt."""
         raise NotImplementedError
 
     # -- the reference ---------------------------------------------------------------------------------------
 
-    def _per_volt(self, reference: Reference) -> float:
+    def per_volt(self, reference: Reference) -> float:
         """|Z| share/(m c^2): energy in units of the rest energy that a volt at crest gives."""
         return abs(reference.species.charge_number) * self.share / reference.species.mass
 
-    def _gain(self, reference: Reference, p: Parameters) -> Array:
+    def gain(self, reference: Reference, p: Parameters) -> Array:
         """Gain of gamma0."""
-        return self._per_volt(reference) * p["voltage"] * namespace(p["phase"]).cos(p["phase"])
+        return self.per_volt(reference) * p["voltage"] * namespace(p["phase"]).cos(p["phase"])
 
     def reference_after(self, reference: Reference, p: Parameters) -> Reference:
         """Reference with the gap's energy; NaN if that is below rest."""
-        return reference.with_beta_gamma(reference.beta_gamma * _growth(reference, self._gain(reference, p)))
+        return reference.with_beta_gamma(reference.beta_gamma * growth(reference, self.gain(reference, p)))
 
     def reference_before(self, reference: Reference, p: Parameters) -> Reference:
         """Reference without the gap's energy; NaN if that is below rest."""
-        return reference.with_beta_gamma(reference.beta_gamma * _growth(reference, -self._gain(reference, p)))
+        return reference.with_beta_gamma(reference.beta_gamma * growth(reference, -self.gain(reference, p)))
 
     def reference_pullback(
         self, reference: Reference, p: Parameters, beta_gamma_bar: Array
     ) -> tuple[Array, Cotangents]:
         """Cotangents from d(beta gamma)' = d gamma'/beta', d gamma' = beta d(beta gamma) + d gain."""
-        xp, scale = namespace(p["phase"]), self._per_volt(reference)
+        xp, scale = namespace(p["phase"]), self.per_volt(reference)
         gamma_bar = beta_gamma_bar * self.reference_after(reference, p).inverse_beta
         return gamma_bar * reference.beta, {
             "voltage": scale * gamma_bar * xp.cos(p["phase"]),
@@ -126,10 +135,10 @@ class _Gap(Map):
 
     # -- the map ---------------------------------------------------------------------------------------------
 
-    def _wave(self, reference: Reference, p: Parameters) -> _Wave:
+    def wave(self, reference: Reference, p: Parameters) -> Wave:
         xp = namespace(p["phase"])
-        return _Wave(
-            self._per_volt(reference) * p["voltage"] / reference.beta_gamma,
+        return Wave(
+            self.per_volt(reference) * p["voltage"] / reference.beta_gamma,
             (2.0 * pi / SPEED_OF_LIGHT) * p["frequency"],
             xp.sin(p["phase"]),
             xp.cos(p["phase"]),
@@ -139,47 +148,47 @@ class _Gap(Map):
     def forward(self, X: Array, reference: Reference, p: Parameters) -> Array:
         """Kick, then change to units of the reference momentum after the gap."""
         x, px, y, py, tau, pt = rows(X)
-        dpx, dpy, dpt = self._kick(x, y, tau, self._wave(reference, p))
-        damping = per_particle(1.0 / _growth(reference, self._gain(reference, p)))
+        dpx, dpy, dpt = self.kick(x, y, tau, self.wave(reference, p))
+        damping = per_particle(1.0 / growth(reference, self.gain(reference, p)))
         return join(x, damping * (px + dpx), y, damping * (py + dpy), tau, damping * (pt + dpt))
 
     def inverse(self, X1: Array, reference: Reference, p: Parameters) -> Array:
         """Change back to units of the reference momentum before the gap, then take the kick out."""
         x, _, y, _, tau, _ = rows(X1)
-        growth = per_particle(_growth(reference, self._gain(reference, p)))
-        return _without(X1, growth, self._kick(x, y, tau, self._wave(reference, p)))
+        growing = per_particle(growth(reference, self.gain(reference, p)))
+        return _without(X1, growing, self.kick(x, y, tau, self.wave(reference, p)))
 
     def reverse(
         self, X1: Array, reference: Reference, p: Parameters, X1_bar: Array
     ) -> tuple[Array, Array, Array, Cotangents]:
         """Inverse and pullback with the kick computed once."""
-        growth = _growth(reference, self._gain(reference, p))
-        kick, X_bar, beta_gamma_bar, bars = self._pull_back(X1, reference, p, X1_bar, growth)
+        growing = growth(reference, self.gain(reference, p))
+        kick, X_bar, beta_gamma_bar, bars = self.pull_kick(X1, reference, p, X1_bar, growing)
         damping_bar = over_particles(_over_momenta(X1, X1_bar))
-        X = _without(X1, per_particle(growth), kick)
+        X = _without(X1, per_particle(growing), kick)
         return X, X_bar, *self._with_unit(reference, p, damping_bar, beta_gamma_bar, bars)
 
     def pullback(self, X: Array, reference: Reference, p: Parameters, X1_bar: Array) -> tuple[Array, Array, Cotangents]:
         """Kick's pullback, and that of the change of unit through P0/P0' (voltage, phase, reference)."""
-        growth = _growth(reference, self._gain(reference, p))
-        kick, X_bar, beta_gamma_bar, bars = self._pull_back(X, reference, p, X1_bar, growth)
+        growing = growth(reference, self.gain(reference, p))
+        kick, X_bar, beta_gamma_bar, bars = self.pull_kick(X, reference, p, X1_bar, growing)
         (dpx, dpy, dpt), (_, pxb, _, pyb, _, ptb) = kick, rows(X_bar)
         damping_bar = over_particles(_over_momenta(X, X_bar) + dpx * pxb + dpy * pyb + dpt * ptb)
         return X_bar, *self._with_unit(reference, p, damping_bar, beta_gamma_bar, bars)
 
-    def _pull_back(
-        self, X: Array, reference: Reference, p: Parameters, X1_bar: Array, growth: Array
+    def pull_kick(
+        self, X: Array, reference: Reference, p: Parameters, X1_bar: Array, growing: Array
     ) -> tuple[tuple[Array, Array, Array], Array, Array, Cotangents]:
         """All but what comes through P0/P0', which is taken as given; uses only the positions in X."""
         x, _, y, _, tau, _ = rows(X)
         xb, pxb, yb, pyb, taub, ptb = rows(X1_bar)
-        damping = per_particle(1.0 / growth)
+        damping = per_particle(1.0 / growing)
         a, b, e = damping * pxb, damping * pyb, damping * ptb
-        wave = self._wave(reference, p)
-        pulled = self._kick_pullback(x, y, tau, wave, a, b, e)
+        wave = self.wave(reference, p)
+        pulled = self._kick_pullback(*self._seen(x, y), tau, wave, *self._seen(a, b), e)
         x_bar, y_bar, tau_bar = pulled.positions
         X_bar = join(xb + x_bar, a, yb + y_bar, b, taub + tau_bar, e)
-        per_volt = self._per_volt(reference) / reference.beta_gamma
+        per_volt = self.per_volt(reference) / reference.beta_gamma
         beta_gamma_bar = pulled.beta_gamma - wave.amplitude * pulled.amplitude / reference.beta_gamma
         bars = {
             "voltage": per_volt * pulled.amplitude,
@@ -195,7 +204,7 @@ class _Gap(Map):
 
         With u = beta gamma: d log(P0/P0') = [gain (1 + gamma gamma')/(u gamma) du - gamma' d gain]/u'^2.
         """
-        gain, scale = self._gain(reference, p), self._per_volt(reference)
+        gain, scale = self.gain(reference, p), self.per_volt(reference)
         after = self.reference_after(reference, p)
         per_after = damping_bar / (after.beta_gamma * after.beta_gamma)
         gain_bar = -scale * per_after * after.gamma
@@ -207,7 +216,7 @@ class _Gap(Map):
         }
 
 
-def _growth(reference: Reference, gain: Array) -> Array:
+def growth(reference: Reference, gain: Array) -> Array:
     """P0'/P0 of a reference whose gamma grows by ``gain``: exactly 1 without gain, NaN below rest.
 
     From the kinetic energy t = gamma - 1, (beta gamma)^2 = t (t + 2). A root for each factor: their product
@@ -230,7 +239,7 @@ def _over_momenta(X: Array, X_bar: Array) -> Array:
     return px * pxb + py * pyb + pt * ptb
 
 
-class _Phase(NamedTuple):
+class Phase(NamedTuple):
     """Sine and cosine of theta = phase + k tau, and by what they exceed those of the reference phase."""
 
     sine: Array
@@ -239,7 +248,7 @@ class _Phase(NamedTuple):
     cosine_excess: Array
 
 
-def _phase(tau: Array, wave: _Wave) -> _Phase:
+def phase_at(tau: Array, wave: Wave) -> Phase:
     """From h = k tau/2: sin(phase + 2h) - sin(phase) = 2 sin(h) cos(phase + h), and so for the cosine."""
     xp = namespace(tau)
     sine, cosine = per_particle(wave.sine), per_particle(wave.cosine)
@@ -247,21 +256,21 @@ def _phase(tau: Array, wave: _Wave) -> _Phase:
     sin_half, cos_half = xp.sin(half), xp.cos(half)
     sine_excess = 2.0 * sin_half * (cosine * cos_half - sine * sin_half)
     cosine_excess = -2.0 * sin_half * (sine * cos_half + cosine * sin_half)
-    return _Phase(sine + sine_excess, cosine + cosine_excess, sine_excess, cosine_excess)
+    return Phase(sine + sine_excess, cosine + cosine_excess, sine_excess, cosine_excess)
 
 
 @dataclass(frozen=True)
 class RFGap(_Gap):
     """Thin accelerating gap with the full dependence on arrival time and radius; see the module."""
 
-    def _kick(self, x: Array, y: Array, tau: Array, wave: _Wave) -> tuple[Array, Array, Array]:
+    def _kick(self, x: Array, y: Array, tau: Array, wave: Wave) -> tuple[Array, Array, Array]:
         q = per_particle((0.5 * wave.k / wave.beta_gamma) ** 2) * (x * x + y * y)
         rise, slope = q * _polynomial(_I0, q), _polynomial(_SLOPE, q)
-        return self._from_series(x, y, wave, _phase(tau, wave), rise, slope)[0]
+        return self._from_series(x, y, wave, phase_at(tau, wave), rise, slope)[0]
 
     @staticmethod
     def _from_series(
-        x: Array, y: Array, wave: _Wave, theta: _Phase, rise: Array, slope: Array
+        x: Array, y: Array, wave: Wave, theta: Phase, rise: Array, slope: Array
     ) -> tuple[tuple[Array, Array, Array], Array, Array]:
         """Kick, V' k/(2 bg^2) and I0 cos(theta) - cos(phase), from rise = I0 - 1 and slope = 2 I1(u)/u."""
         strength = 0.5 * wave.amplitude * wave.k / (wave.beta_gamma * wave.beta_gamma)
@@ -269,14 +278,12 @@ class RFGap(_Gap):
         gain = rise * theta.cosine + theta.cosine_excess
         return (-radial * x, -radial * y, per_particle(wave.amplitude) * gain), strength, gain
 
-    def _kick_pullback(
-        self, x: Array, y: Array, tau: Array, wave: _Wave, a: Array, b: Array, e: Array
-    ) -> _KickPullback:
+    def _kick_pullback(self, x: Array, y: Array, tau: Array, wave: Wave, a: Array, b: Array, e: Array) -> _KickPullback:
         half = 0.5 * wave.k / wave.beta_gamma
         r2 = x * x + y * y
         q = per_particle(half * half) * r2
         rise, slope = q * _polynomial(_I0, q), _polynomial(_SLOPE, q)
-        theta = _phase(tau, wave)
+        theta = phase_at(tau, wave)
         kick, strength, gain = self._from_series(x, y, wave, theta, rise, slope)
         # dpx = -strength x F, dpy = -strength y F, dpt = amplitude G with F = slope sin(theta), G = gain
         along = x * a + y * b
@@ -308,14 +315,12 @@ class LinearRFGap(_Gap):
     dpt = -V' k sin(phase) tau and dpx = -V' k sin(phase)/(2 (beta0 gamma0)^2) x, likewise y.
     """
 
-    def _kick(self, x: Array, y: Array, tau: Array, wave: _Wave) -> tuple[Array, Array, Array]:
+    def _kick(self, x: Array, y: Array, tau: Array, wave: Wave) -> tuple[Array, Array, Array]:
         slope = -wave.amplitude * wave.k * wave.sine
         radial = per_particle(0.5 * slope / (wave.beta_gamma * wave.beta_gamma))
         return radial * x, radial * y, per_particle(slope) * tau
 
-    def _kick_pullback(
-        self, x: Array, y: Array, tau: Array, wave: _Wave, a: Array, b: Array, e: Array
-    ) -> _KickPullback:
+    def _kick_pullback(self, x: Array, y: Array, tau: Array, wave: Wave, a: Array, b: Array, e: Array) -> _KickPullback:
         slope = -wave.amplitude * wave.k * wave.sine
         per_slope = 0.5 / (wave.beta_gamma * wave.beta_gamma)
         radial = per_particle(per_slope * slope)

@@ -10,6 +10,7 @@ argument, so nothing in it can overflow or divide by zero.
 `asinc`          asin(u)/u
 `asinc_slope`    its derivative with respect to u
 `asinc_excess`   (asin(u)/u - 1)/u^2, with cos(asin u)
+`logarithm_ratio` log(1 + x)/x, with its derivative
 """
 
 from __future__ import annotations
@@ -128,3 +129,30 @@ def _asin_coefficients(epsilon: float) -> tuple[float, ...]:
         binomial *= (2 * n - 1) / (2 * n)
         coefficients.append(binomial / (2 * n + 1))
     return tuple(coefficients)
+
+
+def logarithm_ratio(x: Array) -> tuple[Array, Array]:
+    """Return log(1 + x)/x for x > -1, 1 at x = 0, and its derivative; of the shape of x.
+
+    Near 0 from log(1 + x) = 2 artanh(z), z = x/(2 + x), whose series is in z^2; the derivative there is the
+    derivative of that, not (1/(1 + x) - log(1 + x)/x)/x, which cancels.
+    """
+    xp = namespace(x)
+    near = xp.abs(x) <= 0.2
+    v = xp.where(near, x, xp.zeros_like(x))
+    g = 2.0 / (2.0 + v)
+    z = 0.5 * v * g
+    w = z * z
+    total, slope = xp.full_like(w, _ARTANH[-1]), xp.zeros_like(w)
+    for c in _ARTANH[-2::-1]:
+        total, slope = c + w * total, total + w * slope
+    far = xp.where(near, xp.ones_like(x), x)
+    ratio = xp.log1p(far) / far
+    return (
+        xp.where(near, g * total, ratio),
+        xp.where(near, g * g * (g * z * slope - 0.5 * total), (1.0 / (1.0 + far) - ratio) / far),
+    )
+
+
+_ARTANH = tuple(1.0 / (2 * k + 1) for k in range(10))
+"""artanh(z)/z in powers of z^2: to 1e-19 for z up to 0.11."""
