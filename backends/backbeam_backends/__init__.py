@@ -18,6 +18,7 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``recompiles``       a first run to be left out of a timing must have all the particles
 ``fuse_from``        from how many particles on there are fused loops
 ``steps_together``   how much of a line is compiled as one: traffic to memory against time to compile
+``setback``          why fast paths cannot be had here, for `backbeam backends`
 ``differentiable``   joins a primal and a hand-written pullback for a library's own automatic differentiation
 ``register_tree``    lines and beams as arguments of a library's transformations (JAX)
 ``pull``             value and pullback of a user's own function, where the library differentiates

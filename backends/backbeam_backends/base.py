@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
@@ -46,6 +45,10 @@ class Backend:
     def fuses(self) -> bool:
         """Whether functions of arrays on the processor become fused loops here: they take less memory."""
         return False
+
+    def setback(self) -> str:
+        """Why it is slower here than it could be, in one line; empty if it is not."""
+        return ""
 
     # -- devices and data types ----------------------------------------------------------------------------------
 
@@ -195,7 +198,7 @@ class Backend:
 
     def peak_memory(self) -> int:
         """High-water mark of memory in bytes: of the process, or of the device where there is one."""
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return host_memory.peak_memory()
 
     def free_memory(self, array: Array) -> int | None:
         """Bytes that the device of ``array`` can still give; None where it does not say. Here: those of the machine."""

@@ -13,6 +13,7 @@ import numpy as np
 from backbeam_backends.base import Backend
 from backbeam_backends.cupy_cloud_in_cell import CupyCloudInCell
 from backbeam_backends.cupy_fused import CudaFused
+from backbeam_backends.setbacks import Setbacks
 
 
 class CupyBackend(Backend):
@@ -24,6 +25,12 @@ class CupyBackend(Backend):
     namespace = array_api_compat.cupy
     fuse_from: int = 4096
     """Particles from which on compiling a fused kernel is worth it."""
+    setbacks = Setbacks()
+    """One for the process, as its compiler is."""
+
+    def setback(self) -> str:
+        """Maps operation by operation instead of kernels."""
+        return self.setbacks.text
 
     @property
     def version(self) -> str:
@@ -81,7 +88,7 @@ class CupyBackend(Backend):
 
         A function that cannot be one kernel, and one of few particles, is called as it is: results agree to rounding.
         """
-        return _fused(function, static, self.fuse_from)
+        return _fused(function, static, self.fuse_from, self.setbacks)
 
     def synchronize(self, tree: Any = None) -> None:
         """Wait for the current stream."""
@@ -129,6 +136,6 @@ class _Books(cupy.cuda.MemoryHook):
 
 
 @lru_cache(1000)
-def _fused(function: Callable[..., Any], static: tuple[int, ...], fuse_from: int) -> CudaFused:
+def _fused(function: Callable[..., Any], static: tuple[int, ...], fuse_from: int, setbacks: Setbacks) -> CudaFused:
     """One object for each function, so that what was compiled once is found again."""
-    return CudaFused(function, static, fuse_from)
+    return CudaFused(function, static, fuse_from, setbacks)

@@ -21,12 +21,13 @@ PLACES = 65_535
 
 
 class LoadedKernel(CudaKernel):
-    """A kernel that CuPy compiles when it is first launched on a device."""
+    """A kernel that CuPy compiles for the current device, and for another when it is first launched there."""
 
     def _compile(self, graph: Graph) -> None:
         super()._compile(graph)
         self.lanes = cupy.RawKernel(self.program.source, "lanes")
         self.numbers = cupy.RawKernel(self.program.source, "numbers")
+        self.lanes.compile()  # here, where a failure means the plain path; the module holds both
 
 
 class CudaCall:

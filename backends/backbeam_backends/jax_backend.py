@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from backbeam_backends.base import Backend
-from backbeam_backends.jax_cloud_in_cell import CloudInCell
+from backbeam_backends.jax_cloud_in_cell import CloudInCell, has_loop, setbacks
+from backbeam_backends.jax_programs import Programs
 
 
 class JaxBackend(Backend):
@@ -23,6 +24,13 @@ class JaxBackend(Backend):
     namespace = jnp
     has_autodiff = True
     recompiles = True
+    programs = Programs()
+    """One for the process, as its memory maps are."""
+
+    def setback(self) -> str:
+        """XLA's scatter and gather instead of loops of Numba."""
+        has_loop("deposit", "float32", 1)
+        return setbacks.text
 
     def devices(self) -> list[str]:
         """``platform:index`` of every device, the default backend's first."""
@@ -98,7 +106,14 @@ class JaxBackend(Backend):
         Called ahead of them it would take memory for its results at once, and many steps could be under way. An
         accelerator gives out its memory in the order of its work.
         """
-        return _paced(function, static)
+        return partial(self._called, function, static)
+
+    def _called(self, function: Callable[..., Any], static: tuple[int, ...], *arguments: Any) -> Any:
+        leaves = jax.tree.leaves([a for k, a in enumerate(arguments) if k not in static])
+        for leaf in leaves:
+            if _on_processor(leaf):
+                leaf.block_until_ready()
+        return self.programs.find(function, static, leaves)(*arguments)
 
     def differentiable(
         self, primal: Callable[..., Any], reverse: Callable[..., Any], ranks: Sequence[int]
@@ -179,32 +194,13 @@ class JaxBackend(Backend):
         self, function: Callable[..., Any], static: tuple[int, ...], arguments: Sequence[Any]
     ) -> dict[str, int] | None:
         """XLA's own analysis, on every device."""
-        found = _jitted(function, static).lower(*arguments).compile().memory_analysis()
+        leaves = jax.tree.leaves([a for k, a in enumerate(arguments) if k not in static])
+        found = self.programs.find(function, static, leaves).lower(*arguments).compile().memory_analysis()
         return {
             "arguments": found.argument_size_in_bytes,
             "results": found.output_size_in_bytes,
             "scratch": found.temp_size_in_bytes,
         }
-
-
-@cache
-def _jitted(function: Callable[..., Any], static: tuple[int, ...]) -> Callable[..., Any]:
-    """One jitted function for each function, so that what was compiled once is found again."""
-    return jax.jit(function, static_argnums=static)
-
-
-@cache
-def _paced(function: Callable[..., Any], static: tuple[int, ...]) -> Callable[..., Any]:
-    """Return the jitted function, which waits for arguments that the processor still works on."""
-    jitted = _jitted(function, static)
-
-    def call(*arguments: Any) -> Any:
-        for leaf in jax.tree.leaves([a for k, a in enumerate(arguments) if k not in static]):
-            if _on_processor(leaf):
-                leaf.block_until_ready()
-        return jitted(*arguments)
-
-    return call
 
 
 def _on_processor(leaf: Any) -> bool:

@@ -22,10 +22,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from backbeam_backends.setbacks import Setbacks
+
 Rows = tuple[jax.Array, jax.Array, jax.Array]
 Grid = tuple[int, int, int]
 Mesh = tuple[Grid, int]
 """Nodes along each axis, and the number of guard cells."""
+
+
+setbacks = Setbacks()
+"""Of this process, in which XLA is told of each loop once."""
 
 
 @cache
@@ -33,9 +39,27 @@ def has_loops() -> bool:
     """Whether there are loops for the processor: Numba is installed, and XLA's interface is one that they know."""
     if find_spec("numba") is None:
         return False
-    from backbeam_backends.xla_cpu_calls import is_known
-
+    try:
+        from backbeam_backends.xla_cpu_calls import is_known
+    except Exception as error:  # an installation can be broken in every way
+        setbacks.note("compiled deposit and gather", error)
+        return False
     return is_known()
+
+
+@cache
+def has_loop(operation: str, dtype: str, components: int) -> bool:
+    """Whether there is a loop for an operation; it is compiled for the answer."""
+    if not has_loops():
+        return False
+    try:
+        from backbeam_backends.jax_cloud_kernels import target
+
+        target(operation, dtype, components)
+    except Exception as error:  # the plain form is there
+        setbacks.note("compiled deposit and gather", error)
+        return False
+    return True
 
 
 class CloudInCell:
@@ -164,13 +188,13 @@ def _looped_gather_slope(
 # -- one of them -------------------------------------------------------------------------------------------------------
 
 
-def chosen(plain: Any, looped: Any) -> Any:
+def chosen(operation: str, plain: Any, looped: Any) -> Any:
     """Join both forms of a function, whose last argument is the mesh. The plain form is what JAX differentiates."""
     arrays = len(signature(plain).parameters) - 1
 
     def run(*arguments: Any) -> Any:
         *given, mesh = arguments
-        if not has_loops():
+        if not has_loop(operation, str(given[0].dtype), given[0].shape[0]):
             return plain(*given, mesh)
         return lax.platform_dependent(*given, cpu=partial(looped, mesh=mesh), default=partial(plain, mesh=mesh))
 
@@ -185,6 +209,6 @@ def chosen(plain: Any, looped: Any) -> Any:
     return jax.jit(joined, static_argnums=arrays)
 
 
-_deposit = chosen(plain_deposit, _looped_deposit)
-_gather = chosen(plain_gather, _looped_gather)
-_gather_slope = chosen(plain_gather_slope, _looped_gather_slope)
+_deposit = chosen("deposit", plain_deposit, _looped_deposit)
+_gather = chosen("gather", plain_gather, _looped_gather)
+_gather_slope = chosen("gather_slope", plain_gather_slope, _looped_gather_slope)

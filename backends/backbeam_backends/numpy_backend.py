@@ -18,6 +18,7 @@ from backbeam_backends.blocks import add, blockwise, in_hand, thread_count
 from backbeam_backends.fusing import Fused, available
 from backbeam_backends.particle_mesh import CloudInCell
 from backbeam_backends.recycling import Recycler
+from backbeam_backends.setbacks import Setbacks
 
 THREADS_FROM = 1 << 16
 """Numbers in an array from which on its transform is shared out among threads."""
@@ -38,15 +39,25 @@ class NumpyBackend(Backend):
         """Whether `compile` compiles: it does with Numba's LLVM (extra ``fast``)."""
         return available()
 
+    def setback(self) -> str:
+        """One small kernel of each kind is made for the answer."""
+        if not available():
+            return "no compiled maps and kicks: Numba (extra fast) is not installed, or is too old"
+        self.compile(_twice)(np.zeros(self.fuse_from))
+        _cloud_in_cell(self.setbacks)
+        return self.setbacks.text
+
     memory = Recycler()
     """One for the process, as its allocator is: tensors that are lent to NumPy's kernels end here, too."""
+    setbacks = Setbacks()
+    """One for the process, as its compiler is."""
 
     def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
         """One loop over the particles instead of a pass for each operation; see `backbeam_backends.fusing`.
 
         A function that cannot be one loop, and one of few particles, is called as it is: results agree to rounding.
         """
-        return _fused(function, static, self.fuse_from) if available() else function
+        return _fused(function, static, self.fuse_from, self.setbacks) if available() else function
 
     def quiet(self) -> AbstractContextManager[Any]:
         """`numpy.errstate`."""
@@ -72,7 +83,7 @@ class NumpyBackend(Backend):
 
     def cloud_in_cell(self, arrays: Sequence[np.ndarray]) -> CloudInCell | None:
         """Numba's, from the same number of particles on as `compile`."""
-        return _cloud_in_cell() if arrays[0].shape[-1] >= self.fuse_from and available() else None
+        return _cloud_in_cell(self.setbacks) if arrays[0].shape[-1] >= self.fuse_from and available() else None
 
     @property
     def fft(self) -> Any:
@@ -87,7 +98,7 @@ class NumpyBackend(Backend):
 
     def deposit_grids(self, batch: int, n: int) -> int:
         """One for each thread, where Numba shares the particles out."""
-        weights = _cloud_in_cell() if n >= self.fuse_from and available() else None
+        weights = _cloud_in_cell(self.setbacks) if n >= self.fuse_from and available() else None
         threads = 1 if weights is None else weights.threads(batch, n)
         return 0 if threads == 1 else threads
 
@@ -114,19 +125,27 @@ class NumpyBackend(Backend):
                 tracemalloc.stop()
 
 
+def _twice(x: np.ndarray) -> np.ndarray:
+    return 2.0 * x
+
+
 def _transformed(function: Callable[..., np.ndarray], a: np.ndarray, **options: Any) -> np.ndarray:
     """With threads where they are worth starting; blocks are shared out among the cores already."""
     return function(a, workers=thread_count() if a.size > THREADS_FROM else 1, **options)
 
 
 @cache
-def _cloud_in_cell() -> CloudInCell:
-    from backbeam_backends.particle_mesh.numba_cloud_in_cell import NumbaCloudInCell
-
+def _cloud_in_cell(setbacks: Setbacks) -> CloudInCell | None:
+    """Numba's loops; None where Numba is broken."""
+    try:
+        from backbeam_backends.particle_mesh.numba_cloud_in_cell import NumbaCloudInCell
+    except Exception as error:  # an installation can be broken in every way
+        setbacks.note("compiled deposit and gather", error)
+        return None
     return NumbaCloudInCell()
 
 
 @lru_cache(1000)
-def _fused(function: Callable[..., Any], static: tuple[int, ...], fuse_from: int) -> Fused:
+def _fused(function: Callable[..., Any], static: tuple[int, ...], fuse_from: int, setbacks: Setbacks) -> Fused:
     """One object for each function, so that what was compiled once is found again."""
-    return Fused(function, static, fuse_from)
+    return Fused(function, static, fuse_from, setbacks)

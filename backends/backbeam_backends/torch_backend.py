@@ -42,6 +42,10 @@ class TorchBackend(Backend):
         """As NumPy does."""
         return self.host.fuses
 
+    def setback(self) -> str:
+        """As NumPy's on the processor."""
+        return self.host.setback()
+
     def deposit_grids(self, batch: int, n: int) -> int:
         """As NumPy does."""
         return self.host.deposit_grids(batch, n)

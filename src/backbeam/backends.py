@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -94,6 +95,8 @@ class Report:
     devices: list[str] = field(default_factory=list)
     problem: str = ""
     """Why it cannot be used; empty if it can."""
+    setback: str = ""
+    """Why it is slower than it could be; empty if it is not."""
 
 
 def report() -> list[Report]:
@@ -102,7 +105,9 @@ def report() -> list[Report]:
     for name in _entry_points():
         try:
             backend: Any = get(name)
-            found.append(Report(name, backend.version, backend.devices()))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what it would warn of is in the report
+                found.append(Report(name, backend.version, backend.devices(), setback=backend.setback()))
         except Exception as error:
             found.append(Report(name, problem=" ".join(str(error).split()) or type(error).__name__))
     return found

@@ -141,6 +141,8 @@ class Beam:
             them.
         """
         species = species_named(species)
+        # A NumPy array stays the user's, to change as they like.
+        coordinates, charges = (a.copy() if isinstance(a, np.ndarray) else a for a in (coordinates, charges))
         if isinstance(coordinates, list | tuple):
             coordinates = np.asarray(coordinates, dtype=np.float64)
         try:
@@ -157,7 +159,7 @@ class Beam:
             dtype = dtype or dtype_of(coordinates)
         elif not traced:
             dtype = dtype or dtype_of(coordinates)
-            coordinates = source.to_numpy(coordinates)
+            coordinates = np.array(source.to_numpy(coordinates))
         place = Place.named(backend, device, dtype or "float64")
         X = place.asarray(coordinates)
         reference = reference_of(place, species, kinetic_energy, reference_momentum)
@@ -454,7 +456,7 @@ class Beam:
         place = Place.named(backend or mine.name, device or (self._device() if same else None), dtype or self.dtype)
 
         def move(array: Any, dtype: str | None = place.dtype) -> Array:
-            return place.asarray(array if same else mine.to_numpy(array), dtype)
+            return place.asarray(array if same else np.array(mine.to_numpy(array)), dtype)
 
         def move_if_array(value: Any) -> Any:
             return move(value) if hasattr(value, "shape") else value

@@ -12,6 +12,7 @@ from array_api_compat import array_namespace
 
 from backbeam import backends
 from backbeam_backends.fusing import Fused, available, machine
+from backbeam_backends.setbacks import PlainPathWarning
 
 
 class Pair(NamedTuple):
@@ -217,7 +218,7 @@ def test_an_error_of_the_function_is_its_own():
     def function(x):
         raise ZeroDivisionError("mine")
 
-    with pytest.raises(ZeroDivisionError, match="mine"):
+    with pytest.warns(PlainPathWarning), pytest.raises(ZeroDivisionError, match="mine"):
         Fused(function, (), 0)(rows(100))
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from backbeam import backends
 from backbeam.memory.resident import STEADY_HEAP, can_watch
-from backbeam_backends import host_memory
 
 MEGABYTE = 10**6
 N = 100_000
@@ -46,19 +45,6 @@ def test_free_memory_is_what_the_machine_says():
     free = backends.get("numpy").free_memory(np.ones(3))
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert 10 * MEGABYTE < free < whole
-
-
-def test_a_container_has_its_own_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(host_memory, "GROUP", tmp_path)
-    alone = host_memory.free_memory()
-    (tmp_path / "memory.max").write_text("1000000\n")
-    (tmp_path / "memory.current").write_text("600000\n")
-    (tmp_path / "memory.stat").write_text("anon 500000\ninactive_file 50000\n")
-    assert host_memory.free_memory() == 450_000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert host_memory.free_memory() == pytest.approx(alone, rel=0.3)
-    monkeypatch.setattr(host_memory, "MACHINE", tmp_path / "none")
-    assert host_memory.free_memory() is None
 
 
 def test_numpy_books_the_arrays_that_live_at_once():

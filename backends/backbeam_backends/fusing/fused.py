@@ -20,6 +20,7 @@ from backbeam_backends.fusing.graph import Untraceable
 from backbeam_backends.fusing.kernel import Call, Kernel
 from backbeam_backends.fusing.nests import Form, builder, flatten
 from backbeam_backends.fusing.symbols import PARTICLES, SHORT, Dim, Shape, Symbol
+from backbeam_backends.setbacks import Setbacks
 
 _ONE_AT_A_TIME = RLock()
 """Threads wait for one another's kernels; what is traced may call what is traced."""
@@ -31,8 +32,15 @@ UNROLLED = 16
 class Fused:
     """A function of nests of arrays, with static arguments at some places; called as the function is."""
 
-    def __init__(self, function: Callable[..., Any], static: tuple[int, ...], fuse_from: int) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        static: tuple[int, ...],
+        fuse_from: int,
+        setbacks: Setbacks | None = None,
+    ) -> None:
         self.function, self.static, self.fuse_from = function, tuple(sorted(static)), fuse_from
+        self.setbacks = Setbacks() if setbacks is None else setbacks
         self.__wrapped__ = function
         self.refused: list[str] = []
         """Why there is no kernel, for each time that one was tried in vain."""
@@ -93,6 +101,10 @@ class Fused:
                 except Untraceable as reason:
                     self._kernels[of] = None
                     self.refused.append(str(reason))
+                except Exception as error:  # whatever it is, the function itself is there
+                    self._kernels[of] = None
+                    self.refused.append(f"{type(error).__name__}: {error}")
+                    self.setbacks.note("compiled maps", error)
             if self._kernels[of] is not None:
                 found = self.call(self._kernels[of], n[0], batch, leaves)
                 break

@@ -1,31 +1,30 @@
 """LLVM assembly to machine code of this processor, kept on disk so that a process pays for it once.
 
-The code lies in the user's cache (``$XDG_CACHE_HOME`` or ``~/.cache``, ``backbeam/kernels``), under a name that is a
-hash of the assembly, of LLVM's version and of the processor. Where that folder cannot be written, nothing is kept.
+The code lies in the user's cache (``$XDG_CACHE_HOME`` or ``~/.cache``, ``backbeam/kernels``), under a key of the
+assembly, the passes over it, the versions of LLVM and llvmlite, the format of the object and the processor.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from ctypes.util import find_library
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from backbeam_backends.fusing.graph import Untraceable
+from backbeam_backends.kernel_folder import KernelFolder, users_folder
 
 SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_char_p, ctypes.c_void_p)
 
 
 OLDEST = (0, 45)
 """Version of llvmlite whose LLVM reads the assembly that is written here."""
+OPTIMIZE, PASSES = 3, 1
+"""How hard LLVM tries: in choosing instructions, and in its passes over the assembly."""
 
 
 @cache
@@ -34,9 +33,9 @@ def available() -> bool:
     try:
         version("numba")
         major, minor, *_ = version("llvmlite").split(".")
-    except PackageNotFoundError:
+        return (int(major), int(minor)) >= OLDEST
+    except (PackageNotFoundError, TypeError, AttributeError, ValueError):  # not there, or half of it
         return False
-    return (int(major), int(minor)) >= OLDEST
 
 
 @cache
@@ -68,13 +67,7 @@ def register_bits() -> int:
 def _target() -> Any:
     llvm, (name, features) = _llvm(), _processor()
     target = llvm.Target.from_default_triple()
-    return target.create_target_machine(cpu=name, features=features, opt=3, jit=True, reloc="default")
-
-
-def folder() -> Path:
-    """Where machine code is kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "backbeam" / "kernels"
+    return target.create_target_machine(cpu=name, features=features, opt=OPTIMIZE, jit=True, reloc="default")
 
 
 def _assemble(assembly: str) -> bytes:
@@ -83,27 +76,26 @@ def _assemble(assembly: str) -> bytes:
     module = llvm.parse_assembly(assembly)
     module.verify()
     machine = _target()
-    options = llvm.create_pipeline_tuning_options(speed_level=1)
+    options = llvm.create_pipeline_tuning_options(speed_level=PASSES)
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
     return machine.emit_object(module)
 
 
+def _key(assembly: str) -> bytes:
+    """All that the object code depends on."""
+    llvm = _llvm()
+    made_by = (llvm.llvm_version_info, version("llvmlite"), llvm.get_default_triple(), OPTIMIZE, PASSES)
+    return "\n".join([assembly, *_processor(), repr(made_by)]).encode()
+
+
 def _kept(assembly: str) -> bytes:
     """Object code, from the disk where it is there."""
-    llvm = _llvm()
-    key = "\n".join([assembly, *_processor(), repr(llvm.llvm_version_info)])
-    path = folder() / f"{hashlib.sha256(key.encode()).hexdigest()}.o"
-    with suppress(OSError):
-        stored = path.read_bytes()
-        if hashlib.sha256(stored[32:]).digest() == stored[:32]:
-            return stored[32:]
-    code = _assemble(assembly)
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(hashlib.sha256(code).digest() + code)
-        os.replace(file.name, path)
+    folder, key = KernelFolder(users_folder("backbeam", "kernels")), _key(assembly)
+    code = folder.read(key)
+    if code is None:
+        code = _assemble(assembly)
+        folder.write(key, code)
     return code
 
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-_kernel = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+from backbeam_backends.particle_mesh.compiling import Loop
+
 _inline = njit(inline="always")
 
 ONE, THREE = np.uint64(1), np.uint64(3)
@@ -30,7 +31,7 @@ def _along(position, frame, axis):
     return np.int64(lower), u - lower
 
 
-@_kernel
+@Loop
 def deposit(value, x, y, z, frame, node, ny, nz):
     """Share values among the nodes."""
     to_y, to_x = np.uint64(nz), np.uint64(ny * nz)
@@ -55,7 +56,7 @@ def deposit(value, x, y, z, frame, node, ny, nz):
         node[at + to_y + ONE] += v111
 
 
-@_kernel
+@Loop
 def deposit_three(a, b, c, x, y, z, frame, node, ny, nz):
     """Share three values among nodes with three components."""
     to_z, to_y, to_x = THREE, np.uint64(3 * nz), np.uint64(3 * ny * nz)
@@ -82,7 +83,7 @@ def deposit_three(a, b, c, x, y, z, frame, node, ny, nz):
             at += ONE
 
 
-@_kernel
+@Loop
 def gather(node, x, y, z, frame, ny, nz, found):
     """Read a grid at the particles."""
     to_y, to_x = np.uint64(nz), np.uint64(ny * nz)
@@ -99,7 +100,7 @@ def gather(node, x, y, z, frame, ny, nz, found):
         found[p] = ex * lower + dx * upper
 
 
-@_kernel
+@Loop
 def gather_three(node, x, y, z, frame, ny, nz, found_a, found_b, found_c):
     """Read three components at the particles."""
     to_z, to_y, to_x = THREE, np.uint64(3 * nz), np.uint64(3 * ny * nz)
@@ -143,7 +144,7 @@ def _slopes(v000, v001, v010, v011, v100, v101, v110, v111, dx, dy, dz, one):
     )
 
 
-@_kernel
+@Loop
 def gather_slope(node, factor, x, y, z, frame, ny, nz, found, slope_x, slope_y, slope_z):
     """Read a grid, and the slopes of what was read times the factor."""
     to_y, to_x = np.uint64(nz), np.uint64(ny * nz)
@@ -163,7 +164,7 @@ def gather_slope(node, factor, x, y, z, frame, ny, nz, found, slope_x, slope_y, 
         slope_x[p], slope_y[p], slope_z[p] = factor[p] * sx, factor[p] * sy, factor[p] * sz
 
 
-@_kernel
+@Loop
 def gather_slope_three(
     node, factor_a, factor_b, factor_c, x, y, z, frame, ny, nz, found_a, found_b, found_c, slope_x, slope_y, slope_z
 ):
@@ -202,7 +203,7 @@ def gather_slope_three(
         slope_x[p], slope_y[p], slope_z[p] = sx, sy, sz
 
 
-@_kernel
+@Loop
 def gradient(phi, ends, inner, found):
     """Differences of a grid times a factor an axis: ``found (nx, ny, nz, 3)``.
 
@@ -225,7 +226,7 @@ def gradient(phi, ends, inner, found):
             out[nz - 1, 2] = ends[2] * (z[nz - 1] - z[nz - 2])
 
 
-@_kernel
+@Loop
 def gradient_transpose(bar, ends, inner, phi, phi_bar, sums):
     """Transpose of `gradient`, and the sum of what each axis gives times phi: ``phi_bar (nx, ny, nz)``, ``sums (3,)``.
 

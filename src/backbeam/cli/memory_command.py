@@ -97,7 +97,7 @@ def measured(
     from backbeam.memory.amounts import show_bytes
     from backbeam.memory.measuring import measure
     from backbeam.memory.planner import ROOM
-    from backbeam_backends.host_memory import free_memory
+    from backbeam_backends.host_memory import tightest
 
     section = problem.gradient
     asked = objective or section.objective or "sigma_x"
@@ -105,9 +105,9 @@ def measured(
     on_host = (problem.settings.device or "cpu").startswith("cpu")
     seen, skipped = {}, {}
     for need in needs:
-        free = free_memory() if on_host else None
-        if free is not None and need.predicted_peak_bytes > ROOM * free:
-            skipped[need.adjoint.name] = f"not tried: {show_bytes(free)} are free"
+        free = tightest() if on_host else None
+        if free is not None and need.predicted_peak_bytes > ROOM * free.bytes:
+            skipped[need.adjoint.name] = f"not tried: {show_bytes(free.bytes)} are free, says {free.limit}"
             continue
         tell(f"measuring {need.adjoint.name}")
         seen[need.adjoint.name] = measure(problem, need.adjoint, objective=asked, wrt=names)

@@ -145,7 +145,9 @@ def print_backends(reports: list[Report], test_only: tuple[str, ...]) -> None:
     for heading in ("backend", "version", "devices", ""):
         table.add_column(heading, overflow="fold")
     for r in reports:
-        remark = Text(r.problem, style="red") if r.problem else Text("for tests" if r.name in test_only else "", "dim")
+        remark = Text(r.problem, style="red") if r.problem else Text(r.setback, style="yellow")
+        if r.name in test_only and not remark:
+            remark = Text("for tests", style="dim")
         table.add_row(r.name, r.version or "–", ", ".join(r.devices) or "–", remark)
     console().print(table)
 

@@ -95,9 +95,12 @@ class Place:
         return cls(adapter, dtype, device)
 
     def asarray(self, data: Any, dtype: str | None = None) -> Array:
-        """Array here, of the place's data type if no other is named; nothing is looked at."""
-        if isinstance(data, np.ndarray) and not data.flags.writeable:
-            data = data.copy()  # some libraries share memory with what they are given, and must be able to write it
+        """Array here, of the place's data type if no other is named; nothing is looked at.
+
+        Of another library's array it is a copy: some share the memory of what they are given.
+        """
+        if isinstance(data, np.ndarray) and (self.backend.name != "numpy" or not data.flags.writeable):
+            data = data.copy()
         return self.backend.asarray(data, dtype=dtype or self.dtype, device=self.device)
 
     def array(self, field: str, value: Any, rule: Rule = _ANY) -> Array:

@@ -1,0 +1,78 @@
+"""Jitted functions of JAX by number of particles, so that those of numbers long past can be let go.
+
+JAX keeps every program that it compiled for as long as the jitted function lives, and each program on the processor
+takes some memory maps, of which Linux gives a process 65530: after a hundred numbers of particles LLVM could get no
+memory for the next program. So every number of particles has jitted functions of its own, and when maps run short those
+go that have not been called for longest. Called again, they are compiled again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+SHARE = 0.4
+"""Of all the maps that the system gives, so many may be in use before old programs go."""
+
+
+class Programs:
+    """Jitted functions, found by function, static arguments and number of particles."""
+
+    def __init__(self) -> None:
+        self._numbers: OrderedDict[int, dict[Any, Callable[..., Any]]] = OrderedDict()
+
+    def find(self, function: Callable[..., Any], static: tuple[int, ...], leaves: list[Any]) -> Callable[..., Any]:
+        """Jitted function for arguments with those leaves."""
+        n = max((leaf.shape[-1] for leaf in leaves if getattr(leaf, "ndim", 0)), default=0)
+        if n not in self._numbers:
+            self._make_room()
+            self._numbers[n] = {}
+        self._numbers.move_to_end(n)
+        mine = self._numbers[n]
+        key = (function, static)
+        if key not in mine:
+            # The same function would share its programs with the one of another number.
+            mine[key] = jax.jit(_renamed(function), static_argnums=static)
+        return mine[key]
+
+    def _make_room(self) -> None:
+        """Let the older half go while too many maps are in use."""
+        while self._numbers and maps_in_use() > SHARE * most_maps():
+            for _ in range(-(-len(self._numbers) // 2)):
+                _, programs = self._numbers.popitem(last=False)
+                for program in programs.values():
+                    program.clear_cache()
+
+    @property
+    def numbers(self) -> list[int]:
+        """Numbers of particles for which there are programs, the one called last at the end."""
+        return list(self._numbers)
+
+
+def _renamed(function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*arguments: Any) -> Any:
+        return function(*arguments)
+
+    run.__name__ = getattr(function, "__name__", "run")
+    return run
+
+
+def maps_in_use() -> int:
+    """Memory maps of this process; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/maps", "rb") as maps:
+            return sum(1 for _ in maps)
+    except OSError:
+        return 0
+
+
+def most_maps() -> int:
+    """How many a process may have."""
+    try:
+        with open("/proc/sys/vm/max_map_count", encoding="ascii") as limit:
+            return int(limit.read())
+    except (OSError, ValueError):
+        return 65_530
