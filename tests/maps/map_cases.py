@@ -18,6 +18,7 @@ from backbeam.maps import (
     rf,
     rf_structure,
     rf_wave,
+    rigid,
     solenoid,
 )
 from backbeam.maps.base import Map
@@ -52,6 +53,7 @@ FRINGE = {"fint": (0.0, 0.7), "hgap": (0.0, 0.04)}
 RF = {"voltage": (-2e6, 2e7), "frequency": (1e8, 3e9), "phase": (-1.6, 1.6)}
 RF_BODY = {"length": (0.3, 3.0), "voltage": (-1e7, 6e7), "phase": (-1.6, 1.6)}
 SHIFTS = {"dx": (-2e-3, 2e-3), "dy": (-2e-3, 2e-3)}
+ERRORS = SHIFTS | {"ds": (-2e-3, 2e-3), "pitch": (-0.02, 0.02), "yaw": (-0.02, 0.02), "roll": (-0.02, 0.02)}
 
 
 def zeros(*names: str) -> tuple[dict[str, float], ...]:
@@ -238,4 +240,43 @@ CASES = [
         for label, sign in (("entrance", 1), ("exit", -1))
     ),
     Case("misalignment_roll", misalignment.Misalign(("roll",), 1), {"roll": (-1.0, 1.0)}, zeros("roll")),
+    Case(
+        "misalignment_tilt",
+        misalignment.Misalign(("dx", "roll", "tilt"), -1),
+        {"dx": SHIFTS["dx"], "roll": (-1.0, 1.0), "tilt": (-1.0, 1.0)},
+        zeros("dx", "roll", "tilt"),
+    ),
+    Case("rigid_entrance", rigid.Rigid(), ERRORS, zeros(*ERRORS)),
+    Case(
+        "rigid_exit",
+        rigid.Rigid(sign=-1, face=rigid.FACES["entrance"][1]),
+        ERRORS | {"length": (0.0, 2.0)},
+        zeros(*ERRORS, "length"),
+    ),
+    Case(
+        "rigid_bend_exit",
+        rigid.Rigid((*ERRORS, "tilt"), -1, rigid.FACES["entrance"][1], curved=True),
+        ERRORS | ARC | {"tilt": (-1.0, 1.0)},
+        zeros(*ERRORS, "tilt", "angle"),
+    ),
+    Case(
+        "rigid_bend_middle",
+        rigid.Rigid(("ds", "pitch", "tilt"), 1, rigid.FACES["middle"][0], curved=True),
+        {name: ERRORS[name] for name in ("ds", "pitch")} | ARC | {"tilt": (-1.0, 1.0)},
+        zeros("ds", "pitch", "tilt", "angle"),
+        species="proton",
+        kinetic_energy=2e6,
+    ),
+    Case(
+        "rigid_bend_shifted",
+        rigid.Rigid(("dx",), -1, rigid.FACES["entrance"][1], curved=True),
+        {"dx": SHIFTS["dx"], "angle": ARC["angle"]},
+        zeros("dx", "angle"),
+    ),
+    Case(
+        "rigid_bend_pivot_exit",
+        rigid.Rigid(("yaw", "roll"), 1, rigid.FACES["exit"][0], curved=True),
+        {"yaw": (-0.02, 0.02), "roll": (-0.02, 0.02)} | ARC,
+        zeros("yaw", "roll", "angle"),
+    ),
 ]

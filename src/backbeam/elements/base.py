@@ -4,8 +4,9 @@ An element is an immutable dataclass. Its *parameters* (fields made with `parame
 asked for: numbers, or arrays of any library, with leading axes for a batch of settings. A parameter left at None is
 absent: it costs nothing, and the maps that would need it are left out. All other fields are static.
 
-`body` returns the maps that cover a fraction of the element, `entrance` and `exit` those at its ends. Each is bound
-to the element's parameters by name: a gradient with respect to a map's parameter is one with respect to the element's.
+`body` returns the maps that cover a fraction of the element, `entrance` and `exit` those at its ends, `into` and
+`out_of` those from the frame of the design into its own and back. Each is bound to the element's parameters by name:
+a gradient with respect to a map's parameter is one with respect to the element's.
 
 To add an element: a file with one family, a line in ``elements/__init__.py``, and a case in
 ``tests/elements/element_cases.py``.
@@ -18,6 +19,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from backbeam.errors import InputError
+from backbeam.maps.misalignment import Misalign
+from backbeam.maps.rigid import FACES, ROTATIONS, SHIFTS, Face, Rigid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,33 +69,56 @@ MODELS = ("exact", "linear")
 """exact: the full Hamiltonian, split where it must be. linear: its first-order matrix about the reference."""
 
 
+ERRORS = (*SHIFTS, *ROTATIONS)
+"""Names of the errors of alignment."""
+
+
 @dataclass(frozen=True, eq=False)
 class Element:
     """Base of every element.
+
+    Errors of alignment move the element as a rigid body, its faces with it (`backbeam.maps.rigid`): exact for any
+    angle, whatever the element's model. Those that are absent cost nothing, and so does the linearity of a line:
+    displacements in the plane of a straight magnet's face add numbers, a roll or a tilt is a matrix, the rest is exact.
 
     Parameters
     ----------
     name:
         How results and gradients refer to it; the line numbers those without one.
-    dx, dy:
-        Displacement of the element in x and y [m].
-    roll:
-        Rotation of the element about the beam axis [rad], from x towards y.
     formulas:
         Pairs (parameter, formula of the line's knobs) of the parameters that have one; see `backbeam.knobs`.
     slices:
         Number of space-charge kicks in it; None leaves it to `track`.
+    dx, dy, ds:
+        Displacement [m], in the axes of the pivot.
+    pitch, yaw, roll:
+        Rotations about the pivot [rad]: from s towards y, from s towards x, from x towards y. The roll is made first,
+        then the pitch, then the yaw: MAD-X's dphi, dtheta and dpsi, Xsuite's rot_x_rad, rot_y_rad and
+        rot_s_rad_no_frame.
+    tilt:
+        Rotation of the design about s [rad], from x towards y: a bend bends the line in a plane turned by it.
+    pivot:
+        The point, and the axes, that errors are about: "entrance", "middle" of the chord, its axes along the chord
+        (Bmad, PALS), or "exit".
     """
 
     name: str | None = field(default=None, kw_only=True)
     slices: int | None = field(default=None, kw_only=True)
     dx: Array | float | None = parameter(None, unit="m", kw_only=True)
     dy: Array | float | None = parameter(None, unit="m", kw_only=True)
+    ds: Array | float | None = parameter(None, unit="m", kw_only=True)
+    pitch: Array | float | None = parameter(None, unit="rad", kw_only=True)
+    yaw: Array | float | None = parameter(None, unit="rad", kw_only=True)
     roll: Array | float | None = parameter(None, unit="rad", kw_only=True)
+    tilt: Array | float | None = parameter(None, unit="rad", kw_only=True)
+    pivot: str = field(default="entrance", kw_only=True)
     formulas: tuple[tuple[str, Formula], ...] = field(default=(), kw_only=True, repr=False)
 
     kind: ClassVar[str] = "element"
     """What problem files call it."""
+
+    curved: ClassVar[bool] = False
+    """Whether it bends the reference, by a parameter ``angle``."""
 
     def __post_init__(self) -> None:
         named = self.name is not None
@@ -104,6 +130,8 @@ class Element:
         model = getattr(self, "model", "exact")
         if model not in MODELS:
             raise InputError(self._label("model"), model, " or ".join(MODELS))
+        if self.pivot not in tuple(FACES):
+            raise InputError(self._label("pivot"), self.pivot, " or ".join(FACES))
         for name, allowed in (("order", (2, 4, 6)), ("steps", None), ("slices", None)):
             value = getattr(self, name, None)
             if value is None:
@@ -164,6 +192,25 @@ class Element:
     def is_thick(self) -> bool:
         """Whether it has a length: then it can be sliced, and space charge acts in it."""
         return "length" in self.parameters()
+
+    def into(self) -> tuple[Bound, ...]:
+        """Maps from the frame of the design into its own, at its entrance."""
+        return self._frame(0)
+
+    def out_of(self) -> tuple[Bound, ...]:
+        """Maps from its own frame back into that of the design, at its exit."""
+        return self._frame(1)
+
+    def _frame(self, end: int) -> tuple[Bound, ...]:
+        """The change of frame at the entrance (0) or the exit (1), if there is anything to it."""
+        present = tuple(n for n in (*ERRORS, "tilt") if getattr(self, n) is not None)
+        if not present:
+            return ()
+        face = FACES[self.pivot][end] if self.is_thick else Face()
+        in_plane = not set(present) & {"ds", "pitch", "yaw"}
+        if in_plane and (not self.curved or face == Face() or present == ("tilt",)):
+            return (bind(Misalign(present, 1 - 2 * end)),)
+        return (bind(Rigid(present, 1 - 2 * end, face, self.curved)),)
 
     def entrance(self) -> tuple[Bound, ...]:
         """Maps at its beginning (an edge)."""

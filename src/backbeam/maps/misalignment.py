@@ -1,4 +1,4 @@
-"""Misalignment: into the frame of an element that is displaced and rolled, and out of it again."""
+"""Misalignment in the plane of a face: displaced in x and y, turned about s. For all else see `backbeam.maps.rigid`."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ if TYPE_CHECKING:
     from backbeam.maps.base import Cotangents, Parameters
     from backbeam.reference import Reference
 
+_TURNS = ("roll", "tilt")
+
 
 @dataclass(frozen=True)
 class Misalign(Map):
     """Into the frame of an element (``sign`` +1, at its entrance) or out of it (-1, at its exit).
 
-    The element's centre is displaced by (dx, dy) and the element is then rolled about its own axis by
-    ``roll``, from x towards y. On the way in::
+    The element is displaced by (dx, dy) and then turned about its own axis by a = roll + tilt, from x towards y.
+    On the way in::
 
-        x <-  cos(roll) (x - dx) + sin(roll) (y - dy)         px <-  cos(roll) px + sin(roll) py
-        y <- -sin(roll) (x - dx) + cos(roll) (y - dy)         py <- -sin(roll) px + cos(roll) py
+        x <-  cos(a) (x - dx) + sin(a) (y - dy)         px <-  cos(a) px + sin(a) py
+        y <- -sin(a) (x - dx) + cos(a) (y - dy)         py <- -sin(a) px + cos(a) py
 
-    and on the way out the reverse. In a bend, (dx, dy) and roll are those in the local frame at either end.
+    and on the way out the reverse. Without displacement it is a matrix.
 
     Parameters
     ----------
     present:
-        Which of "dx", "dy" and "roll" there are.
+        Which of "dx", "dy", "roll" and "tilt" there are.
     sign:
         +1 in, -1 out.
     """
@@ -37,24 +39,30 @@ class Misalign(Map):
     sign: int = 1
 
     @property
+    def linear(self) -> bool:  # type: ignore[override]
+        """Only turned, not displaced."""
+        return "dx" not in self.present and "dy" not in self.present
+
+    @property
     def parameters(self) -> tuple[str, ...]:
-        """Displacements [m] and roll [rad], those that are present."""
+        """Displacements [m], roll and tilt [rad], those that are present."""
         return self.present
 
     def _shift(self, X: Array, p: Parameters, sign: float) -> Array:
-        if "dx" not in self.present and "dy" not in self.present:
+        if self.linear:
             return X
         x, px, y, py, tau, pt = rows(X)
         dx, dy = (sign * per_particle(p[d]) if d in self.present else 0.0 for d in ("dx", "dy"))
         return join(x + dx, px, y + dy, py, tau, pt)
 
     def _turn(self, X: Array, p: Parameters, sign: float) -> Array:
-        """Turn the frame by roll (1.0) or back (-1.0): each is the transpose of the other."""
-        if "roll" not in self.present:
+        """Turn the frame (1.0) or back (-1.0): each is the transpose of the other."""
+        turns = [p[name] for name in _TURNS if name in self.present]
+        if not turns:
             return X
         xp = namespace(X)
-        roll = per_particle(p["roll"])
-        c, s = xp.cos(roll), sign * xp.sin(roll)
+        angle = per_particle(sum(turns[1:], turns[0]))
+        c, s = xp.cos(angle), sign * xp.sin(angle)
         x, px, y, py, tau, pt = rows(X)
         return join(c * x + s * y, c * px + s * py, c * y - s * x, c * py - s * px, tau, pt)
 
@@ -82,10 +90,11 @@ class Misalign(Map):
         for name, row in (("dx", 0), ("dy", 2)):
             if name in self.present:
                 bars[name] = -self.sign * over_particles(outer_bar[..., row, :])
-        if "roll" in self.present:
-            # d(x, y)/d roll = (y, -x) in the element's frame: where a way in ends and a way out begins.
+        if any(name in self.present for name in _TURNS):
+            # d(x, y)/d angle = (y, -x) in the element's frame: where a way in ends and a way out begins.
             inner, inner_bar = (X1, X1_bar) if self.sign > 0 else (X, X_bar)
             x, px, y, py, _, _ = rows(inner)
             xb, pxb, yb, pyb, _, _ = rows(inner_bar)
-            bars["roll"] = self.sign * over_particles(y * xb - x * yb + py * pxb - px * pyb)
+            bar = self.sign * over_particles(y * xb - x * yb + py * pxb - px * pyb)
+            bars |= {name: bar for name in _TURNS if name in self.present}
         return X_bar, 0.0, bars

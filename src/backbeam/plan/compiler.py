@@ -10,7 +10,6 @@ from backbeam import backends
 from backbeam.elements.aperture import Aperture, Opening
 from backbeam.elements.base import Bound, Element
 from backbeam.errors import InputError
-from backbeam.maps.misalignment import Misalign
 from backbeam.observation import Observation
 from backbeam.plan.steps import Apply, Kick, Lose, Observe, Plan, Repeat, Step
 
@@ -61,17 +60,9 @@ def longest_length(length: Any, name: str) -> float:
     return float(backend.to_numpy(length).max())
 
 
-def _displacements(element: Element) -> tuple[str, ...]:
-    """Which displacements the element has."""
-    return tuple(n for n in ("dx", "dy", "roll") if getattr(element, n) is not None)
-
-
 def _ends(element: Element) -> tuple[tuple[Bound, ...], tuple[Bound, ...]]:
-    """Maps before and after the element's own: its displacement and its edges."""
-    present = () if isinstance(element, Aperture) else _displacements(element)
-    names = tuple((n, n) for n in present)
-    into = (Bound(Misalign(present, +1), names),) if present else ()
-    out = (Bound(Misalign(present, -1), names),) if present else ()
+    """Maps before and after the element's own: into and out of its frame, and its edges."""
+    into, out = ((), ()) if isinstance(element, Aperture) else (element.into(), element.out_of())
     return (*into, *element.entrance()), (*element.exit(), *out)
 
 
@@ -87,9 +78,8 @@ class _Compiler:
 
     def _step(self, bound: Bound, name: str, element: Element) -> Step | Observe:
         if isinstance(bound.map, Opening):
-            present = _displacements(element)
             self.losses += 1
-            return Lose(bound.map, self.losses - 1, name, Misalign(present, +1) if present else None)
+            return Lose(bound.map, self.losses - 1, name, next((into.map for into in element.into()), None))
         if isinstance(bound.map, Observation):
             return Observe(bound.map, name)
         return Apply(bound.map, name, bound.names)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from backbeam.arrays import Array, namespace
 from backbeam.elements.aperture import Opening
 from backbeam.maps.base import Map
-from backbeam.maps.misalignment import Misalign
 from backbeam.observation import Observation
 from backbeam.reference import Reference
 
@@ -236,7 +235,7 @@ class Lose(Step):
     opening: Opening
     index: int
     element: str = ""
-    into: Misalign | None = None
+    into: Map | None = None
     """The way into the frame of a displaced aperture. Only the test is made there: the lost stay where the beam is."""
 
     def forward(self, state: State, P: Parameters, setting: Setting) -> State:
