@@ -173,7 +173,7 @@ def test_backends_lists_all():
     found = {r["name"]: r for r in json.loads(call("backends", "--json").stdout)}
     assert {"numpy", "torch", "jax", "cupy", "array_api_strict"} <= set(found)
     assert found["numpy"] == {
-        "name": "numpy", "version": np.__version__, "devices": ["cpu"], "problem": "", "usable": True,
+        "name": "numpy", "version": np.__version__, "devices": ["cpu"], "problem": "", "setback": "", "usable": True,
     }  # fmt: skip
     for r in found.values():
         assert r["usable"] == (r["problem"] == "") == bool(r["version"])

@@ -198,13 +198,13 @@ def test_same_bits_each_time():
 
 def test_without_loops_xla_does_it(monkeypatch):
     """No Numba, or an interface that is not known."""
-    monkeypatch.setattr(jax_cloud_in_cell, "has_loops", lambda: False)
+    monkeypatch.setattr(jax_cloud_in_cell, "has_loop", lambda *_: False)
 
     def never(*arguments):
         raise AssertionError
 
     a = given()
-    deposit = chosen(jax_cloud_in_cell.plain_deposit, never)
+    deposit = chosen("deposit", jax_cloud_in_cell.plain_deposit, never)
     assert_same(deposit(a.values, a.r, a.centre, a.spacing, MESH), on_grid(TWIN, a), 1e-13)
 
 
