@@ -77,6 +77,8 @@ CASES: dict[str, dict] = {
     },
     "buncher": {"voltage": 1e6, "frequency": 1.3e9},
     "buncher_linear": {"voltage": 1e6, "frequency": 1.3e9, "model": "linear"},
+    "crab_cavity": {"length": 0.4, "voltage": 5e5, "frequency": 3e9, "phase": -1.2, "roll": 0.3},
+    "crab_cavity_thin": {"voltage": 5e5, "frequency": 3e9},
     "constant_focusing": {"length": 0.8, "kx": 1.1, "ky": 0.9, "kt": 0.02},
     "linear_map": {"matrix": MATRIX},
     "aperture": {"half_x": 8e-4, "half_y": 9e-4},

@@ -16,6 +16,7 @@ from backbeam.maps import (
     multipole,
     quadrupole,
     rf,
+    rf_deflection,
     rf_structure,
     rf_wave,
     rigid,
@@ -128,6 +129,20 @@ CASES = [
             zeros("voltage", "frequency", "phase"),
         )
         for label, sign, first_order in (("entrance", 1, False), ("exit", -1, False), ("linear", 1, True))
+    ),
+    Case(
+        "rf_deflection",
+        rf_deflection.RFDeflection(),
+        RF | {"voltage": (-2e5, 2e5)},
+        zeros("voltage", "frequency", "phase"),
+    ),
+    Case(
+        "rf_deflection_slow",
+        rf_deflection.RFDeflection(0.4),
+        {"voltage": (-2e5, 2e5), "frequency": (1e8, 8e8), "phase": (-3.0, 3.0)},
+        species="alpha",
+        kinetic_energy=4e6,
+        size=2e-2,
     ),
     Case("linear_drift", linear.LinearBody(0.4), {"length": (0.0, 2.0)}, ({"length": 0.0},)),
     Case(

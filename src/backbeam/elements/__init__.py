@@ -7,6 +7,7 @@ from backbeam.elements.base import Element
 from backbeam.elements.bend import DipoleEdge, RectangularBend, SectorBend
 from backbeam.elements.cavity import Buncher, RFCavity
 from backbeam.elements.constant_focusing import ConstantFocusing
+from backbeam.elements.crab_cavity import CrabCavity
 from backbeam.elements.diagnostics import Marker, Monitor, Screen
 from backbeam.elements.drift import Drift
 from backbeam.elements.linear_map import LinearMap
@@ -14,8 +15,9 @@ from backbeam.elements.multipoles import Corrector, Multipole, Octupole, Quadrup
 from backbeam.elements.solenoid import Solenoid
 
 ALL = (
-    Aperture, Buncher, ConstantFocusing, Corrector, DipoleEdge, Drift, LinearMap, Marker, Monitor, Multipole,
-    Octupole, Quadrupole, RectangularBend, RFCavity, Screen, SectorBend, Sextupole, Solenoid, ThinMultipole,
+    Aperture, Buncher, ConstantFocusing, Corrector, CrabCavity, DipoleEdge, Drift, LinearMap, Marker, Monitor,
+    Multipole, Octupole, Quadrupole, RectangularBend, RFCavity, Screen, SectorBend, Sextupole, Solenoid,
+    ThinMultipole,
 )  # fmt: skip
 """Every element."""
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from backbeam.maps.base import Cotangents, Parameters
     from backbeam.reference import Reference
 
+WAVE_NUMBER = 2.0 * pi / SPEED_OF_LIGHT
+"""k [1/m] of a frequency of 1 Hz."""
 TERMS = 16
 """Terms of the Bessel series: 1e-15 of I0 up to kappa r = 5, 1e-8 up to 10."""
 
@@ -38,7 +40,8 @@ _SLOPE = tuple(1.0 / (factorial(j) * factorial(j + 1)) for j in range(TERMS))
 _CURVATURE = tuple(1.0 / (factorial(j) * factorial(j + 2)) for j in range(TERMS - 1))
 
 
-def _polynomial(coefficients: tuple[float, ...], q: Array) -> Array:
+def polynomial(coefficients: tuple[float, ...], q: Array) -> Array:
+    """Sum of coefficients[j] q^j."""
     value: Array | float = coefficients[-1]
     for c in reversed(coefficients[:-1]):
         value = value * q + c
@@ -139,7 +142,7 @@ class _Gap(Map):
         xp = namespace(p["phase"])
         return Wave(
             self.per_volt(reference) * p["voltage"] / reference.beta_gamma,
-            (2.0 * pi / SPEED_OF_LIGHT) * p["frequency"],
+            WAVE_NUMBER * p["frequency"],
             xp.sin(p["phase"]),
             xp.cos(p["phase"]),
             reference.beta_gamma,
@@ -192,7 +195,7 @@ class _Gap(Map):
         beta_gamma_bar = pulled.beta_gamma - wave.amplitude * pulled.amplitude / reference.beta_gamma
         bars = {
             "voltage": per_volt * pulled.amplitude,
-            "frequency": (2.0 * pi / SPEED_OF_LIGHT) * pulled.k,
+            "frequency": WAVE_NUMBER * pulled.k,
             "phase": pulled.phase,
         }
         return pulled.kick, X_bar, beta_gamma_bar, bars
@@ -265,7 +268,7 @@ class RFGap(_Gap):
 
     def _kick(self, x: Array, y: Array, tau: Array, wave: Wave) -> tuple[Array, Array, Array]:
         q = per_particle((0.5 * wave.k / wave.beta_gamma) ** 2) * (x * x + y * y)
-        rise, slope = q * _polynomial(_I0, q), _polynomial(_SLOPE, q)
+        rise, slope = q * polynomial(_I0, q), polynomial(_SLOPE, q)
         return self._from_series(x, y, wave, phase_at(tau, wave), rise, slope)[0]
 
     @staticmethod
@@ -282,7 +285,7 @@ class RFGap(_Gap):
         half = 0.5 * wave.k / wave.beta_gamma
         r2 = x * x + y * y
         q = per_particle(half * half) * r2
-        rise, slope = q * _polynomial(_I0, q), _polynomial(_SLOPE, q)
+        rise, slope = q * polynomial(_I0, q), polynomial(_SLOPE, q)
         theta = phase_at(tau, wave)
         kick, strength, gain = self._from_series(x, y, wave, theta, rise, slope)
         # dpx = -strength x F, dpy = -strength y F, dpt = amplitude G with F = slope sin(theta), G = gain
@@ -290,7 +293,7 @@ class RFGap(_Gap):
         F = slope * theta.sine
         F_bar, G_bar = -per_particle(strength) * along, per_particle(wave.amplitude) * e
         by_theta = F_bar * slope * theta.cosine  # to the angle, through F
-        q_bar = F_bar * _polynomial(_CURVATURE, q) * theta.sine + G_bar * slope * theta.cosine
+        q_bar = F_bar * polynomial(_CURVATURE, q) * theta.sine + G_bar * slope * theta.cosine
         angle_bar = by_theta - G_bar * (rise * theta.sine + theta.sine)
         phase_bar = by_theta - G_bar * (rise * theta.sine + theta.sine_excess)
         radial, pull = per_particle(strength) * F, per_particle(2.0 * half * half) * q_bar

@@ -6,13 +6,11 @@ See `backbeam.maps.rf_structure` for the equation of motion that they are parts 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import pi
 from typing import TYPE_CHECKING
 
 from backbeam.arrays import Array, join, namespace, over_particles, per_particle, rows
 from backbeam.maps.base import Map
-from backbeam.maps.rf import LinearRFGap, Phase, RFGap, Wave, phase_at
-from backbeam.species import SPEED_OF_LIGHT
+from backbeam.maps.rf import WAVE_NUMBER, LinearRFGap, Phase, RFGap, Wave, phase_at
 
 if TYPE_CHECKING:
     from backbeam.maps.base import Cotangents, Parameters
@@ -124,7 +122,7 @@ class RFEnd(Map):
             {
                 "length": -by_log / p["length"],
                 "voltage": per_volt * total,
-                "frequency": (2.0 * pi / SPEED_OF_LIGHT) * k_bar,
+                "frequency": WAVE_NUMBER * k_bar,
                 "phase": over_particles(angle_bar),
             },
         )
