@@ -33,6 +33,11 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("backbeam")
 
 
+def pytest_addoption(parser):
+    """Folders of real files of other codes, which stay outside the repository."""
+    parser.addoption("--beams", metavar="DIR", help="real beams for tests/beams to read")
+
+
 @pytest.fixture(params=BACKENDS)
 def backend(request):
     """Adapter of each library in turn."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -170,6 +171,80 @@ class Beam:
         else:
             q = given_charges(place, species, charges, shape[-1])
         return _checked(_beam(X, q, reference))
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        format: str | None = None,
+        species: str | Species | None = None,
+        reference_momentum: float | None = None,
+        iteration: int | str | None = None,
+        charge: float | None = None,
+    ) -> Beam:
+        """Beam that a file holds, in NumPy and float64 (`to` moves it), at fixed s.
+
+        Particles of one time drift to one place first; lost ones, probes and those at a cathode are left out,
+        which a warning says. Only our own ``.npz`` and ``.csv`` know the lost.
+
+        Parameters
+        ----------
+        path:
+            openPMD (BeamPhysics, ImpactX), elegant's SDDS, Astra, IMPACT-T, OPAL, Genesis, or our ``.npz`` and
+            ``.csv``: see `backbeam.beams`.
+        format:
+            Name of its format; None: what the file looks like.
+        species, reference_momentum, charge:
+            What the file does not say, or is to say otherwise: P0 c [eV] (None: that of the file's reference,
+            or the mean), the total charge [C].
+        iteration:
+            Which of several iterations, pages or steps.
+
+        Raises
+        ------
+        InputError
+            For a file that cannot be read, or leaves open what is asked for here.
+        MissingExtraError
+            If the library that reads the format is not installed.
+        """
+        from backbeam.beams import load
+
+        return load(path, format, species, reference_momentum, iteration, charge)
+
+    def save(self, path: str | Path, format: str | None = None) -> None:
+        """Write a file: ``.h5`` openPMD-BeamPhysics, ``.npz`` all of it bit for bit, ``.csv``, ``.sdds``, ...
+
+        Parameters
+        ----------
+        path:
+            Where to.
+        format:
+            Name of the format; None: that of the suffix.
+
+        Raises
+        ------
+        InputError
+            For a format that is not known, a species or charges that it cannot express, a folder that is not there.
+        """
+        from backbeam.beams import save
+
+        save(self, path, format)
+
+    @classmethod
+    def from_particle_group(
+        cls, group: Any, reference_momentum: float | None = None, charge: float | None = None
+    ) -> Beam:
+        """Beam of a `beamphysics.ParticleGroup`, as `load` makes one."""
+        from backbeam.beams.asked import Asked
+        from backbeam.beams.group import beam_of
+
+        return beam_of(group, Asked(None, reference_momentum, None, charge), "the ParticleGroup")
+
+    def particle_group(self) -> Any:
+        """Living particles as a `beamphysics.ParticleGroup` at z = 0, with t = tau/c."""
+        from backbeam.beams.group import group_of
+
+        return group_of(self)
 
     @classmethod
     def draw(

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from backbeam.arrays import COORDINATES
-from backbeam.beam import PLANES, Beam
+from backbeam.beam import PLANES
+from backbeam.beams.archive import arrays_of
 from backbeam.errors import BackbeamError, InputError
 from backbeam.problem import Outcome, Problem
 
@@ -34,7 +35,7 @@ def write_folder(folder: Path, problem: Problem, outcome: Outcome, rows: Iterabl
         **outcome.summary(),
     }
     archive = io.BytesIO()
-    np.savez_compressed(archive, **beam_arrays(outcome.final))
+    np.savez_compressed(archive, **arrays_of(outcome.final))
     contents = {
         "summary.json": (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode(),
         "moments.csv": moments_csv(rows).encode(),
@@ -96,23 +97,3 @@ def moments_csv(rows: Iterable[tuple[str, dict[str, Any]]]) -> str:
         numbers = [value for group in groups for value in group]
         writer.writerow([m["s"], element, m["alive"], m["charge"], *("" if v is None else v for v in numbers)])
     return out.getvalue()
-
-
-def beam_arrays(beam: Beam) -> dict[str, Any]:
-    """Arrays of a beam for an .npz archive, in SI units; readings as ``reading_<name>``."""
-    host = beam.backend.to_numpy
-    readings = {
-        f"reading_{name}": np.stack([host(r) for r in reading]) if isinstance(reading, list) else host(reading)
-        for name, reading in beam.readings.items()
-    }
-    return {
-        "coordinates": host(beam.coordinates),
-        "charges": host(beam.charges),
-        "lost_at": host(beam.lost_at),
-        "beta_gamma": host(beam.reference.beta_gamma),
-        "s": np.asarray(host(beam.s) if hasattr(beam.s, "shape") else beam.s),
-        "species": np.asarray(beam.species.name),
-        "mass": np.asarray(beam.species.mass),
-        "charge_number": np.asarray(beam.species.charge_number),
-        **readings,
-    }

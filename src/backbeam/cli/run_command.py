@@ -18,6 +18,10 @@ from backbeam.cli.options import load_problem, naming, problem_options, showing_
     "--output", metavar="DIR", type=click.Path(path_type=Path),
     help="Write summary.json, moments.csv, problem.yaml and final_beam.npz to a folder.",
 )  # fmt: skip
+@click.option(
+    "--save-beam", metavar="FILE", type=click.Path(path_type=Path),
+    help="Write the final beam: .h5 (openPMD), .npz, .csv, .sdds. A problem starts from it by beam: {file: FILE}.",
+)  # fmt: skip
 def command(
     name: str,
     backend: str | None,
@@ -28,11 +32,16 @@ def command(
     as_json: bool,
     plot: Path | None,
     output: Path | None,
+    save_beam: Path | None,
 ) -> None:
     """Track the beam of PROBLEM, a problem file or the name of an example, and show it before and after."""
     from backbeam.cli.folder import check_targets
 
     check_targets(plot, output)
+    if save_beam:
+        from backbeam.beams import check_save
+
+        check_save(save_beam)
     if not as_json:
         from backbeam.cli.table import print_run
     with naming(name), showing_progress() as tell:
@@ -49,6 +58,8 @@ def command(
         from backbeam.cli.folder import write_folder
 
         write_folder(output, problem, outcome, rows)
+    if save_beam:
+        outcome.final.save(save_beam)
     if as_json:
         click.echo(json.dumps(outcome.summary(), allow_nan=False))
     else:

@@ -31,9 +31,10 @@ def forecast(problem: Problem) -> Model:
     BackendError
         If nothing is known of its library.
     """
-    n, run = problem.tree["beam"]["n"], problem.settings
+    n, run = problem.tree["beam"].get("n"), problem.settings
     few = problem.replace({"beam.n": min(n, FEW)}) if type(n) is int else problem
     beam = few.beam("numpy", dtype="float64")  # what is wrong with it is said here
+    n = beam.n if few is problem else n
     known = coefficients(run.backend, run.device or default_device(run.backend), run.dtype)
     space_charge, options = problem.space_charge(), problem.track_options()
     slicing = Slicing(options.get("slices"), options.get("step"))

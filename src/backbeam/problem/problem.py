@@ -128,7 +128,7 @@ class Problem:
         if not isinstance(tree, dict):
             what = "empty" if tree is None else f"not a mapping but a {_KIND.get(type(tree), 'scalar')}"
             raise ProblemError(f"{source}: the file is {what}; a problem has {', '.join(KEYS)}")
-        tree = _with_lattice_file(tree, folder or Path())
+        tree = _with_beam_file(_with_lattice_file(tree, folder or Path()), folder or Path())
         for path, value in _pairs(overrides):
             tree = _with_lattice_file(override(tree, path, value), Path())
         return cls(tree, name)
@@ -239,6 +239,14 @@ def read_file(path: Path) -> str:
         raise ProblemError(f"{path}: not a text file in UTF-8 (byte {error.start})") from None
     except OSError as error:
         raise ProblemError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+
+
+def _with_beam_file(tree: Tree, folder: Path) -> Tree:
+    """Say where the beam's file is from everywhere, not from the problem's folder only."""
+    beam = tree.get("beam")
+    if not isinstance(beam, dict) or not isinstance(beam.get("file"), str):
+        return tree
+    return {**tree, "beam": {**beam, "file": str((folder / beam["file"]).absolute())}}
 
 
 def _with_lattice_file(tree: Tree, folder: Path) -> Tree:

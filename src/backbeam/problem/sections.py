@@ -187,12 +187,21 @@ def beam_keys(distribution: str) -> tuple[str, ...]:
     return (*_HEAD, *parameter_names(FAMILIES[distribution]), *more)
 
 
+_FILE = ("file", "format", "species", "reference_momentum", "iteration", "charge")
+
+
 def check_beam(given: Any) -> Mapping[str, Any]:
-    """Return the section ``beam`` if its keys fit its distribution; `InputError` if they do not."""
+    """Return the section ``beam`` if its keys fit its distribution or its file; `InputError` if they do not."""
     given = check_mapping(given, "beam", "a mapping with distribution, species, n, charge, kinetic_energy, ...")
+    if given.get("file") is not None:
+        check_keys(given, _FILE, {}, "beam")
+        for key in ("file", "format"):
+            if not isinstance(given.get(key, ""), str | None):
+                raise InputError(f"beam.{key}", given[key], "text")
+        return given
     distribution = given.get("distribution")
     if distribution is None:
-        raise missing("beam.distribution", f"one of {', '.join(DISTRIBUTIONS)}")
+        raise missing("beam.distribution", f"one of {', '.join(DISTRIBUTIONS)}; or beam.file")
     if distribution not in DISTRIBUTIONS:
         raise unknown("beam.distribution", str(distribution), DISTRIBUTIONS, what=repr(distribution))
     check_keys(given, ("distribution", *beam_keys(distribution)), _REQUIRED, "beam")
@@ -200,11 +209,14 @@ def check_beam(given: Any) -> Mapping[str, Any]:
 
 
 def draw_beam(given: Mapping[str, Any], backend: str, device: str | None, dtype: str) -> Beam:
-    """Draw the beam that a checked section describes."""
+    """Draw the beam that a checked section describes, or read its file."""
     arguments = {name: value for name, value in given.items() if value is not None}
-    kind = arguments.pop("distribution")
     try:
-        arguments["species"] = _species(arguments["species"])
+        if "species" in arguments:
+            arguments["species"] = _species(arguments["species"])
+        if "file" in arguments:
+            return Beam.load(arguments.pop("file"), **arguments).to(backend, device, dtype)
+        kind = arguments.pop("distribution")
         return Beam.draw(kind, **arguments, backend=backend, device=device, dtype=dtype)
     except InputError as error:
         place = {"backend": "run.backend", "beam.device": "run.device", "beam.dtype": "run.dtype"}
