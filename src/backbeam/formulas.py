@@ -189,7 +189,8 @@ def evaluate(formula: Any, value_of: Callable[[str], Value]) -> Value:
     if not isinstance(formula, Formula):
         return formula
     if isinstance(formula, Operation):
-        return apply(formula.symbol, [evaluate(a, value_of) for a in formula.arguments])
+        arguments = [evaluate(a, value_of) if isinstance(a, Formula) else a for a in formula.arguments]
+        return apply(formula.symbol, arguments)
     return value_of(str(formula))
 
 

@@ -94,6 +94,15 @@ class Report:
         return "\n".join(f"{what}: {note}" for what, notes in vars(self).items() for note in notes) or "nothing to say"
 
 
+@dataclass(frozen=True)
+class Obstacle:
+    """Something beside the elements that changes the optics and is not done: refused, unless ``replace`` names it."""
+
+    place: Place
+    word: str
+    reason: str
+
+
 @dataclass(eq=False)
 class Description:
     """A line as a file has it.
@@ -110,6 +119,8 @@ class Description:
         The reference particle, if the file says it.
     report:
         What the reader has to say.
+    obstacles:
+        What is not an element and changes the optics.
     """
 
     name: str
@@ -117,6 +128,7 @@ class Description:
     variables: dict[str, Any] = field(default_factory=dict)
     reference: Reference | None = None
     report: Report = field(default_factory=Report)
+    obstacles: list[Obstacle] = field(default_factory=list)
 
 
 def reference_particle(

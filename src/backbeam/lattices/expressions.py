@@ -62,6 +62,8 @@ class Dialect:
     functions:
         Functions beyond those of `backbeam.formulas.RULES`, or other meanings of them: they take formulas or numbers
         and give one.
+    constants:
+        Names that are numbers whatever a file says.
     item:
         What ``name[key]`` and ``name['key'].attribute`` mean, from the three texts, the last None where there is none;
         as it stands ``name[key]`` is the parameter of an element.
@@ -70,6 +72,7 @@ class Dialect:
     lower: bool = True
     zero_division: bool = False
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    constants: Mapping[str, float] = field(default_factory=dict)
     item: Callable[[str, str, str | None], Any] | None = None
 
     def parse(self, text: str) -> Any:
@@ -83,7 +86,7 @@ class Dialect:
         if NUMBER.fullmatch(text):
             return float(text)
         if NAME.fullmatch(text):
-            return Variable(self.spelled(text.strip()))
+            return self.named(text.strip())
         if len(text) > LONGEST:
             raise InputError("expression", text, f"at most {LONGEST} characters")
         lark = _lark()
@@ -98,6 +101,11 @@ class Dialect:
     def spelled(self, name: str) -> str:
         """A name as it is kept."""
         return name.lower() if self.lower else name
+
+    def named(self, name: str) -> Any:
+        """What a name stands for: a constant or a variable."""
+        name = self.spelled(name)
+        return self.constants[name] if name in self.constants else Variable(name)
 
     def call(self, function: str, arguments: list[Any]) -> Any:
         """Value of a function that stands in a text."""
@@ -132,7 +140,7 @@ def _build(tree: Any, dialect: Dialect, level: int = 0) -> Any:
         case "number":
             return float(re.sub("[dD]", "e", children[0]))
         case "name":
-            return Variable(dialect.spelled(str(children[0])))
+            return dialect.named(str(children[0]))
         case "property":
             return Property(dialect.spelled(str(children[0])), dialect.spelled(str(children[2])))
         case "item":

@@ -72,6 +72,7 @@ def load(
     line: str | None = None,
     format: str | None = None,
     replace: Mapping[str, str] | None = None,
+    reference: Reference | None = None,
 ) -> Loaded:
     """Read a lattice of another code.
 
@@ -86,6 +87,8 @@ def load(
     replace:
         What to put in the place of elements that there are not here, by the file's own word for the kind or by name:
         ``{"crabcavity": "drift"}``.
+    reference:
+        The reference particle, where the file does not say it.
 
     Raises
     ------
@@ -96,7 +99,7 @@ def load(
     MissingExtraError
         If a library that the reader needs is not installed.
     """
-    name, description, built = examine(path, *more, line=line, format=format, replace=replace)
+    name, description, built = examine(path, *more, line=line, format=format, replace=replace, reference=reference)
     if built.line is None:
         first, *others = built.refusals
         further = f"; {len(others)} more of the kind" if others else ""
@@ -111,9 +114,10 @@ def examine(
     line: str | None = None,
     format: str | None = None,
     replace: Mapping[str, str] | None = None,
+    reference: Reference | None = None,
 ) -> tuple[str, Description, Built]:
     """What `load` does, with the description and whatever is refused instead of an error."""
-    sources = Sources([Path(p) for p in (path, *more)])
+    sources = Sources([Path(p) for p in (path, *more)], reference)
     name = format or format_of(sources)
     try:
         description = reader(name).read(sources, line)

@@ -32,6 +32,8 @@ from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from backbeam import elements
 from backbeam.elements.base import Element
 from backbeam.errors import InputError
@@ -219,7 +221,10 @@ def _cavity(a: Given) -> Element:
 def _matrix(a: Given) -> Element:
     if a.take("length") is not None:
         raise Refused("a matrix with a length")
-    return a.make(elements.LinearMap, matrix=a.take("matrix"))
+    rows = a.take("matrix")
+    if any(isinstance(v, Formula) for row in rows for v in row):
+        raise Refused("a matrix that follows knobs")
+    return a.make(elements.LinearMap, matrix=np.asarray(rows, dtype=np.float64))
 
 
 KINDS: dict[str, Callable[[Given], Element]] = {
@@ -288,6 +293,12 @@ def build(description: Description, replace: Mapping[str, str] | None = None) ->
                 refusals[key] = Refusal(item.place, item.word or item.kind, item.name or "", str(reason))
         if key in made:
             items.append(made[key])
+    for found in description.obstacles:
+        if found.word in replace:
+            used.add(found.word)
+            description.report.replaced.append(Note(found.place, f"{found.word} by nothing"))
+        else:
+            refusals[found] = Refusal(found.place, found.word, "", found.reason)
     for name in replace.keys() - used:
         there = dict.fromkeys(item.word or item.kind for item in description.items)
         raise InputError("replace", name, f"a kind or an element of the line; its kinds: {', '.join(there)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from backbeam.lattices.description import LatticeError, Place
+from backbeam.reference import Reference
 
 LARGEST = 64 * 2**20
 """All files together have at most so many bytes."""
@@ -21,10 +22,12 @@ class Sources:
     ----------
     paths:
         What the user named; these may be anywhere.
+    reference:
+        The reference particle, for files that need one and do not say it.
     """
 
-    def __init__(self, paths: list[Path]) -> None:
-        self.paths = paths
+    def __init__(self, paths: list[Path], reference: Reference | None = None) -> None:
+        self.paths, self.reference = paths, reference
         self.root = paths[0].resolve().parent
         self.bytes, self.count = 0, 0
 
