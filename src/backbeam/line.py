@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backbeam import backends
 from backbeam.elements.base import Element
 from backbeam.errors import InputError
 from backbeam.formulas import Formula
+from backbeam.holding import hold_fields
 from backbeam.knobs import Knobs
+
+if TYPE_CHECKING:
+    from backbeam.reference import Reference
 
 
 class Line:
@@ -221,6 +225,21 @@ class Line:
             return lines[id(item)]
 
         return rebuild(self)  # type: ignore[return-value]
+
+    def hold_fields(self, reference: Reference) -> Line:
+        """Return the line with the field of every magnet held at what it is for this reference at the beginning.
+
+        Afterwards a cavity that is out of phase changes the focusing behind it, as in a machine::
+
+            machine = line.hold_fields(beam.reference)
+            track(machine.replace({"cavity.phase": 0.1}), beam)
+
+        Raises
+        ------
+        InputError
+            If one element is passed at two momenta, or if a bend has no field apart from its angle.
+        """
+        return hold_fields(self, reference)
 
     @property
     def length(self) -> Any:

@@ -23,6 +23,7 @@ CASES: dict[str, dict] = {
         "tilt": 0.17,
         "model": "linear",
     },
+    "quadrupole_held": {"length": 0.3, "k1": 8.0, "design_momentum": 2.2e7, "model": "linear"},
     "sextupole": {"length": 0.2, "k2": 80.0, "k2s": -20.0},
     "sextupole_linear": {"length": 0.2, "k2": 80.0, "model": "linear"},
     "octupole": {"length": 0.2, "k3": 2e3, "k3s": 500.0, "order": 2, "steps": 3},

@@ -15,6 +15,7 @@ To add an element: a file with one family, a line in ``elements/__init__.py``, a
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -65,6 +66,8 @@ def parameter(
     return field(default=default, metadata=metadata, kw_only=kw_only)
 
 
+_STRENGTH = re.compile(r"k\d+s?l?|ks|hkick|vkick|curvature")
+
 MODELS = ("exact", "linear")
 """exact: the full Hamiltonian, split where it must be. linear: its first-order matrix about the reference."""
 
@@ -97,6 +100,9 @@ class Element:
         rot_s_rad_no_frame.
     tilt:
         Rotation of the design about s [rad], from x towards y: a bend bends the line in a plane turned by it.
+    design_momentum:
+        P0 c [eV] at which its strengths are stated: it then keeps its field while the reference's momentum moves.
+        Absent, strengths are those over the momentum of whatever reference comes along. See `Line.hold_fields`.
     pivot:
         The point, and the axes, that errors are about: "entrance", "middle" of the chord, its axes along the chord
         (Bmad, PALS), or "exit".
@@ -111,6 +117,7 @@ class Element:
     yaw: Array | float | None = parameter(None, unit="rad", kw_only=True)
     roll: Array | float | None = parameter(None, unit="rad", kw_only=True)
     tilt: Array | float | None = parameter(None, unit="rad", kw_only=True)
+    design_momentum: Array | float | None = parameter(None, unit="eV", positive=True, kw_only=True)
     pivot: str = field(default="entrance", kw_only=True)
     formulas: tuple[tuple[str, Formula], ...] = field(default=(), kw_only=True, repr=False)
 
@@ -140,6 +147,8 @@ class Element:
                 raise InputError(self._label(name), value, "a whole number, at least 1")
             if allowed and value not in allowed:
                 raise InputError(self._label(name), value, "2, 4 or 6")
+        if self.design_momentum is not None and not self.strengths():
+            raise InputError(self._label("design_momentum"), self.design_momentum, "left out: it has no field to keep")
 
     def _label(self, name: str) -> str:
         return f"{self.name or self.kind}.{name}"
@@ -168,6 +177,11 @@ class Element:
     def parameter_names(cls) -> tuple[str, ...]:
         """Names of all parameters that the element can have."""
         return tuple(f.name for f in fields(cls) if f.metadata.get("parameter"))
+
+    @classmethod
+    def strengths(cls) -> tuple[str, ...]:
+        """Names of the parameters that are a field over the momentum of the reference: k1, k2s, k0l, ks, hkick."""
+        return tuple(name for name in cls.parameter_names() if _STRENGTH.fullmatch(name))
 
     def parameters(self) -> dict[str, Any]:
         """The parameters that are present, by name."""

@@ -10,11 +10,13 @@ from backbeam import backends
 from backbeam.elements.aperture import Aperture, Opening
 from backbeam.elements.base import Bound, Element
 from backbeam.errors import InputError
+from backbeam.maps.held import DESIGN, Held
 from backbeam.observation import Observation
 from backbeam.plan.steps import Apply, Kick, Lose, Observe, Plan, Repeat, Step
 
 if TYPE_CHECKING:
     from backbeam.line import Line
+    from backbeam.maps.base import Map
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,14 @@ def _ends(element: Element) -> tuple[tuple[Bound, ...], tuple[Bound, ...]]:
     return (*into, *element.entrance()), (*element.exit(), *out)
 
 
+def held(bound: Bound, element: Element, name: str) -> tuple[Map, str, tuple[tuple[str, str], ...]]:
+    """What a step applies: the map, its field held where the element has a design momentum."""
+    scaled = tuple(mine for mine, field in bound.names if field in element.strengths())
+    if element.design_momentum is None or not scaled:
+        return bound.map, name, bound.names
+    return Held(bound.map, scaled), name, (*bound.names, (DESIGN, DESIGN))
+
+
 class _Compiler:
     """Turns bound maps into steps, and numbers the places where particles can be lost."""
 
@@ -82,7 +92,7 @@ class _Compiler:
             return Lose(bound.map, self.losses - 1, name, next((into.map for into in element.into()), None))
         if isinstance(bound.map, Observation):
             return Observe(bound.map, name)
-        return Apply(bound.map, name, bound.names)
+        return Apply(*held(bound, element, name))
 
     def element(self, element: Element, name: str, slices: int, kicks: bool) -> Plan:
         """All steps of an element; neighbouring half maps are merged."""
