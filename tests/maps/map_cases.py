@@ -22,6 +22,8 @@ from backbeam.maps import (
     rf_wave,
     rigid,
     solenoid,
+    solenoid_multipole,
+    thin_bend,
 )
 from backbeam.maps.base import Map
 
@@ -267,6 +269,33 @@ CASES = [
         misalignment.Misalign(("dx", "roll", "tilt"), -1),
         {"dx": SHIFTS["dx"], "roll": (-1.0, 1.0), "tilt": (-1.0, 1.0)},
         zeros("dx", "roll", "tilt"),
+    ),
+    Case(
+        "thin_bend",
+        thin_bend.ThinBend(True, True),
+        {"angle": (-0.02, 0.02), "k0l": (-0.02, 0.02), "lrad": (0.3, 2.0)},
+        zeros("angle", "k0l"),
+        kinetic_energy=1e6,
+    ),
+    Case(
+        "thin_bend_without_length",
+        thin_bend.ThinBend(),
+        {"angle": (-0.02, 0.02), "k0l": (-0.02, 0.02)},
+        zeros("angle", "k0l"),
+    ),
+    Case(
+        "thin_bend_without_field",
+        thin_bend.ThinBend(False),
+        {"angle": (-0.02, 0.02)},
+        zeros("angle"),
+        species="proton",
+        kinetic_energy=50e6,
+    ),
+    Case(
+        "solenoid_quadrupole",
+        solenoid_multipole.SolenoidMultipole((C("k1", 1), C("k1s", 1, True)), 4, 2, 0.5),
+        {"length": (0.0, 0.6), "ks": (-5.0, 5.0), "k1": (-20.0, 20.0), "k1s": (-20.0, 20.0)},
+        zeros("length", "ks", "k1", "k1s"),
     ),
     Case("rigid_entrance", rigid.Rigid(), ERRORS, zeros(*ERRORS)),
     Case(

@@ -124,9 +124,6 @@ class Element:
     kind: ClassVar[str] = "element"
     """What problem files call it."""
 
-    curved: ClassVar[bool] = False
-    """Whether it bends the reference, by a parameter ``angle``."""
-
     def __post_init__(self) -> None:
         named = self.name is not None
         if named and (not isinstance(self.name, str) or not self.name or set(self.name) & set(" \t\n")):
@@ -203,6 +200,11 @@ class Element:
     # -- maps --------------------------------------------------------------------------------------------------------
 
     @property
+    def curved(self) -> bool:
+        """Whether it bends the reference, by its parameter ``angle``."""
+        return "angle" in self.parameters()
+
+    @property
     def is_thick(self) -> bool:
         """Whether it has a length: then it can be sliced, and space charge acts in it."""
         return "length" in self.parameters()
@@ -220,7 +222,9 @@ class Element:
         present = tuple(n for n in (*ERRORS, "tilt") if getattr(self, n) is not None)
         if not present:
             return ()
-        face = FACES[self.pivot][end] if self.is_thick else Face()
+        face = FACES[self.pivot][end]
+        if not self.is_thick:
+            face = face._replace(reach=0.0) if self.curved else Face()
         in_plane = not set(present) & {"ds", "pitch", "yaw"}
         if in_plane and (not self.curved or face == Face() or present == ("tilt",)):
             return (bind(Misalign(present, 1 - 2 * end)),)

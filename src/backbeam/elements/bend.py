@@ -40,7 +40,6 @@ class _Bend(Element):
     order: int = 4
     steps: int = 4
 
-    curved: ClassVar[bool] = True
     _share: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:

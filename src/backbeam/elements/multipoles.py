@@ -11,6 +11,7 @@ from backbeam.maps.linear import LinearBody
 from backbeam.maps.multipole import Component, ThickMultipole
 from backbeam.maps.multipole import ThinMultipole as ThinKick
 from backbeam.maps.quadrupole import ThickQuadrupole
+from backbeam.maps.thin_bend import ThinBend
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -165,7 +166,16 @@ class Multipole(_Straight):
 
 @dataclass(frozen=True, eq=False)
 class ThinMultipole(Element):
-    """Multipole of no length: integrated normal k0l ... k5l and skew k0sl ... k5sl."""
+    """Multipole of no length: integrated normal k0l ... k5l and skew k0sl ... k5sl.
+
+    Parameters
+    ----------
+    angle:
+        Angle [rad] by which it bends the reference, positive towards -x; None leaves the line straight. A dipole that
+        bends the line has both ``angle`` and ``k0l``, the same unless it is set wrong.
+    lrad:
+        Length [m] over which k0l is spread, for the focusing k0l angle/lrad of a sector; None is none.
+    """
 
     k0l: Array | float | None = parameter(None, unit="1")
     k1l: Array | float | None = parameter(None, unit="1/m")
@@ -180,20 +190,29 @@ class ThinMultipole(Element):
     k4sl: Array | float | None = parameter(None, unit="1/m^4")
     k5sl: Array | float | None = parameter(None, unit="1/m^5")
 
+    angle: Array | float | None = parameter(None, unit="rad", kw_only=True)
+    lrad: Array | float | None = parameter(None, unit="m", kw_only=True)
+
     kind: ClassVar[str] = "thin_multipole"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self._components():
-            raise InputError(self._label("k0l"), None, "at least one of k0l ... k5l, k0sl ... k5sl")
+        if not self._components() and self.angle is None:
+            raise InputError(self._label("k0l"), None, "at least one of k0l ... k5l, k0sl ... k5sl, angle")
+        if self.lrad is not None and (self.angle is None or self.k0l is None):
+            raise InputError(self._label("lrad"), self.lrad, "nothing, where k0l and angle do not bend the reference")
 
     def _components(self) -> tuple[Component, ...]:
         present = (n for n in self.parameters() if n[0] == "k")
         return tuple(Component(n, int(n[1]), n.endswith("sl")) for n in present)
 
     def body(self, fraction: float) -> tuple[Bound, ...]:
-        """One kick."""
-        return (bind(ThinKick(self._components())),)
+        """One kick; what bends the reference has a map of its own."""
+        if self.angle is None:
+            return (bind(ThinKick(self._components())),)
+        others = tuple(c for c in self._components() if c.parameter != "k0l")
+        kick = (bind(ThinKick(others)),) if others else ()
+        return (*kick, bind(ThinBend(self.k0l is not None, self.lrad is not None)))
 
 
 @dataclass(frozen=True, eq=False)

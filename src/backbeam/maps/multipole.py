@@ -145,12 +145,22 @@ class ThickMultipole(Map):
     def _weight(self, length: Array, part: float) -> Array | float:
         return part * self.fraction if self.integrated else part * self.fraction * per_particle(length)
 
+    def _fly(self, X: Array, reference: Reference, p: Parameters, length: Array) -> Array:
+        """What is between kicks."""
+        return drift(X, reference, length)
+
+    def _fly_pullback(
+        self, X: Array, reference: Reference, p: Parameters, length: Array, X1_bar: Array
+    ) -> tuple[Array, Array, Array, Cotangents]:
+        """Cotangents of X, beta_gamma, the length flown, and what else `_fly` takes of the parameters."""
+        return (*drift_pullback(X, reference, length, X1_bar), {})
+
     def _run(self, X: Array, reference: Reference, p: Parameters, sign: float) -> Array:
         length = p["length"]
 
         def act(kind: str, part: float, X: Array) -> Array:
             if kind == "drift":
-                return drift(X, reference, sign * part * self.fraction * length)
+                return self._fly(X, reference, p, sign * part * self.fraction * length)
             return kick(X, self.components, p, sign * self._weight(length, part))
 
         return fold(self.order, self.steps, act, X, X)
@@ -173,9 +183,10 @@ class ThickMultipole(Map):
             X, X_bar, beta_gamma_bar, bars = carry
             scale = part * self.fraction
             if kind == "drift":
-                X = drift(X, reference, -scale * length)
-                X_bar, more, length_bar = drift_pullback(X, reference, scale * length, X_bar)
-                return X, X_bar, beta_gamma_bar + more, {**bars, "length": bars["length"] + scale * length_bar}
+                X = self._fly(X, reference, p, -scale * length)
+                X_bar, more, length_bar, others = self._fly_pullback(X, reference, p, scale * length, X_bar)
+                found = {"length": scale * length_bar, **others}
+                return X, X_bar, beta_gamma_bar + more, {**bars, **{k: bars[k] + bar for k, bar in found.items()}}
             weight = self._weight(length, part)
             X = kick(X, self.components, p, -weight)
             X_bar, weight_bar, strengths = kick_pullback(X, self.components, p, weight, X_bar)
