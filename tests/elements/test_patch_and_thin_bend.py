@@ -120,7 +120,7 @@ def test_quadrupole_in_a_solenoid_moves_by_its_equations():
     wanted = np.transpose(ends)
     found = bb.track(bb.Line([bb.Solenoid(0.6, **strengths)]), start).coordinates
     assert np.abs(found - wanted).max() < 1e-5 * np.abs(wanted).max()
-    found = bb.track(bb.Line([bb.Solenoid(0.6, steps=50, **strengths)]), start).coordinates
+    found = bb.track(bb.Line([bb.Solenoid(0.6, steps=80, **strengths)]), start).coordinates
     assert np.abs(found - wanted).max() < 1e-12 * np.abs(wanted).max()
 
 
