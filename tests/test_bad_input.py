@@ -107,7 +107,7 @@ SET = [
     ("beam.n", "bad.yaml: --set is 'beam.n'; allowed: path=value, such as beam.n=1000000"),
     ("beam..n=1", "bad.yaml: --set is 'beam..n'; allowed: a path such as beam.n, "),
     ("beam.n.m=1", "bad.yaml: beam.n.m is 1; allowed: a path to something that there is"),
-    ("beam.n=[1", "--set beam.n=[1: value: line 1, column 3: while parsing a flow sequence: "),
+    ("beam.n=[1", "--set beam.n=[1: value: line "),
 ]  # fmt: skip
 
 
@@ -120,23 +120,24 @@ FILES = {
     "binary": (b"\x89PNG\r\n\x1a\n\x00\x00", "bad.yaml: not a text file in UTF-8 (byte 0)"),
     "controls": (
         b"a: \x00\x01",
-        "bad.yaml: not YAML: unacceptable character #x0000: special characters are not allowed",
+        "bad.yaml: line 1: the character '\\x00', which no text may hold",
     ),
     "empty": (b"", "bad.yaml: the file is empty; a problem has title, beam, "),
     "list": (b"- 1\n- 2\n", "bad.yaml: the file is not a mapping but a list; a problem has title, beam, "),
     "prose": (b"once upon a time\n", "bad.yaml: the file is not a mapping but a text; "),
     "syntax": (
         b"beam: {n: 1\nlattice: ]",
-        "bad.yaml: line 2, column 8: while parsing a flow mapping: expected ',' or '}', but got ':'",
+        "bad.yaml: line 2, column 8: while parsing a flow mapping: ",
     ),
     "tab": (b"beam:\n\tn: 1\n", "bad.yaml: line 2, column 1: while scanning for the next token: "),
     "twice": (b"beam: {n: 1}\nbeam: {n: 2}\n", "bad.yaml: line 2, column 1: the key 'beam' comes twice"),
     "number as key": (b"beam: {1: 2}\n", "bad.yaml: line 1, column 8: a key is text"),
     "two documents": (
         b"a: 1\n---\nb: 2\n",
-        "bad.yaml: line 2, column 1: expected a single document in the stream: ",
+        "bad.yaml: line 2, column 1: a second document: a problem is one",
     ),
-    "alias": (b"a: &x [1]\nb: *x\n", "bad.yaml: line 2, column 4: aliases (*name) are not used here"),
+    "alias": (b"a: *x\n", "bad.yaml: line 1, column 4: aliases (*name) are not used here"),
+    "anchor": (b"a: &x [1]\nb: *x\n", "bad.yaml: line 1, column 4: anchors (&name) are not used here"),
     "object": (
         b"beam: !!python/object/apply:os.system ['touch hit']\n",
         "bad.yaml: line 1, column 7: the tag !!python/object/apply:os.system is not allowed: a problem file holds numbers, ",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -62,9 +63,14 @@ def test_scalars_are_those_of_yaml_1_2(text, value):
     assert type(found) is type(value)
 
 
+def text(most):
+    """What text may hold: no control characters, no surrogates, no separators of lines but the usual one."""
+    return st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")) | st.just("\n"), max_size=most)
+
+
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | text(8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text(5), inner, max_size=3),
     max_leaves=8,
 )
 
@@ -245,7 +251,7 @@ def test_override_of_an_inline_element_reaches_all_its_uses():
     assert {e.k1 for e in problem.line() if e.name == "qf"} == {1.0}
 
 
-@given(st.text(max_size=12), PLAIN)
+@given(text(12), PLAIN)
 def test_no_override_ends_in_anything_but_one_of_our_errors(path, value):
     problem = Problem.parse(SMALL)
     for text in (f"{path}={write_tree(value)}", path):
@@ -434,3 +440,31 @@ def _check_ends(outcome, rows):
 def _small(changes):
     """The small problem with whole sections exchanged."""
     return Problem({**Problem.parse(SMALL).tree, **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: " + "[" * 300 + "]" * 300, "line 1, column 54: lists and mappings are nested too deeply"),
+        ("a: " + "9" * 400, "line 1, column 4: '" + "9" * 57 + "...' is beyond the whole numbers of 64 bits"),
+        ("a: 1e999", "line 1, column 4: '1e999' is beyond the numbers of 64 bits"),
+        ("a: &x 1", "line 1, column 4: anchors (&name) are not used here: name elements under lattice.define"),
+        ("a: 1\n--- \nb: 2", "line 2, column 1: a second document: a problem is one"),
+        ('title: "\\u001b[31m"', "line 1, column 8: the character '\\x1b', which no text may hold"),
+        ('title: "\\0"', "line 1, column 8: the character '\\x00', which no text may hold"),
+        ("title: \x1b[31m", "line 1: the character '\\x1b', which no text may hold"),
+        ("title: \udcff", "line 1: the character '\\udcff', which no text may hold"),
+        ('? [1]\n: 2', "line 1, column 3: a key is text"),
+    ],
+)
+def test_hostile_text(text, said):
+    with pytest.raises(ProblemError) as raised:
+        read_tree(text, "text")
+    assert str(raised.value) == f"text: {said}"
+
+
+def test_a_large_lattice_is_read_quickly():
+    text = "[" + ", ".join(f"{{quadrupole: {{name: q{k}, length: 0.1, k1: {k}.5}}}}" for k in range(13_000)) + "]"
+    start = time.perf_counter()
+    assert len(read_tree(text, "text")) == 13_000
+    assert time.perf_counter() - start < 20.0  # 1 s alone on a core

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ from backbeam.problem.text import ProblemError, Tree, read_tree, write_tree
 
 KEYS = ("title", "beam", "lattice", "space_charge", "track", "gradient", "run")
 """Sections of a problem file."""
-LARGEST_FILE = 64 * 2**20
+LARGEST_FILE = 16 * 2**20
 """A file of more bytes than this is taken for something else."""
 
 
@@ -229,11 +230,13 @@ def _pairs(overrides: Mapping[str, Any] | Iterable[str]) -> list[tuple[str, Any]
 
 def read_file(path: Path) -> str:
     """Text of a file; `ProblemError` if it is none."""
-    if path.is_dir():
-        raise ProblemError(f"{path}: a folder, not a problem file")
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ProblemError(f"{path}: {path.stat().st_size} bytes are too many for a problem file")
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            what = "a folder" if stat.S_ISDIR(about.st_mode) else "a device or a pipe"
+            raise ProblemError(f"{path}: {what}, not a problem file")
+        if about.st_size > LARGEST_FILE:
+            raise ProblemError(f"{path}: {about.st_size} bytes are too many for a problem file")
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ProblemError(f"{path}: not a text file in UTF-8 (byte {error.start})") from None
