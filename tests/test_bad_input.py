@@ -108,6 +108,11 @@ SET = [
     ("beam..n=1", "bad.yaml: --set is 'beam..n'; allowed: a path such as beam.n, "),
     ("beam.n.m=1", "bad.yaml: beam.n.m is 1; allowed: a path to something that there is"),
     ("beam.n=[1", "--set beam.n=[1: value: line "),
+    ("beam.n=1e300", "bad.yaml: beam.n is "),
+    ("beam.n=3000000000", "bad.yaml: beam.n is 3000000000; allowed: a whole number, at least 1 and at most 2147483647"),
+    ("beam.n=2000000000", "bad.yaml: beam.n is 2000000000; allowed: at most "),
+    ("track.slices=100000000", "bad.yaml: track.slices is 100000000; allowed: a whole number, at least 1 and at most 1000000"),
+    ("track.step=1e-12", "bad.yaml: track.step is 1e-12; allowed: a length in m that makes at most 1000000 slices of "),
 ]  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def test_every_kind_can_be_said():
         "multipole": {"length": 0.1, "k1": 1.0}, "thin_multipole": {"k1l": 0.1},
         "dipole_edge": {"curvature": 0.1, "e": 0.1},
         "rf_cavity": {"voltage": 1e6, "frequency": 1e9}, "buncher": {"voltage": 1e6, "frequency": 1e9},
-        "linear_map": {"matrix": np.eye(6).tolist()},
+        "crab_cavity": {"voltage": 1e6, "frequency": 1e9}, "linear_map": {"matrix": np.eye(6).tolist()},
     }  # fmt: skip
     required = {
         "length": 0.2,
@@ -454,7 +454,7 @@ def _small(changes):
         ('title: "\\0"', "line 1, column 8: the character '\\x00', which no text may hold"),
         ("title: \x1b[31m", "line 1: the character '\\x1b', which no text may hold"),
         ("title: \udcff", "line 1: the character '\\udcff', which no text may hold"),
-        ('? [1]\n: 2', "line 1, column 3: a key is text"),
+        ("? [1]\n: 2", "line 1, column 3: a key is text"),
     ],
 )
 def test_hostile_text(text, said):

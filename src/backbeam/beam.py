@@ -26,6 +26,7 @@ from backbeam.distributions import (
 )
 from backbeam.distributions.inputs import (
     KINETIC_ENERGY,
+    MOST_PARTICLES,
     Place,
     Rule,
     dtype_of,
@@ -293,8 +294,9 @@ class Beam:
         if kind not in KINDS:
             raise InputError("beam.distribution", kind, f"one of {', '.join(KINDS)}")
         species = species_named(species)
-        n, seed = whole_number("beam.n", n, 1), whole_number("beam.seed", seed, 0)
+        n, seed = whole_number("beam.n", n, 1, MOST_PARTICLES), whole_number("beam.seed", seed, 0)
         place = Place.named(backend, device, dtype)
+        place.check_room("beam.n", n)
         reference = reference_of(place, species, kinetic_energy, reference_momentum)
         q = even_charges(place, species, charge, n)
         recipe: Distribution

@@ -1,4 +1,14 @@
-"""The command group: loads commands when called for, and gives every expected error one line and code 2."""
+"""The command group: loads commands when called for, and gives every expected error one line and code 2.
+
+======== ==========================================================================================
+code     means
+======== ==========================================================================================
+0        done
+1        done, and the answer is no: gradients disagree (`check`), nothing fits (`memory --budget`)
+2        not done: bad input, a library that is missing, a run that has no answer; one line says why
+130      interrupted
+======== ==========================================================================================
+"""
 
 from __future__ import annotations
 
@@ -56,6 +66,9 @@ class App(click.Group):
             fail(error.format_message())
         except BackbeamError as error:
             fail(str(error))
+        except MemoryError as error:
+            said = " ".join(str(error).split())
+            fail(f"not enough memory{f': {said}' if said else ''}; fewer particles or nodes, or float32, take less")
         except click.Abort:
             click.echo("backbeam: interrupted", err=True)
             code = 130

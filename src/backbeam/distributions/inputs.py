@@ -65,6 +65,14 @@ LARGEST_CHARGE = 1.0
 MEANS = tuple(f"mean_{name}" for name in COORDINATES)
 
 
+MOST_PARTICLES = 2**31 - 1
+"""More than this are taken for a slip: losses are counted in 32 bits."""
+FEW = 100_000
+"""Particles for which there is always room."""
+DRAWN = 18
+"""Numbers a particle that are in memory while a beam is drawn: variates, coordinates, and those on the way."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where arrays are made: the library, the device and the data type."""
@@ -93,6 +101,16 @@ class Place:
                 text = str(error)
                 raise InputError(f"beam.{field}", value, text.partition("allowed: ")[2] or text) from None
         return cls(adapter, dtype, device)
+
+    def check_room(self, field: str, n: int) -> None:
+        """Raise `InputError` for more particles than the device has memory to draw: what is said there."""
+        if n < FEW:
+            return
+        free = self.backend.free_memory(self.asarray(0.0))
+        each = DRAWN * (8 if self.dtype == "float64" else 4)
+        if free is not None and n * each > free:
+            most = f"at most {free // each}: {n * each / 2**30:.3g} GiB to draw them, {free / 2**30:.3g} GiB are free"
+            raise InputError(field, n, most)
 
     def asarray(self, data: Any, dtype: str | None = None) -> Array:
         """Array here, of the place's data type if no other is named; nothing is looked at.
@@ -138,16 +156,16 @@ class Place:
             raise InputError(field, f"an array of {name}", f"a number, or an array of {self.backend.name}")
 
 
-def whole_number(field: str, value: Any, minimum: int) -> int:
+def whole_number(field: str, value: Any, minimum: int, maximum: int | None = None) -> int:
     """Return a whole number as an int, or raise `InputError`; 1e5 is one."""
-    allowed = f"a whole number, at least {minimum}"
+    allowed = f"a whole number, at least {minimum}" + ("" if maximum is None else f" and at most {maximum}")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     try:
         number = operator.index(value)
     except TypeError:
         raise InputError(field, value, allowed) from None
-    if isinstance(value, bool) or number < minimum:
+    if isinstance(value, bool) or number < minimum or (maximum is not None and number > maximum):
         raise InputError(field, value, allowed)
     return number
 

@@ -76,6 +76,10 @@ ERRORS = (*SHIFTS, *ROTATIONS)
 """Names of the errors of alignment."""
 
 
+MOST_STEPS = 1_000_000
+"""More steps or slices of one element than this are taken for a slip."""
+
+
 @dataclass(frozen=True, eq=False)
 class Element:
     """Base of every element.
@@ -142,6 +146,8 @@ class Element:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InputError(self._label(name), value, "a whole number, at least 1")
+            if value > MOST_STEPS:
+                raise InputError(self._label(name), value, f"a whole number, at most {MOST_STEPS}")
             if allowed and value not in allowed:
                 raise InputError(self._label(name), value, "2, 4 or 6")
         if self.design_momentum is not None and not self.strengths():

@@ -9,6 +9,9 @@ from backbeam.elements.base import Bound, Element
 from backbeam.errors import InputError
 from backbeam.observation import Centroid, Image
 
+MOST_PIXELS = 16_384
+"""Of a side: more are taken for a slip."""
+
 
 @dataclass(frozen=True, eq=False)
 class Marker(Element):
@@ -58,6 +61,8 @@ class Screen(Element):
         pixels = self.pixels
         if not isinstance(pixels, list | tuple) or len(pixels) != 2 or any(type(k) is not int or k < 2 for k in pixels):
             raise InputError(self._label("pixels"), pixels, "two whole numbers, each at least 2")
+        if max(pixels) > MOST_PIXELS:
+            raise InputError(self._label("pixels"), pixels, f"two whole numbers, each at most {MOST_PIXELS}")
         object.__setattr__(self, "pixels", tuple(pixels))
 
     def body(self, fraction: float) -> tuple[Bound, ...]:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from backbeam.maps.base import Map
 
 
+MOST_SLICES = 1_000_000
+"""More slices of one element than this are taken for a slip."""
+
+
 @dataclass(frozen=True)
 class Slicing:
     """How thick elements are cut: into a number of slices each, or into slices no longer than a step [m].
@@ -35,8 +39,8 @@ class Slicing:
     def __post_init__(self) -> None:
         if self.slices is not None and self.step is not None:
             raise InputError("track.step", self.step, "slices or step, not both")
-        if self.slices is not None and (type(self.slices) is not int or self.slices < 1):
-            raise InputError("track.slices", self.slices, "a whole number, at least 1")
+        if self.slices is not None and (type(self.slices) is not int or not 1 <= self.slices <= MOST_SLICES):
+            raise InputError("track.slices", self.slices, f"a whole number, at least 1 and at most {MOST_SLICES}")
         step = self.step
         is_number = isinstance(step, int | float) and not isinstance(step, bool)
         if step is not None and not (is_number and 0 < step < math.inf):
@@ -49,7 +53,11 @@ class Slicing:
         if self.step is None:
             return self.slices or 1
         longest = longest_length(element.length, name)
-        return max(1, math.ceil(longest / self.step * (1.0 - 1e-12)))
+        slices = longest / self.step * (1.0 - 1e-12)
+        if not slices <= MOST_SLICES:
+            allowed = f"a length in m that makes at most {MOST_SLICES} slices of {name}, {longest:g} m"
+            raise InputError("track.step", self.step, allowed)
+        return max(1, math.ceil(slices))
 
 
 def longest_length(length: Any, name: str) -> float:

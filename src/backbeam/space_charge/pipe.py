@@ -54,6 +54,10 @@ PARTICLES_AT_ONCE = 8192
 """Particles of a block on a processor: with 12 x 12 waves the working set is a few MB."""
 
 
+MOST_MODES = 1024
+"""Of a side: more are taken for a slip."""
+
+
 @dataclass(frozen=True)
 class SpaceCharge2DPipe(SpaceCharge):
     """Space charge of a coasting beam in a grounded rectangular pipe, by a sum of waves.
@@ -407,9 +411,9 @@ def _transpose(a: Array) -> Array:
 def _checked_modes(modes: Any) -> tuple[int, int]:
     try:
         found = tuple(int(n) for n in modes)
-        usable = len(found) == 2 and all(n >= 1 and n == m for n, m in zip(found, modes, strict=True))
+        usable = len(found) == 2 and all(1 <= n <= MOST_MODES and n == m for n, m in zip(found, modes, strict=True))
     except (TypeError, ValueError):
         usable = False
     if not usable:
-        raise InputError("space_charge.modes", modes, "two numbers of waves (in x, in y), each at least 1")
+        raise InputError("space_charge.modes", modes, f"two numbers of waves (in x, in y), each from 1 to {MOST_MODES}")
     return found
