@@ -11,6 +11,7 @@ from backbeam.adjoint.base import Report, zero_bars
 from backbeam.arrays import Array, namespace, over_particles, per_particle
 from backbeam.beam import Beam
 from backbeam.errors import InputError
+from backbeam.knob_gradient import Asked
 from backbeam.memory import resolve
 from backbeam.plan import Bars, Plan, Setting, Slicing, State, advance, compile_line, merge_linear
 from backbeam.tracking import Run, observers, readings_by_name
@@ -72,9 +73,10 @@ def value_and_grad(
     line, beam, space_charge, slices, step:
         As in `track`.
     wrt:
-        Names: ``qf.k1`` of an element (a parameter that the element leaves out counts as 0), ``beam.charge`` (as it was
-        given, a magnitude), ``beam.kinetic_energy``, ``beam.coordinates``, ``beam.charges``, ``beam.beta_gamma``, and
-        parameters of the beam's distribution such as ``beam.sigma_x`` or ``beam.radius``.
+        Names: ``qf.k1`` of an element (a parameter that the element leaves out counts as 0), a knob of the line such as
+        ``kqf`` (by the chain rule through all parameters that follow it), ``beam.charge`` (as it was given, a
+        magnitude), ``beam.kinetic_energy``, ``beam.coordinates``, ``beam.charges``, ``beam.beta_gamma``, and parameters
+        of the beam's distribution such as ``beam.sigma_x`` or ``beam.radius``.
     adjoint:
         How the way is remembered, see `backbeam.adjoint`, or its name; None: `Reversible`.
 
@@ -108,7 +110,8 @@ def differentiate(
     adjoint: Adjoint | str | None = None,
 ) -> Gradient:
     """`value_and_grad` with all that is known besides: the final beam, and the adjoint's report."""
-    names = _checked_names(wrt, line, beam)
+    asked = Asked.of(line, wrt)
+    names = _checked_names(asked, line, beam)
     line = with_parameters(line, names)
     run = Run(line, beam, space_charge, Slicing(slices, step))
     plan = merge_linear(compile_line(line, run.slicing, space_charge is not None))
@@ -127,12 +130,12 @@ def differentiate(
         readings_bar = seeds.pop()
         bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, seeds.pop(), readings_bar)
         bars = adjoint.check(backend, report, bars)
-    return Gradient(value, _wanted(names, run, bars), final, report, adjoint)
+    return Gradient(value, asked.gradient(_wanted(names, run, bars), beam), final, report, adjoint)
 
 
-def _checked_names(wrt: Sequence[str], line: Line, beam: Beam) -> list[str]:
-    names = [wrt] if isinstance(wrt, str) else list(wrt)
-    if not names:
+def _checked_names(asked: Asked, line: Line, beam: Beam) -> list[str]:
+    names = list(asked.parameters)
+    if not asked.names:
         raise InputError("wrt", names, "at least one name, such as qf.k1 or beam.charge")
     recipe = () if beam.recipe is None else tuple(beam.recipe.parameters)
     fixed = () if beam.recipe is None else beam.recipe.fixed

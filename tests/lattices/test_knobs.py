@@ -119,3 +119,66 @@ def test_jax_knows_knobs():
     assert again.knobs.given == line().knobs.given and again.replace({"kqf": 2.0})["qd"].k1 == -2.0
     assert jax.tree.structure(again) == tree == jax.tree.structure(line().replace({"kqf": 3.0}))
     assert jax.grad(lambda k: line().replace({"kqf": k})["qd"].k1)(1.0) == -1.0
+
+
+# -- gradients --------------------------------------------------------------------------------------------------------
+
+
+def beam_of(backend, n=40):
+    X = np.random.default_rng(7).normal(size=(6, n)) * 1e-3
+    return bb.Beam.from_arrays(backend.asarray(X, dtype="float64"), species="proton", kinetic_energy=2e9, charge=1e-9)
+
+
+SIZE = bb.observables.sigma("x")
+
+
+def test_gradient_by_a_knob_is_the_sum_over_magnets_and_differences(backend):
+    ring, beam = line(), beam_of(backend)
+    knobs = ["kqf", "kqd", "trim", "ld"]
+    _, found = bb.value_and_grad(SIZE, ring, beam, [*knobs, "qf.k1", "beam.charge"])
+    assert set(found) == {*knobs, "qf.k1", "beam.charge"}
+    _, parts = bb.value_and_grad(SIZE, ring, beam, ["qf.k1", "qd.k1", "d2.length"])
+    host = {k: float(backend.to_numpy(v)) for k, v in (found | parts).items()}
+    assert host["kqf"] == pytest.approx(host["qf.k1"] - host["qd.k1"], rel=1e-13)
+    assert host["kqd"] == pytest.approx(host["qd.k1"], rel=1e-13)
+    assert host["trim"] == pytest.approx(-1.2 * host["qd.k1"], rel=1e-13)
+    assert host["ld"] == host["d2.length"]
+    if backend.name == "numpy":
+        for name in knobs:
+            x = ring.knobs[name]
+            step = [(w, ring.replace({name: x + h})) for h, w in ((1e-4, 8), (-1e-4, -8), (2e-4, -1), (-2e-4, 1))]
+            wanted = sum(w * float(bb.track(at, beam).sigma()[0]) for w, at in step) / 12e-4
+            assert host[name] == pytest.approx(wanted, rel=1e-7)
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_gradients_of_a_batch_of_settings(library):
+    backend = bb.backends.get(library)
+    batch = line().replace({"kqf": np.asarray([0.9, 1.2, 1.4])})
+    _, found = bb.value_and_grad(SIZE, batch, beam_of(backend), ["kqf", "trim"])
+    for k, value in enumerate((0.9, 1.2, 1.4)):
+        _, one = bb.value_and_grad(SIZE, line().replace({"kqf": value}), beam_of(backend), ["kqf", "trim"])
+        for name in ("kqf", "trim"):
+            here = backend.to_numpy(found[name])
+            assert here.shape == (3,) and here[k] == pytest.approx(float(backend.to_numpy(one[name])), rel=1e-12)
+
+
+def test_automatic_differentiation_goes_through_the_formulas(autodiff):
+    beam, ring = beam_of(autodiff, 20), line()
+    value = autodiff.asarray(np.asarray(1.2), dtype="float64")
+
+    def size(kqf):
+        return bb.track(ring.replace({"kqf": kqf}), beam).sigma()[..., 0]
+
+    _, pull = autodiff.pull(size, [value])
+    (slope,) = pull(autodiff.asarray(np.asarray(1.0), dtype="float64"))
+    _, found = bb.value_and_grad(SIZE, ring, beam, "kqf")
+    assert float(autodiff.to_numpy(slope)) == pytest.approx(float(autodiff.to_numpy(found["kqf"])), rel=1e-11)
+
+
+def test_a_knob_that_nothing_follows_has_no_slope():
+    alone = bb.Line([bb.Drift(0.1)], knobs={"a": 1.0})
+    _, found = bb.value_and_grad(SIZE, alone, beam_of(bb.backends.get("numpy")), ["a"])
+    assert found["a"] == 0.0
+    with pytest.raises(bb.InputError, match="b is 'b'; allowed"):
+        bb.value_and_grad(SIZE, alone, beam_of(bb.backends.get("numpy")), ["b"])

@@ -105,7 +105,8 @@ def expand(patterns: Sequence[str], line: Line, beam: Beam) -> tuple[str, ...]:
     ----------
     patterns:
         Names, ``qf.k1`` or ``beam.charge``; and patterns, ``*.k1``, ``q?.*``, ``beam.sigma_*``, which stand for all
-        parameters present that they fit. Those of the beam are meant only where a pattern begins with ``beam.``.
+        parameters present that they fit, or else for all knobs. Those of the beam are meant only where a pattern begins
+        with ``beam.``.
 
     Raises
     ------
@@ -122,6 +123,7 @@ def expand(patterns: Sequence[str], line: Line, beam: Beam) -> tuple[str, ...]:
             found[pattern] = None
             continue
         fitting = [name for name in known if fnmatchcase(name, pattern)]
+        fitting = fitting or [name for name in line.knobs if fnmatchcase(name, pattern)]
         if not fitting:
             fields = dict.fromkeys(name.rpartition(".")[2] for name in known)
             raise InputError("wrt", pattern, f"a pattern that a parameter fits; those here end in {', '.join(fields)}")
@@ -153,6 +155,8 @@ _UNITS_OF_BEAM = (
 def unit_of(name: str, line: Line) -> str:
     """Unit of a parameter; ``1`` for a number without."""
     owner, _, field = name.rpartition(".")
+    if name in line.knobs:
+        return "1"
     if owner == "beam":
         return next((unit for start, unit in _UNITS_OF_BEAM if field.startswith(start)), "1")
     return type(line[owner]).__dataclass_fields__[field].metadata["unit"]
