@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from backbeam.space_charge.cloud_in_cell import Plain
+from backbeam.effects.space_charge.cloud_in_cell import Plain
 from backbeam_backends import jax_cloud_in_cell
 from backbeam_backends.jax_cloud_in_cell import CloudInCell, chosen, has_loops
 from backbeam_backends.xla_cpu_calls import minor_version_in

@@ -16,7 +16,7 @@ from backbeam.problem import Problem, example_names, question
 from backbeam.problem.differentiation import expand
 from backbeam.problem.overrides import split_override
 from backbeam.problem.text import ProblemError, read_tree, write_tree
-from backbeam.space_charge.pipe import SpaceCharge2DPipe
+from backbeam.effects.space_charge.pipe import SpaceCharge2DPipe
 from backbeam.tracking import count_kicks
 
 EXAMPLES = ("awake", "expanding-beam", "fodo", "fodo-space-charge", "jutrack-fodo", "kurth", "thermal")
@@ -179,7 +179,7 @@ def test_sections_become_objects():
 
 
 def test_extents():
-    from backbeam.space_charge import FixedExtent, RmsExtent
+    from backbeam.effects.space_charge import FixedExtent, RmsExtent
 
     rms = _small({"space_charge": {"extent": {"rms": {"sigmas": 5.0, "guard": 2}}}}).space_charge()
     assert rms.extent == RmsExtent(sigmas=5.0, guard=2)

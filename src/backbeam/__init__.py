@@ -57,7 +57,7 @@ from backbeam.gradient import value_and_grad
 from backbeam.lattices import Loaded, load
 from backbeam.line import Line
 from backbeam.reference import Reference
-from backbeam.space_charge import BeamExtent, FixedExtent, RmsExtent, SpaceCharge2DPipe, SpaceCharge3D
+from backbeam.effects.space_charge import BeamExtent, FixedExtent, RmsExtent, SpaceCharge2DPipe, SpaceCharge3D
 from backbeam.species import Species
 from backbeam.tracking import count_kicks, trace, track
 

@@ -18,7 +18,7 @@ from backbeam.tracking import Run, observers, readings_by_name
 
 if TYPE_CHECKING:
     from backbeam.line import Line
-    from backbeam.space_charge import SpaceCharge
+    from backbeam.effects.space_charge import SpaceCharge
 
 Objective = Callable[[Beam], Any]
 """An observable with a pullback; or any function of a beam: in PyTorch and JAX it gives a number, anywhere it may give

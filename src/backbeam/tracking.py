@@ -30,7 +30,7 @@ from backbeam.plan import (
 from backbeam.plan import count_kicks as count_kicks_of_plan
 
 if TYPE_CHECKING:
-    from backbeam.space_charge import SpaceCharge
+    from backbeam.effects.space_charge import SpaceCharge
 
 
 def track(

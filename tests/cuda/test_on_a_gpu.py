@@ -12,9 +12,9 @@ import backbeam as bb
 from backbeam import backends
 from backbeam import observables as ob
 from backbeam.gradient import differentiate
-from backbeam.space_charge.cloud_in_cell import Plain
-from backbeam.space_charge.extents import Box
-from backbeam.space_charge.field import electric_field
+from backbeam.effects.space_charge.cloud_in_cell import Plain
+from backbeam.effects.space_charge.extents import Box
+from backbeam.effects.space_charge.field import electric_field
 from backbeam_backends.blocks import transform
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "maps"))

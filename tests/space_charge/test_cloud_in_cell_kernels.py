@@ -7,10 +7,10 @@ import pytest
 from bunches import reference, warm, worst
 
 from backbeam import backends
-from backbeam.space_charge import BeamExtent, RmsExtent, SpaceCharge3D
-from backbeam.space_charge.cloud_in_cell import Plain
-from backbeam.space_charge.extents import Box
-from backbeam.space_charge.field import Kept, electric_field, pull_back
+from backbeam.effects.space_charge import BeamExtent, RmsExtent, SpaceCharge3D
+from backbeam.effects.space_charge.cloud_in_cell import Plain
+from backbeam.effects.space_charge.extents import Box
+from backbeam.effects.space_charge.field import Kept, electric_field, pull_back
 
 GRID, GUARD = (7, 8, 9), 1
 TOLERANCE = {"float64": 1e-13, "float32": 2e-5}
@@ -120,7 +120,7 @@ def test_deposit_by_several_threads(weights, monkeypatch):
 @pytest.mark.parametrize("batch", [(), (2,)])
 def test_kick_with_kernels_in_blocks(monkeypatch, extent, lost, batch):
     """Forward, reverse and pullback, with kernels and in blocks, against array operations on all particles at once."""
-    from backbeam.space_charge import mesh
+    from backbeam.effects.space_charge import mesh
 
     numpy = backends.get("numpy")
     X, q, alive, ds = warm(n=3000, batch=batch, lost=lost)

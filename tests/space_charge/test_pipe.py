@@ -20,8 +20,8 @@ from backbeam.errors import InputError, TrackingError
 from backbeam.gradient import value_and_grad
 from backbeam.line import Line
 from backbeam.reference import Reference
-from backbeam.space_charge import pipe as module
-from backbeam.space_charge.pipe import ORIGINS, SpaceCharge2DPipe
+from backbeam.effects.space_charge import pipe as module
+from backbeam.effects.space_charge.pipe import ORIGINS, SpaceCharge2DPipe
 from backbeam.species import ELEMENTARY_CHARGE, SPEED_OF_LIGHT, VACUUM_PERMITTIVITY
 from backbeam.tracking import track
 

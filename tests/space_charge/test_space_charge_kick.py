@@ -23,7 +23,7 @@ from bunches import (
 from backbeam import backends
 from backbeam.errors import InputError, TrackingError
 from backbeam.reference import Reference
-from backbeam.space_charge import BeamExtent, FixedExtent, RmsExtent, SpaceCharge3D
+from backbeam.effects.space_charge import BeamExtent, FixedExtent, RmsExtent, SpaceCharge3D
 from backbeam.species import PROTON_MASS, Species
 
 DS = np.asarray(0.1)

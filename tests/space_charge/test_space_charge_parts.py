@@ -11,13 +11,13 @@ from bunches import given, momenta, reference, warm, worst
 
 from backbeam import backends
 from backbeam.reference import Reference
-from backbeam.space_charge import SpaceCharge3D
-from backbeam.space_charge.cloud_in_cell import deposit, gather, gather_slope, locate
-from backbeam.space_charge.extents import BeamExtent, Box, RmsExtent
-from backbeam.space_charge.green import green, green_slope
-from backbeam.space_charge.poisson import columns, convolve, convolve_both, even_transform
-from backbeam.space_charge.stencil import difference, difference_transpose
-from backbeam.space_charge.transforms import to_fixed_s, to_fixed_t
+from backbeam.effects.space_charge import SpaceCharge3D
+from backbeam.effects.space_charge.cloud_in_cell import deposit, gather, gather_slope, locate
+from backbeam.effects.space_charge.extents import BeamExtent, Box, RmsExtent
+from backbeam.effects.space_charge.green import green, green_slope
+from backbeam.effects.space_charge.poisson import columns, convolve, convolve_both, even_transform
+from backbeam.effects.space_charge.stencil import difference, difference_transpose
+from backbeam.effects.space_charge.transforms import to_fixed_s, to_fixed_t
 
 
 def rng():

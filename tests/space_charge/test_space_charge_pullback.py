@@ -10,7 +10,7 @@ from bunches import GRID, given, momenta, reference, run, warm, worst, worst_row
 
 from backbeam import backends
 from backbeam.reference import Reference
-from backbeam.space_charge import BeamExtent, FixedExtent, RmsExtent, SpaceCharge3D
+from backbeam.effects.space_charge import BeamExtent, FixedExtent, RmsExtent, SpaceCharge3D
 
 EXTENTS = {
     "beam": BeamExtent(),

@@ -10,7 +10,7 @@ import pytest
 from bunches import worst
 
 from backbeam.reference import Reference
-from backbeam.space_charge import FixedExtent, SpaceCharge3D
+from backbeam.effects.space_charge import FixedExtent, SpaceCharge3D
 from backbeam.species import PROTON_MASS, VACUUM_PERMITTIVITY, Species
 
 CASES = {

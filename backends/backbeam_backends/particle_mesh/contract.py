@@ -1,4 +1,4 @@
-"""What kernels for cloud-in-cell weights offer; `backbeam.space_charge.cloud_in_cell.Plain` is their plain twin."""
+"""What kernels for cloud-in-cell weights offer; `backbeam.effects.space_charge.cloud_in_cell.Plain` is their plain twin."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from backbeam.plan import Apply, Kick, Lose, Merged, Observe
-from backbeam.space_charge.mesh import BLOCK, LEAST_BLOCK
+from backbeam.effects.space_charge.mesh import BLOCK, LEAST_BLOCK
 
 if TYPE_CHECKING:
     from backbeam.plan import Setting

@@ -17,7 +17,7 @@ from backbeam.observation import Observation
 from backbeam.reference import Reference
 
 if TYPE_CHECKING:
-    from backbeam.space_charge import SpaceCharge
+    from backbeam.effects.space_charge import SpaceCharge
     from backbeam.species import Species
 
 ALIVE, LOST_BEFORE = -1, -2

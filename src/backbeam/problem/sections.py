@@ -19,8 +19,8 @@ from backbeam.errors import InputError
 from backbeam.extras import need
 from backbeam.plan import Slicing
 from backbeam.problem.keys import check_keys, check_mapping, missing, unknown
-from backbeam.space_charge import BeamExtent, Extent, FixedExtent, RmsExtent, SpaceCharge3D
-from backbeam.space_charge.pipe import SpaceCharge2DPipe
+from backbeam.effects.space_charge import BeamExtent, Extent, FixedExtent, RmsExtent, SpaceCharge3D
+from backbeam.effects.space_charge.pipe import SpaceCharge2DPipe
 from backbeam.species import Species
 
 (pydantic,) = need("cli", "pydantic", purpose="reading problem files")

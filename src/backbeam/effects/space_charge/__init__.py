@@ -19,10 +19,10 @@ own:
 
 from __future__ import annotations
 
-from backbeam.space_charge.base import SpaceCharge
-from backbeam.space_charge.extents import BeamExtent, Extent, FixedExtent, RmsExtent
-from backbeam.space_charge.kick import Fields, SpaceCharge3D
-from backbeam.space_charge.pipe import SpaceCharge2DPipe
+from backbeam.effects.space_charge.base import SpaceCharge
+from backbeam.effects.space_charge.extents import BeamExtent, Extent, FixedExtent, RmsExtent
+from backbeam.effects.space_charge.kick import Fields, SpaceCharge3D
+from backbeam.effects.space_charge.pipe import SpaceCharge2DPipe
 
 __all__ = [
     "BeamExtent",

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backbeam import backends
 from backbeam.arrays import namespace
-from backbeam.space_charge.extents import Box
-from backbeam.space_charge.green import green, green_slope
-from backbeam.space_charge.poisson import columns, convolve, convolve_both, even_transform
-from backbeam.space_charge.stencil import difference, difference_transpose
+from backbeam.effects.space_charge.extents import Box
+from backbeam.effects.space_charge.green import green, green_slope
+from backbeam.effects.space_charge.poisson import columns, convolve, convolve_both, even_transform
+from backbeam.effects.space_charge.stencil import difference, difference_transpose
 from backbeam.species import VACUUM_PERMITTIVITY
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from backbeam import backends
 from backbeam.arrays import join, namespace, over_particles, per_particle, rows
 from backbeam.errors import InputError, TrackingError
-from backbeam.space_charge.base import SpaceCharge
+from backbeam.effects.space_charge.base import SpaceCharge
 from backbeam.species import VACUUM_PERMITTIVITY
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from backbeam import backends
 from backbeam.arrays import namespace, per_particle
 from backbeam.errors import InputError
-from backbeam.space_charge import particles
-from backbeam.space_charge.base import SpaceCharge
-from backbeam.space_charge.extents import BeamExtent, Box, Extent, extent_named
-from backbeam.space_charge.field import electric_field, potential, potential_and_keep, pull_back
-from backbeam.space_charge.mesh import Mesh, block_of, meshed
+from backbeam.effects.space_charge import particles
+from backbeam.effects.space_charge.base import SpaceCharge
+from backbeam.effects.space_charge.extents import BeamExtent, Box, Extent, extent_named
+from backbeam.effects.space_charge.field import electric_field, potential, potential_and_keep, pull_back
+from backbeam.effects.space_charge.mesh import Mesh, block_of, meshed
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array

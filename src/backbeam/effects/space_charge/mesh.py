@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from backbeam import backends
 from backbeam.arrays import namespace
 from backbeam.errors import TrackingError
-from backbeam.space_charge import particles
-from backbeam.space_charge.cloud_in_cell import in_spacings, kernels
-from backbeam.space_charge.extents import Box, Extent
+from backbeam.effects.space_charge import particles
+from backbeam.effects.space_charge.cloud_in_cell import in_spacings, kernels
+from backbeam.effects.space_charge.extents import Box, Extent
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
-    from backbeam.space_charge.extents import Survey
+    from backbeam.effects.space_charge.extents import Survey
     from backbeam_backends.particle_mesh import CloudInCell
 
     Rows = tuple[Array, Array, Array]

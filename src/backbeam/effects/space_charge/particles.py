@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from backbeam.arrays import join, namespace, over_particles, rows
 from backbeam.maps.kinematics import delta_pz
-from backbeam.space_charge.transforms import to_fixed_s, to_fixed_s_pullback, to_fixed_t, to_fixed_t_pullback
+from backbeam.effects.space_charge.transforms import to_fixed_s, to_fixed_s_pullback, to_fixed_t, to_fixed_t_pullback
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
-    from backbeam.space_charge.extents import Extent, Survey
+    from backbeam.effects.space_charge.extents import Extent, Survey
 
     Rows = tuple[Array, ...]
 
