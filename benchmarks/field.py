@@ -58,7 +58,7 @@ def forces(at: np.ndarray, q: np.ndarray, reference: Reference, space_charge: bb
     X = np.zeros((6, at.shape[1]))
     X[0], X[2], X[4] = at[0], at[1], -at[2] / float(reference.beta)
     ds = 1e-6  # so short that energy is linear in the kick to 1e-8
-    kicked = space_charge.forward(X, q, None, reference, np.asarray(ds))
+    kicked = space_charge.forward(bb.effects.Bunch(X, q, None, reference), {"length": np.asarray(ds)})
     # dP = F ds/(beta0 c), and dE = F ds along the motion
     momentum = float(reference.momentum) / ds
     return momentum * np.stack([kicked[1] * float(reference.beta), kicked[3] * float(reference.beta), kicked[5]])

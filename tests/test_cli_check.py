@@ -17,7 +17,6 @@ from backbeam import backends
 from backbeam.problem import Problem, comparison, question
 from backbeam.problem.agreement import Comparison, Row
 from backbeam.problem.differences import differences, scale_of_parameter
-from backbeam.problem.differentiation import with_parameters
 
 FODO = ("fodo", "--set", "beam.n=100", "--backends", "numpy")
 BALL = ("expanding-beam", "--set", "beam.n=200", "--set", "space_charge.grid=[8,8,8]", "--set", "track.slices=2")
@@ -84,15 +83,15 @@ def test_tolerances_can_be_chosen_and_say_1():
 @pytest.mark.parametrize("factor", [1.0 + 1e-6, math.nan])
 def test_a_wrong_gradient_is_found_and_named(monkeypatch, factor):
     """Of one parameter, of one adjoint."""
-    right = comparison.differentiate
+    right = comparison.differentiate_course
 
-    def wrong(objective, line, beam, names, *, adjoint, **options):
-        found = right(objective, line, beam, names, adjoint=adjoint, **options)
+    def wrong(objective, course, beam, names, *, adjoint):
+        found = right(objective, course, beam, names, adjoint=adjoint)
         if adjoint.name == "checkpoint":
             found = found._replace(gradient={**found.gradient, "qd.k1": found.gradient["qd.k1"] * factor})
         return found
 
-    monkeypatch.setattr(comparison, "differentiate", wrong)
+    monkeypatch.setattr(comparison, "differentiate_course", wrong)
     found = call_json("check", *FODO, code=1)
     assert found["ok"] is False
     assert found["finite_difference_deviation"] < 1e-5
@@ -161,7 +160,7 @@ def test_jax_without_x64_is_a_row_with_its_reason():
 
 def test_a_tape_that_memory_does_not_hold_is_left_out(monkeypatch):
     model = SimpleNamespace(needs=lambda adjoint: SimpleNamespace(predicted_peak_bytes=9_000))
-    monkeypatch.setattr(comparison, "model_of", lambda *line_and_beam, **options: model)
+    monkeypatch.setattr(comparison, "model_of", lambda *course_and_beam: model)
     monkeypatch.setattr(type(backends.get("torch")), "free_memory", lambda self, array: 10_000)
     found = call_json("check", *FODO[:3], "--backends", "torch")
     assert [row["adjoint"] for row in found["rows"]] == EVERY[:3]
@@ -207,7 +206,7 @@ def test_bad_input_is_one_line(arguments, said):
 def made(rows, difference=None, dtype="float64"):
     problem = Problem.load("fodo", ["beam.n=10"])
     return Comparison(
-        question(problem), dtype, 10, 0, 1e-9, 1e-5, problem.line(), {"qf.k1": 1.0, "qd.k1": -1.0, "d2.length": 0.5},
+        question(problem), dtype, 10, 0, 1e-9, 1e-5, problem.course(), {"qf.k1": 1.0, "qd.k1": -1.0, "d2.length": 0.5},
         tuple(rows), difference or rows[0].gradient, {},
     )  # fmt: skip
 
@@ -245,12 +244,12 @@ def test_differences_of_closed_forms():
         "sigma_px: 2e-3}\nlattice: [{drift: {length: 0.7, name: d, model: linear}}]\n"
         "gradient: {objective: sigma_x, wrt: [d.length]}"
     )
-    asked, line, beam = question(problem), problem.line(), problem.beam()
+    asked, course, beam = question(problem), problem.course(), problem.beam()
     names = ["beam.sigma_x", "beam.sigma_px", "d.length"]
     idle = {"beam.sigma_y": 1e-3, "beam.sigma_py": 1e-3, "beam.charge": 1e-9, "d.dx": 1e-3, "beam.beta_gamma": 1.0}
-    line = with_parameters(line, ["d.dx"])
+    course = course.with_present(["d.dx"])
     told = []
-    found = differences(asked.objective, line, beam, [*names, *idle], {}, told.append)
+    found = differences(asked.objective, course, beam, [*names, *idle], told.append)
     u = beam.coordinates[:2] / np.asarray([[1e-3], [2e-3]])
     C = np.cov(u, bias=True)
     sigma = math.sqrt(C[0, 0] * 1e-6 + 2 * C[0, 1] * 1.4e-6 + C[1, 1] * 1.96e-6)

@@ -133,7 +133,7 @@ def test_awake_has_58_parameters():
 
 def test_patterns_and_names():
     problem = Problem.load("fodo", ["beam.n=10"])
-    line, beam = problem.line(), problem.beam()
+    line, beam = problem.course(), problem.beam()
     assert expand(["q?.k1"], line, beam) == ("qf.k1", "qd.k1")
     assert expand(["qd.k1", "*.k1"], line, beam) == ("qd.k1", "qf.k1"), "each once, in order of mention"
     assert expand(["*.length"], line, beam) == tuple(f"{name}.length" for name in ("d1", "qf", "d2", "qd"))

@@ -119,6 +119,9 @@ def test_beam_is_tracked_alike_however_the_line_is_nested():
 # -- the steps of a line ----------------------------------------------------------------------------------------------
 
 
+SPACE_CHARGE = {"space charge": bb.SpaceCharge3D()}
+
+
 def maps_and_kicks(plan):
     flat = unroll(plan)
     return sum(isinstance(s, Apply) for s in flat), sum(isinstance(s, Kick) for s in flat)
@@ -127,7 +130,7 @@ def maps_and_kicks(plan):
 @pytest.mark.parametrize("slices", [1, 2, 3, 7])
 def test_half_maps_between_kicks_are_merged(slices):
     """An element of k slices: k kicks, and k + 1 maps instead of 2 k."""
-    plan = compile_line(bb.Line([bb.Drift(1.0)]), Slicing(slices), True)
+    plan = compile_line(bb.Line([bb.Drift(1.0)]), Slicing(slices), SPACE_CHARGE)
     assert maps_and_kicks(plan) == (slices + 1, slices)
     fractions = [s.map.fraction for s in unroll(plan) if isinstance(s, Apply)]
     assert sum(fractions) == pytest.approx(1.0)
@@ -137,22 +140,22 @@ def test_half_maps_between_kicks_are_merged(slices):
 
 
 def test_slices_are_a_loop_whose_size_does_not_grow():
-    few, many = (compile_line(bb.Line([bb.Drift(1.0, slices=k)]), Slicing(), True) for k in (3, 300))
+    few, many = (compile_line(bb.Line([bb.Drift(1.0, slices=k)]), Slicing(), SPACE_CHARGE) for k in (3, 300))
     assert len(few) == len(many)
     (loop,) = (s for s in many if isinstance(s, Repeat))
     assert loop.count == 299
 
 
 def test_without_space_charge_nothing_is_sliced():
-    plan = compile_line(cell(), Slicing(slices=10), False)
+    plan = compile_line(cell(), Slicing(slices=10), {})
     assert maps_and_kicks(plan) == (3, 0)
 
 
 def test_plans_compare_by_value():
     """So that what was compiled for one serves the other."""
-    one, other = (compile_line(cell(), Slicing(slices=3), True) for _ in range(2))
+    one, other = (compile_line(cell(), Slicing(slices=3), SPACE_CHARGE) for _ in range(2))
     assert one == other and hash(one) == hash(other)
-    assert compile_line(cell().replace({"q.k1": 7.0}), Slicing(slices=3), True) == one
+    assert compile_line(cell().replace({"q.k1": 7.0}), Slicing(slices=3), SPACE_CHARGE) == one
 
 
 def test_slicing_by_number_by_step_and_by_the_element():
@@ -180,13 +183,14 @@ def test_a_step_goes_by_the_longest_of_a_batch():
 
 def test_kicks_cover_the_length():
     line = bb.Line([bb.Drift(0.35), bb.Quadrupole(0.2, k1=1.0), bb.Drift(0.3, slices=5)])
-    kicks = [s for s in unroll(compile_line(line, Slicing(step=0.1), True)) if isinstance(s, Kick)]
-    assert sum(k.fraction * line[k.element].length for k in kicks) == pytest.approx(0.85)
+    kicks = [s for s in unroll(compile_line(line, Slicing(step=0.1), SPACE_CHARGE)) if isinstance(s, Kick)]
+    lengths = {name: {"length": line[name].length} for name in line.names}
+    assert sum(kick.given(lengths)["length"] for kick in kicks) == pytest.approx(0.85)
 
 
 def test_pieces_cover_the_line_as_the_plan_does():
     line = cell()
-    pieces = compile_pieces(line, Slicing(slices=4), True)
+    pieces = compile_pieces(line, Slicing(slices=4), SPACE_CHARGE)
     assert [name for name, _, _ in pieces] == ["d"] * 4 + ["q"] * 4 + ["drift_1"] * 4
     assert sum(f * line[n].length for n, f, _ in pieces) == pytest.approx(line.length)
 

@@ -98,11 +98,12 @@ def test_run_figure(fodo, tmp_path):
     ids=["one", "a point", "no charge", "cold", "far off", "float32"],
 )  # fmt: skip
 def test_odd_beams_can_be_drawn(beam):
+    from backbeam.course import Course
     from backbeam.problem.outcome import run_problem
 
     made = Beam.gaussian(**{"species": "proton", "kinetic_energy": 1e8, "charge": 1e-9, **beam})
     line = Problem.load("fodo").line()
-    outcome = run_problem(line, made, None, {}, lambda stage: None)
+    outcome = run_problem(Course.of(line), made, lambda stage: None)
     figure = draw_run(outcome, outcome.along(points=5), "odd")
     figure.canvas.draw()
     for ax in figure.axes:

@@ -20,7 +20,7 @@ from backbeam.gradient import differentiate
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "src" / "backbeam"
 LIBRARIES = {"torch", "jax", "jaxlib", "cupy", "numba", "tensorflow", "dask", "array_api_strict", "mlx", "ndonnx"}
-PHYSICS = ("maps", "space_charge", "adjoint")
+PHYSICS = ("maps", "effects", "adjoint")
 """Folders in which even NumPy has no place: arrays come in and go out."""
 TOP_LEVEL = {"pyproject.toml", "src", "backends", "tests", "benchmarks", "README.md", "LICENSE", "CHANGELOG.md"}
 
@@ -162,7 +162,7 @@ def test_all_is_what_there_is():
     modules = {m.name for m in pkgutil.iter_modules(bb.__path__)}
     public = {n for n, v in vars(bb).items() if not n.startswith("_") and n not in modules and n != "annotations"}
     assert public - set(bb.__all__) == set()
-    for namespace in (bb.adjoint, bb.elements, bb.space_charge, backbeam_backends):
+    for namespace in (bb.adjoint, bb.elements, bb.effects, bb.effects.space_charge, backbeam_backends):
         assert all(hasattr(namespace, name) for name in namespace.__all__), namespace.__name__
     assert {cls.__name__ for cls in bb.elements.ALL} <= set(bb.__all__)
 

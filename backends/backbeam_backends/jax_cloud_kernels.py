@@ -4,8 +4,8 @@ XLA's own scatter and gather on the processor take about 10 ns for each corner o
 read anew for each use. These loops find cells and weights of a few hundred particles at a time, which vectorises, and
 then go from corner to corner; the components of a field lie side by side at each node.
 
-Positions and weights are those of `backbeam.effects.space_charge.cloud_in_cell`. Buffers have leading axes, which `jax.vmap`
-puts there; flattened here they are the first axis of every array. This module imports Numba.
+Positions and weights are those of `backbeam.effects.space_charge.cloud_in_cell`. Buffers have leading axes, which
+`jax.vmap` puts there; flattened here they are the first axis of every array. This module imports Numba.
 """
 
 from __future__ import annotations

@@ -92,13 +92,14 @@ class Library:
 
     def kick_functions(self, grid: int, beam: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """The kick, and what undoes it and pulls back, of (X, q, beta gamma, ds[, cotangent])."""
+        Bunch = self.bb.effects.Bunch
         model, reference = self.bb.SpaceCharge3D(grid=(grid,) * 3), beam.reference
 
         def forward(X: Any, q: Any, u: Any, ds: Any) -> Any:
-            return model.forward(X, q, None, reference.with_beta_gamma(u), ds)
+            return model.forward(Bunch(X, q, None, reference.with_beta_gamma(u)), {"length": ds})
 
         def reverse(X1: Any, q: Any, u: Any, ds: Any, bar: Any) -> Any:
-            return model.reverse(X1, q, None, reference.with_beta_gamma(u), ds, bar)
+            return model.reverse(Bunch(X1, q, None, reference.with_beta_gamma(u)), {"length": ds}, bar)
 
         return self.compiled(forward), self.compiled(reverse)
 

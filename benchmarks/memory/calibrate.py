@@ -27,9 +27,8 @@ from backbeam.memory.features import features, kind
 from backbeam.memory.kept import kept_bytes
 from backbeam.memory.measuring import adjoint_of
 from backbeam.memory.model import OF_MAP
-from backbeam.plan import Apply, Kick, Merged, Observe, Setting, Slicing, compile_line, merge_linear, unroll
+from backbeam.plan import Apply, Kick, Merged, Observe, unroll
 from backbeam.problem import Problem
-from backbeam.species import species_named
 from memory.fitting import fit, fit_largest, residuals
 from memory.fresh import case, run
 from memory.problems import ELEMENTS, elements, expanding, on, pipe
@@ -93,14 +92,10 @@ class Plain:
 
     def __init__(self, tree: dict[str, Any]) -> None:
         problem = Problem(tree)
-        options = problem.track_options()
-        slicing = Slicing(options.get("slices"), options.get("step"))
-        model = problem.space_charge()
-        self.plan = unroll(merge_linear(compile_line(problem.line(), slicing, model is not None)))
+        self.plan = unroll(problem.course().plan)
         self.n = tree["beam"]["n"]
         self.dtype = tree["run"]["dtype"]
         self.masked = any("aperture" in entry for entry in tree["lattice"])
-        self.setting = Setting(species_named("electron"), model, self.masked)
         self.host = backends.get(tree["run"]["backend"]) if tree["run"].get("device", "cpu") == "cpu" else None
 
     def kept(self, adjoint: dict[str, Any]) -> float:
@@ -113,7 +108,7 @@ class Plain:
 
     def features(self, step: Any, taped: bool = False) -> dict[str, float]:
         """Sizes of a step; a tape is made in whole arrays."""
-        return features(step, self.setting, self.n, 1, None if taped else self.host)
+        return features(step, self.n, 1, None if taped else self.host)
 
 
 class Bench:
@@ -228,7 +223,7 @@ def of_tape(bench: Bench, taped: dict[str, dict[str, float]], finish: list[Calla
                 continue
             alone = (label, 1) if (label, 1, 1) in totals else (label,)
             left = each(alone) - (drift if len(alone) > 1 else 0.0)
-            by_map.setdefault(kind(steps[0], plain.setting), []).append((plain.features(steps[0], True), left))
+            by_map.setdefault(kind(steps[0]), []).append((plain.features(steps[0], True), left))
         for name, seen in by_map.items():
             several = len({f.get("substep") for f, _ in seen}) > 1
             features_ = ("particle", "substep") if several else ("particle",)
@@ -298,7 +293,7 @@ def of_working(
     for label in bench.labels:
 
         def of_map(found: Any, plain: Plain, label: str = label) -> None:
-            names = {kind(s, plain.setting) for s in plain.plan if isinstance(s, Apply | Merged | Observe)}
+            names = {kind(s) for s in plain.plan if isinstance(s, Apply | Merged | Observe)}
             row = plain.features(plain.step(Apply | Merged | Observe), taped_here)
             for name in names:
                 maps.setdefault(name, {}).setdefault(label, []).append((row, besides(found, plain)))
@@ -349,7 +344,7 @@ def tape_total(plain: Plain, taped: dict[str, dict[str, float]]) -> float:
     """Bytes on the tape, by the coefficients that were found before."""
     from backbeam.memory.model import tape_totals
 
-    return tape_totals(plain.plan, plain.setting, plain.n, 1, taped)[0]
+    return tape_totals(plain.plan, plain.masked, plain.n, 1, plain.dtype, taped)[0]
 
 
 def show(bench: Bench, what: str, forms: list[dict[str, float]], rows: Any, sizes: Any, wholes: Any = None) -> None:

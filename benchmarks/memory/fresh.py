@@ -119,7 +119,7 @@ def tape(job: dict[str, Any]) -> dict[str, int]:
     from backbeam.problem import Problem
 
     problem = Problem(job["problem"])
-    kept = tape_of(problem.line(), problem.beam(), space_charge=problem.space_charge(), **problem.track_options())
+    kept = tape_of(problem.course(), problem.beam())
     return {"tape_bytes": kept}
 
 

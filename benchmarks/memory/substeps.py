@@ -57,9 +57,7 @@ def saved(tree: dict[str, Any]) -> dict[str, int]:
     import torch
 
     problem = Problem(tree)
-    function, inputs = forward_run(
-        problem.line(), problem.beam(), space_charge=problem.space_charge(), **problem.track_options()
-    )
+    function, inputs = forward_run(problem.course(), problem.beam())
     leaves = [x.detach().requires_grad_(True) for x in inputs]
     given = {x.untyped_storage().data_ptr() for x in leaves}
     owners: dict[int, tuple[str, Any]] = {}

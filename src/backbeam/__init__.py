@@ -26,9 +26,11 @@ Bmad                  z = -beta c (t - t0), pz = P/P0 - 1
 
 from __future__ import annotations
 
-from backbeam import observables
+from backbeam import effects, observables
 from backbeam.adjoint import Auto, Checkpoint, Reversible, Store, Tape
 from backbeam.beam import Beam
+from backbeam.effects import Effect, SpaceCharge, SpaceCharge2DPipe, SpaceCharge3D
+from backbeam.effects.space_charge import BeamExtent, FixedExtent, RmsExtent
 from backbeam.elements import (
     Aperture,
     Buncher,
@@ -57,7 +59,6 @@ from backbeam.gradient import value_and_grad
 from backbeam.lattices import Loaded, load
 from backbeam.line import Line
 from backbeam.reference import Reference
-from backbeam.effects.space_charge import BeamExtent, FixedExtent, RmsExtent, SpaceCharge2DPipe, SpaceCharge3D
 from backbeam.species import Species
 from backbeam.tracking import count_kicks, trace, track
 
@@ -75,6 +76,7 @@ __all__ = [
     "CrabCavity",
     "DipoleEdge",
     "Drift",
+    "Effect",
     "FixedExtent",
     "InputError",
     "Line",
@@ -95,6 +97,7 @@ __all__ = [
     "SectorBend",
     "Sextupole",
     "Solenoid",
+    "SpaceCharge",
     "SpaceCharge2DPipe",
     "SpaceCharge3D",
     "Species",
@@ -103,6 +106,7 @@ __all__ = [
     "ThinMultipole",
     "TrackingError",
     "count_kicks",
+    "effects",
     "load",
     "observables",
     "trace",

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backbeam.adjoint import Adjoint, Tape
 from backbeam.adjoint.base import Report, zero_bars
 from backbeam.arrays import Array, namespace, over_particles, per_particle
 from backbeam.beam import Beam
+from backbeam.course import Course
 from backbeam.errors import InputError
 from backbeam.knob_gradient import Asked
 from backbeam.memory import resolve
-from backbeam.plan import Bars, Plan, Setting, Slicing, State, advance, compile_line, merge_linear
+from backbeam.plan import Bars, Plan, Setting, State, advance
 from backbeam.tracking import Run, observers, readings_by_name
 
 if TYPE_CHECKING:
+    from backbeam.effects.base import Effect
     from backbeam.line import Line
-    from backbeam.effects.space_charge import SpaceCharge
 
 Objective = Callable[[Beam], Any]
 """An observable with a pullback; or any function of a beam: in PyTorch and JAX it gives a number, anywhere it may give
@@ -59,7 +59,8 @@ def value_and_grad(
     beam: Beam,
     wrt: Sequence[str],
     *,
-    space_charge: SpaceCharge | None = None,
+    space_charge: Effect | None = None,
+    effects: Iterable[Effect] = (),
     slices: int | None = None,
     step: float | None = None,
     adjoint: Adjoint | str | None = None,
@@ -70,13 +71,13 @@ def value_and_grad(
     ----------
     objective:
         See `Objective`; `backbeam.observables` has those of the field.
-    line, beam, space_charge, slices, step:
+    line, beam, space_charge, effects, slices, step:
         As in `track`.
     wrt:
-        Names: ``qf.k1`` of an element (a parameter that the element leaves out counts as 0), a knob of the line such as
-        ``kqf`` (by the chain rule through all parameters that follow it), ``beam.charge`` (as it was given, a
-        magnitude), ``beam.kinetic_energy``, ``beam.coordinates``, ``beam.charges``, ``beam.beta_gamma``, and parameters
-        of the beam's distribution such as ``beam.sigma_x`` or ``beam.radius``.
+        Names: ``qf.k1`` of an element or ``wake_1.q`` of an effect (a parameter that it leaves out counts as 0), a knob
+        of the line such as ``kqf`` (by the chain rule through all parameters that follow it), ``beam.charge`` (as it
+        was given, a magnitude), ``beam.kinetic_energy``, ``beam.coordinates``, ``beam.charges``, ``beam.beta_gamma``,
+        and parameters of the beam's distribution such as ``beam.sigma_x`` or ``beam.radius``.
     adjoint:
         How the way is remembered, see `backbeam.adjoint`, or its name; None: `Reversible`.
 
@@ -92,9 +93,8 @@ def value_and_grad(
     TrackingError
         If the adjoint finds that its gradient is not to be trusted.
     """
-    found = differentiate(
-        objective, line, beam, wrt, space_charge=space_charge, slices=slices, step=step, adjoint=adjoint
-    )
+    course = Course.of(line, space_charge=space_charge, effects=effects, slices=slices, step=step)
+    found = differentiate_course(objective, course, beam, wrt, adjoint=adjoint)
     return found.value, found.gradient
 
 
@@ -104,17 +104,25 @@ def differentiate(
     beam: Beam,
     wrt: Sequence[str],
     *,
-    space_charge: SpaceCharge | None = None,
+    space_charge: Effect | None = None,
+    effects: Iterable[Effect] = (),
     slices: int | None = None,
     step: float | None = None,
     adjoint: Adjoint | str | None = None,
 ) -> Gradient:
     """`value_and_grad` with all that is known besides: the final beam, and the adjoint's report."""
-    asked = Asked.of(line, wrt)
-    names = _checked_names(asked, line, beam)
-    line = with_parameters(line, names)
-    run = Run(line, beam, space_charge, Slicing(slices, step))
-    plan = merge_linear(compile_line(line, run.slicing, space_charge is not None))
+    course = Course.of(line, space_charge=space_charge, effects=effects, slices=slices, step=step)
+    return differentiate_course(objective, course, beam, wrt, adjoint=adjoint)
+
+
+def differentiate_course(
+    objective: Objective, course: Course, beam: Beam, wrt: Sequence[str], *, adjoint: Adjoint | str | None = None
+) -> Gradient:
+    """`differentiate` along a course."""
+    asked = Asked.of(course.line, wrt)
+    names = _checked_names(asked, beam)
+    run = Run(course.with_present([name for name in names if not name.startswith("beam.")]), beam)
+    plan = run.course.plan
     setting = run.setting(plan)
     adjoint = resolve(adjoint, run, plan)
     if isinstance(adjoint, Tape):
@@ -133,36 +141,23 @@ def differentiate(
     return Gradient(value, asked.gradient(_wanted(names, run, bars), beam), final, report, adjoint)
 
 
-def _checked_names(asked: Asked, line: Line, beam: Beam) -> list[str]:
-    names = list(asked.parameters)
+def _checked_names(asked: Asked, beam: Beam) -> list[str]:
+    """The names as a list; `InputError` for what this beam has no gradient for. The course looks at the others."""
+    names = [str(name) for name in asked.parameters]
     if not asked.names:
         raise InputError("wrt", names, "at least one name, such as qf.k1 or beam.charge")
     recipe = () if beam.recipe is None else tuple(beam.recipe.parameters)
     fixed = () if beam.recipe is None else beam.recipe.fixed
     for name in names:
-        owner, _, field = str(name).rpartition(".")
+        owner, _, field = name.rpartition(".")
         if owner != "beam":
-            line.get(str(name))
-            if field not in type(line[owner]).parameter_names():
-                raise InputError("wrt", name, f"{owner} with one of {', '.join(type(line[owner]).parameter_names())}")
-        elif field in fixed or (field == "beta_gamma" and "kinetic_energy" in fixed):
+            continue
+        if field in fixed or (field == "beta_gamma" and "kinetic_energy" in fixed):
             allowed = f"what a {beam.recipe.kind} beam has a gradient for: its shape is made on the host"
             raise InputError("wrt", name, allowed)
-        elif field not in (*BEAM_PARAMETERS, *recipe):
+        if field not in (*BEAM_PARAMETERS, *recipe):
             raise InputError("wrt", name, f"beam with one of {', '.join((*BEAM_PARAMETERS, *recipe))}")
     return names
-
-
-def with_parameters(line: Line, names: Sequence[str]) -> Line:
-    """Return the line with the parameters present that are named and that their elements leave out: they are 0."""
-    absent = [n for n in names if not n.startswith("beam.") and line.get(n) is None]
-    for name in absent:
-        owner, _, field = name.rpartition(".")
-        (found,) = (f for f in fields(type(line[owner])) if f.name == field)
-        if field == "length":
-            raise InputError("wrt", name, "a length that the element has")
-        assert found.default is None
-    return line.replace(dict.fromkeys(absent, 0.0)) if absent else line
 
 
 # -- objectives -------------------------------------------------------------------------------------------------------

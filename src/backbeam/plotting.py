@@ -16,6 +16,7 @@ import numpy as np
 
 from backbeam.arrays import COORDINATES
 from backbeam.beam import PLANES, Beam
+from backbeam.course import Course
 from backbeam.errors import BackbeamError, InputError
 from backbeam.extras import need
 from backbeam.line import Line
@@ -256,12 +257,18 @@ def _title_size(title: str) -> float:
 
 def _subtitle(outcome: Any) -> str:
     summary = outcome.summary()
-    kicks = f"{summary['kicks']} space-charge kicks" if summary["kicks"] else "no space charge"
+    kicks = _kicks(outcome.course)
     lost = f", {summary['lost']:,} lost" if summary["lost"] else ""
     return (
         f"{summary['particles']:,} macroparticles ({outcome.initial.species.name}){lost}, {kicks}, "
         f"{summary['backend']} {summary['dtype']} on {summary['device']}"
     )
+
+
+def _kicks(course: Course) -> str:
+    """Kicks of each effect: ``20 kicks of space charge 3d``."""
+    kinds = [(course.kicks_of(name), effect.kind.replace("_", " ")) for name, effect in course.effects.items()]
+    return ", ".join(f"{count} kicks of {kind}" for count, kind in kinds) or "no collective effects"
 
 
 def _limits(before: Beam, after: Beam, plane: str) -> tuple[tuple[float, float], tuple[float, float]]:

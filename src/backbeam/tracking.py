@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from backbeam import backends
@@ -10,6 +10,7 @@ from backbeam.adjoint import Adjoint, Tape
 from backbeam.adjoint.base import zero_bars
 from backbeam.arrays import Array, namespace, sum_to_shape
 from backbeam.beam import Beam
+from backbeam.course import Course
 from backbeam.errors import InputError, TrackingError
 from backbeam.line import Line
 from backbeam.memory import resolve
@@ -19,25 +20,21 @@ from backbeam.plan import (
     Observe,
     Plan,
     Setting,
-    Slicing,
     State,
     advance,
-    compile_line,
-    compile_pieces,
     may_lose,
-    merge_linear,
 )
-from backbeam.plan import count_kicks as count_kicks_of_plan
 
 if TYPE_CHECKING:
-    from backbeam.effects.space_charge import SpaceCharge
+    from backbeam.effects.base import Effect
 
 
 def track(
     line: Line,
     beam: Beam,
     *,
-    space_charge: SpaceCharge | None = None,
+    space_charge: Effect | None = None,
+    effects: Iterable[Effect] = (),
     slices: int | None = None,
     step: float | None = None,
     adjoint: Adjoint | str | None = None,
@@ -50,11 +47,13 @@ def track(
         The beamline. Its parameters may be numbers, or arrays of the beam's library with leading batch axes.
     beam:
         Coordinates ``(..., 6, n)`` and charges ``(..., n)`` of any array library.
+    effects:
+        What acts on the beam besides the elements: space charge, wakes; see `backbeam.effects`.
     space_charge:
-        Model of space charge, such as `SpaceCharge3D`; None for none.
+        The short way to say one of them, such as `SpaceCharge3D`; None for none.
     slices, step:
         Number of kicks in each thick element, or the longest distance between kicks [m]; an element's own ``slices``
-        goes first. Without either, one kick an element.
+        goes first, and an effect's own before it. Without any, one kick an element.
     adjoint:
         How PyTorch's or JAX's automatic differentiation of the result is to remember the way, see `backbeam.adjoint`;
         or its name; None: `Reversible`. It matters only where a gradient is being recorded.
@@ -72,8 +71,13 @@ def track(
     TrackingError
         If particles would turn round (px^2 + py^2 > p^2); it says where. Under a JAX trace they become NaN.
     """
-    run = Run(line, beam, space_charge, Slicing(slices, step))
-    plan = merge_linear(compile_line(line, run.slicing, space_charge is not None))
+    course = Course.of(line, space_charge=space_charge, effects=effects, slices=slices, step=step)
+    return track_course(course, beam, adjoint)
+
+
+def track_course(course: Course, beam: Beam, adjoint: Adjoint | str | None = None) -> Beam:
+    """`track` along a course."""
+    run, plan = Run(course, beam), course.plan
     setting = run.setting(plan)
     chosen = resolve(adjoint, run, plan) if run.records() else Tape()
     if not isinstance(chosen, Tape):
@@ -88,51 +92,59 @@ def trace(
     line: Line,
     beam: Beam,
     *,
-    space_charge: SpaceCharge | None = None,
+    space_charge: Effect | None = None,
+    effects: Iterable[Effect] = (),
     slices: int | None = None,
     step: float | None = None,
 ) -> Iterator[tuple[float, str, Beam]]:
     """Track as `track` does and look at the beam on the way: ``(s, element, beam)`` at the start and after every slice.
 
-    Without space charge too, thick elements are cut into slices.
+    Without effects too, thick elements are cut into slices.
     """
-    run = Run(line, beam, space_charge, Slicing(slices, step))
-    pieces = compile_pieces(line, run.slicing, space_charge is not None)
+    return trace_course(Course.of(line, space_charge=space_charge, effects=effects, slices=slices, step=step), beam)
+
+
+def trace_course(course: Course, beam: Beam) -> Iterator[tuple[float, str, Beam]]:
+    """`trace` along a course."""
+    run, pieces = Run(course, beam), course.pieces()
     setting = run.setting(tuple(s for _, _, piece in pieces for s in piece))
     state, s = run.state(), beam.s
     yield s, "", run.result(state, (), (), s)
     for name, fraction, piece in pieces:
         state, readings = advance(piece, setting, state, run.parameters)
-        element = line[name]
+        element = course.line[name]
         if element.is_thick:
             s = s + fraction * element.length
         yield s, name, run.result(state, piece, readings, s)
 
 
 def count_kicks(
-    line: Line, *, space_charge: SpaceCharge | None = None, slices: int | None = None, step: float | None = None
+    line: Line,
+    *,
+    space_charge: Effect | None = None,
+    effects: Iterable[Effect] = (),
+    slices: int | None = None,
+    step: float | None = None,
 ) -> int:
-    """Number of space-charge kicks that `track` would make with these arguments."""
-    return count_kicks_of_plan(compile_line(line, Slicing(slices, step), space_charge is not None))
+    """Number of kicks that `track` would make with these arguments."""
+    return Course.of(line, space_charge=space_charge, effects=effects, slices=slices, step=step).kicks
 
 
 class Run:
-    """What a run starts from: the beam and the line's parameters as arrays of one library and one batch shape."""
+    """What a run starts from: the beam and the course's parameters as arrays of one library and one batch shape."""
 
-    def __init__(self, line: Line, beam: Beam, space_charge: SpaceCharge | None, slicing: Slicing) -> None:
-        if not isinstance(line, Line):
-            raise InputError("line", line, "a Line")
+    def __init__(self, course: Course, beam: Beam) -> None:
         if not isinstance(beam, Beam):
             raise InputError("beam", beam, "a Beam")
-        self.line, self.beam, self.space_charge, self.slicing = line, beam, space_charge, slicing
+        self.course, self.line, self.beam = course, course.line, beam
         self.backend = backends.of(beam.coordinates)
         self.parameters = self._parameters()
         self.batch = self._batch()
 
     def _parameters(self) -> dict[str, dict[str, Array]]:
-        """Every parameter of the line as an array beside the beam's."""
+        """Every parameter of the course as an array beside the beam's."""
         found: dict[str, dict[str, Array]] = {}
-        for path, value in self.line.parameters.items():
+        for path, value in self.course.parameters.items():
             name, _, field = path.rpartition(".")
             found.setdefault(name, {})[field] = self._beside(value, path)
         return found
@@ -147,10 +159,9 @@ class Run:
         device = self.beam.device if host and not traced else None
         return self.backend.asarray(value, dtype=self.beam.dtype, device=device)
 
-    def core_shape(self, name: str, field: str) -> tuple[int, ...]:
-        """Own shape of a parameter, behind its batch axes."""
-        element = type(self.line[name])
-        return element.__dataclass_fields__[field].metadata["shape"]
+    def core_shape(self, name: str, field: str) -> tuple[int | None, ...]:
+        """Own shape of a parameter, behind its batch axes; None in it: any number."""
+        return type(self.course.owner(name)).rule(field)["shape"]
 
     def _batch(self) -> tuple[int, ...]:
         shapes = [self.beam.coordinates.shape[:-2], self.beam.charges.shape[:-1], self.beam.reference.beta_gamma.shape]
@@ -158,8 +169,8 @@ class Run:
             for field, value in fields.items():
                 core = self.core_shape(name, field)
                 lead = value.ndim - len(core)
-                if lead < 0 or tuple(value.shape[lead:]) != core:
-                    allowed = f"shape (..., {', '.join(map(str, core))})"
+                if lead < 0 or any(n not in (None, m) for n, m in zip(core, value.shape[lead:], strict=True)):
+                    allowed = f"shape (..., {', '.join('n' if n is None else str(n) for n in core)})"
                     raise InputError(f"{name}.{field}", f"an array of shape {tuple(value.shape)}", allowed)
                 shapes.append(value.shape[:lead])
         return broadcast_shapes(*shapes)
@@ -208,7 +219,7 @@ class Run:
 
     def setting(self, plan: Plan) -> Setting:
         """What the steps share; lost particles are looked for only where there can be any."""
-        return Setting(self.beam.species, self.space_charge, may_lose(plan) or self._any_lost())
+        return Setting(self.beam.species, may_lose(plan) or self._any_lost())
 
     def _any_lost(self) -> bool:
         if self.backend.traced([self.beam.lost_at]):
@@ -238,8 +249,7 @@ class Run:
         with self.backend.quiet():
             if bool(xp.isfinite(xp.sum(state.X))):
                 return
-        for s, name, beam in trace(self.line, self.beam, space_charge=self.space_charge, slices=self.slicing.slices,
-                                   step=self.slicing.step):  # fmt: skip
+        for s, name, beam in trace_course(self.course, self.beam):
             bad = ~xp.all(xp.isfinite(beam.coordinates), axis=-2)
             if bool(xp.any(bad)):
                 count = int(xp.sum(xp.astype(bad, xp.int32)))

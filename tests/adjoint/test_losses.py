@@ -8,14 +8,16 @@ from adjoint_lines import CASES, accelerator, apertures, deviation
 
 import backbeam as bb
 from backbeam.adjoint.base import zero_bars
-from backbeam.plan import ALIVE, LOST_BEFORE, Slicing, advance, compile_line, retreat
+from backbeam.course import Course
+from backbeam.plan import ALIVE, LOST_BEFORE, advance, compile_line, retreat
 from backbeam.tracking import Run
 
 
 def there_and_back(line, beam, options):
     """States at the start, at the end, and as the way back finds the start."""
-    run = Run(line, beam, options["space_charge"], Slicing(options["slices"]))
-    plan = compile_line(line, run.slicing, True)
+    course = Course.of(line, **options)
+    run = Run(course, beam)
+    plan = compile_line(line, course.slicing, course.effects)
     setting = run.setting(plan)
     first = run.state()
     last, _ = advance(plan, setting, first, run.parameters)

@@ -171,4 +171,4 @@ def test_reports_say_what_was_kept():
 def test_count_kicks_of_a_plan_counts_repeats():
     from backbeam.plan import Slicing, compile_line
 
-    assert count_kicks(compile_line(bb.Line([bb.Drift(1.0)]), Slicing(7), True)) == 7
+    assert count_kicks(compile_line(bb.Line([bb.Drift(1.0)]), Slicing(7), {"space charge": bb.SpaceCharge3D()})) == 7

@@ -17,7 +17,7 @@ from backbeam.beams import BeamFileWarning
 from backbeam.elements import Aperture, Drift, Quadrupole, RFCavity
 from backbeam.errors import InputError
 from backbeam.line import Line
-from backbeam.space_charge import SpaceCharge3D
+from backbeam.effects.space_charge import SpaceCharge3D
 from backbeam.species import Species
 from backbeam.tracking import track
 

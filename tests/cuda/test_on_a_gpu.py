@@ -11,10 +11,10 @@ import pytest
 import backbeam as bb
 from backbeam import backends
 from backbeam import observables as ob
-from backbeam.gradient import differentiate
 from backbeam.effects.space_charge.cloud_in_cell import Plain
 from backbeam.effects.space_charge.extents import Box
 from backbeam.effects.space_charge.field import electric_field
+from backbeam.gradient import differentiate
 from backbeam_backends.blocks import transform
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "maps"))

@@ -8,6 +8,7 @@ from element_cases import CASES, make
 
 import backbeam as bb
 from backbeam.adjoint.base import zero_bars
+from backbeam.course import Course
 from backbeam.plan import Slicing, compile_line, retreat
 from backbeam.tracking import Run
 
@@ -81,8 +82,8 @@ def test_batch_of_settings_equals_loop(label, backend):
 @every_case
 def test_the_whole_element_can_be_undone(label):
     start = beam()
-    run = Run(bb.Line([make(label)]), start, None, Slicing())
-    plan = compile_line(run.line, run.slicing, False)
+    run = Run(Course.of(bb.Line([make(label)])), start)
+    plan = compile_line(run.line, Slicing(), {})
     setting = run.setting(plan)
     out = bb.track(run.line, start)
     last = run.state()._replace(X=out.coordinates, beta_gamma=out.reference.beta_gamma, lost_at=np.asarray(out.lost_at))

@@ -20,6 +20,7 @@ from impactx_problems import (
 )
 
 from backbeam import trace, track
+from backbeam.effects import Bunch
 from backbeam.problem import Problem
 from backbeam.species import VACUUM_PERMITTIVITY
 
@@ -209,7 +210,8 @@ def test_kick_of_a_gaussian_bunch(name):
     problem, beam = problem_of(name), beam_of(name)
     length, charge = 1.0, abs(float(beam.charge))
     sigma, sigma_z = problem.tree["beam"]["sigma_x"], problem.tree["beam"]["sigma_tau"] * float(beam.beta)
-    kicked = problem.space_charge().forward(beam.coordinates, beam.charges, None, beam.reference, np.asarray(length))
+    bunch = Bunch(beam.coordinates, beam.charges, None, beam.reference)
+    kicked = problem.space_charge().forward(bunch, {"length": np.asarray(length)})
     density = charge / (np.sqrt(2 * np.pi) * sigma_z) * np.exp(-0.5 * (beam.tau * beam.beta / sigma_z) ** 2)
     square = beam.x**2 + beam.y**2
     field = density / (2 * np.pi * VACUUM_PERMITTIVITY) * -np.expm1(-0.5 * square / sigma**2) / square

@@ -8,8 +8,9 @@ import pytest
 import backbeam as bb
 from backbeam.adjoint import Checkpoint, Reversible, Store, checkpoint
 from backbeam.adjoint.base import cut
+from backbeam.course import Course
 from backbeam.memory.kept import kept_bytes, longest_piece, recomputed
-from backbeam.plan import Slicing, compile_line, merge_linear, unroll
+from backbeam.plan import unroll
 from backbeam.tracking import Run
 
 N = 50
@@ -35,9 +36,8 @@ def prepared(line, kicks, dtype="float64"):
     X = np.random.default_rng(3).normal(size=(6, N)) * 1e-4
     beam = bb.Beam.from_arrays(X.astype(dtype), species="electron", kinetic_energy=50e6, charge=1e-10)
     model = bb.SpaceCharge3D(grid=(6, 6, 6)) if kicks else None
-    run = Run(line, beam, model, Slicing(slices=2))
-    plan = merge_linear(compile_line(line, run.slicing, kicks))
-    return run, plan, run.setting(plan)
+    run = Run(Course.of(line, space_charge=model, slices=2), beam)
+    return run, run.course.plan, run.setting(run.course.plan)
 
 
 def arrays_of(nest):

@@ -11,6 +11,7 @@ import pytest
 import backbeam as bb
 from backbeam import backends
 from backbeam.adjoint import Auto, Checkpoint, Reversible, Store, Tape, adjoint_named
+from backbeam.course import Course
 from backbeam.errors import BackbeamError, BackendError, InputError
 from backbeam.gradient import differentiate
 from backbeam.memory import choose, table
@@ -115,13 +116,13 @@ def test_a_batch_counts_as_so_many_beams():
     one = beam(300)
     many = bb.Beam.from_arrays(np.stack([one.coordinates] * 4), species="electron", kinetic_energy=50e6, charge=1e-10)
     for adjoint in (Reversible(), Store(), Checkpoint(2)):
-        a, b = (model_of(LINE, x, space_charge=MODEL).needs(adjoint) for x in (one, many))
+        a, b = (model_of(Course.of(LINE, space_charge=MODEL), x).needs(adjoint) for x in (one, many))
         assert b.predicted_peak_bytes == 4 * a.predicted_peak_bytes
 
 
 def test_the_model_of_a_problem_is_that_of_its_run():
     tree = problem("numpy", n=2000)
-    here = model_of(tree.line(), tree.beam(), space_charge=tree.space_charge(), **tree.track_options())
+    here = model_of(tree.course(), tree.beam())
     for adjoint in (Reversible(), Store(), Checkpoint(3)):
         assert here.needs(adjoint) == forecast(tree).needs(adjoint)
 
@@ -214,7 +215,7 @@ def test_auto_gives_the_gradient_of_what_it_chose(name):
     here, wrt = beam(backend=name), ["d.length", "beam.charge"]
     found = differentiate(bb.observables.sigma("x"), LINE, here, wrt, adjoint="auto", **options)
     assert found.adjoint == Store()  # there is room, and it is the fastest
-    model = model_of(LINE, here, **options)
+    model = model_of(Course.of(LINE, **options), here)
     tight = Auto(budget=model.needs(Reversible()).predicted_peak_bytes)
     slower = differentiate(bb.observables.sigma("x"), LINE, here, wrt, adjoint=tight, **options)
     assert slower.adjoint == Reversible()
@@ -226,7 +227,7 @@ def test_auto_gives_the_gradient_of_what_it_chose(name):
 
 def test_auto_asks_the_device_what_is_free(monkeypatch):
     backend = backends.get("numpy")
-    model = model_of(LINE, beam(), space_charge=MODEL)
+    model = model_of(Course.of(LINE, space_charge=MODEL), beam())
     least = model.needs(Reversible()).predicted_peak_bytes
     monkeypatch.setattr(type(backend), "free_memory", lambda self, array: int(least / 0.8) + 2)
     arguments = (bb.observables.sigma("x"), LINE, beam(), ["d.length"])
@@ -281,9 +282,9 @@ def test_of_two_that_are_as_fast_the_one_that_takes_clearly_less_is_chosen(monke
 def test_grids_of_threads_are_counted():
     one = forecast(problem(backend="numpy"))
     kick = next(step for step in one.plan if type(step).__name__ == "Kick")
-    sizes = features(kick, one.setting, N, 1, Threads(grids=3, particles=32_000))
+    sizes = features(kick, N, 1, Threads(grids=3, particles=32_000))
     assert sizes["share"] == 3 * CELLS and (sizes["particle"], sizes["hand"]) == (N, 32_000)
-    alone = features(kick, one.setting, 20_000, 1, Threads(grids=0, particles=20_000))
+    alone = features(kick, 20_000, 1, Threads(grids=0, particles=20_000))
     assert (alone["particle"], alone["whole"], alone["share"]) == (0.0, 20_000, 0.0)
     assert weigh({"particle": 3.0}, alone) == 60_000 and weigh({"particle": 3.0, "whole": 5.0}, alone) == 100_000
 

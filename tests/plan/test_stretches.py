@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import backbeam as bb
-from backbeam import backends, tracking
-from backbeam import gradient as gradient_module
+from backbeam import backends, course
 from backbeam import observables as ob
 from backbeam.adjoint import Checkpoint, Reversible, Store, Tape
 from backbeam.gradient import differentiate
@@ -40,12 +39,11 @@ def line(aperture: bool) -> bb.Line:
 
 
 def unmerged(monkeypatch):
-    for module in (tracking, gradient_module):
-        monkeypatch.setattr(module, "merge_linear", lambda plan: plan)
+    monkeypatch.setattr(course, "merge_linear", lambda plan: plan)
 
 
 def test_what_is_merged():
-    plan = merge_linear(compile_line(line(aperture=True), Slicing(), False))
+    plan = merge_linear(compile_line(line(aperture=True), Slicing(), {}))
     assert [len(s.steps) if isinstance(s, Merged) else 1 for s in plan] == [3, 1, 3, 1, 4, 1, 1]
 
 

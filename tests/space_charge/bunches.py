@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import cache
 
+import called
 import jax
 import numpy as np
 
@@ -86,9 +87,7 @@ def reference_for(backend, ref, dtype="float64"):
 @cache
 def _function(name, kick, method, species):
     def function(X, q, alive, beta_gamma, ds, *more):
-        if method == "fields":
-            return kick.fields(X, q, alive, Reference(beta_gamma, species))
-        return getattr(kick, method)(X, q, alive, Reference(beta_gamma, species), ds, *more)
+        return getattr(called, method)(kick, X, q, alive, Reference(beta_gamma, species), ds, *more)
 
     if name != "jax":
         return function

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from bunches import reference, warm, worst
+from called import forward, pullback, reverse
 
 from backbeam import backends
 from backbeam.effects.space_charge import BeamExtent, RmsExtent, SpaceCharge3D
@@ -126,13 +127,13 @@ def test_kick_with_kernels_in_blocks(monkeypatch, extent, lost, batch):
     X, q, alive, ds = warm(n=3000, batch=batch, lost=lost)
     ref, sc = reference(batch=batch), SpaceCharge3D((8, 9, 10), extent)
     X1_bar = rng().normal(size=X.shape)
-    X1 = sc.forward(X, q, alive, ref, ds)
+    X1 = forward(sc, X, q, alive, ref, ds)
 
     def everything():
         given = (q, alive, ref, ds)
-        bars = sc.reverse(X1, *given, X1_bar), sc.pullback(X, *given, X1_bar)
+        bars = reverse(sc, X1, *given, X1_bar), pullback(sc, X, *given, X1_bar)
         through_field = [a[k] - X1_bar for k, a in ((1, bars[0]), (0, bars[1]))]
-        return sc.forward(X, *given), *bars[0], *bars[1], *through_field
+        return forward(sc, X, *given), *bars[0], *bars[1], *through_field
 
     monkeypatch.setattr(numpy, "fuse_from", 10**9)
     target = everything()

@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 import torch
 from bunches import given, reference, reference_for, warm, worst, worst_row
+from called import forward, inverse, pullback, reverse
 
 from backbeam import backends, observables
 from backbeam.beam import Beam
+from backbeam.effects.space_charge import pipe as module
+from backbeam.effects.space_charge.pipe import ORIGINS, SpaceCharge2DPipe
 from backbeam.elements import Drift, Quadrupole
 from backbeam.errors import InputError, TrackingError
 from backbeam.gradient import value_and_grad
 from backbeam.line import Line
 from backbeam.reference import Reference
-from backbeam.effects.space_charge import pipe as module
-from backbeam.effects.space_charge.pipe import ORIGINS, SpaceCharge2DPipe
 from backbeam.species import ELEMENTARY_CHARGE, SPEED_OF_LIGHT, VACUUM_PERMITTIVITY
 from backbeam.tracking import track
 
@@ -45,7 +46,7 @@ def current(ref, q, pipe):
 
 def kick(pipe, X, q, ref, alive=None):
     """Change of (px, py) over DS."""
-    return (pipe.forward(X, q, alive, ref, DS) - X)[..., (1, 3), :]
+    return (forward(pipe, X, q, alive, ref, DS) - X)[..., (1, 3), :]
 
 
 def points(x, y):
@@ -90,7 +91,7 @@ def test_formulas_of_the_source(species, origin):
             phi *= np.sum(q / np.sum(q) * np.sin(alpha * X0) * np.sin(beta * Y0))
             target[0] -= 0.5 * K * DS * phi * alpha * np.cos(alpha * X0) * np.sin(beta * Y0)
             target[1] -= 0.5 * K * DS * phi * beta * np.sin(alpha * X0) * np.cos(beta * Y0)
-    X1 = pipe.forward(X, q, None, ref, DS)
+    X1 = forward(pipe, X, q, None, ref, DS)
     assert worst(kick(pipe, X, q, ref), target) < 1e-12
     np.testing.assert_array_equal(X1[[0, 2, 4, 5]], X[[0, 2, 4, 5]])
 
@@ -168,7 +169,7 @@ def test_symplectic():
     def move(flat):
         x, px, y, py = flat.reshape(4, n)
         zero = torch.zeros_like(x)
-        return PIPE.forward(torch.stack([x, px, y, py, zero, zero]), q, None, there, ds)[:4].reshape(-1)
+        return forward(PIPE, torch.stack([x, px, y, py, zero, zero]), q, None, there, ds)[:4].reshape(-1)
 
     J = torch.autograd.functional.jacobian(move, X[:4].reshape(-1)).numpy()
     pairs = np.kron(np.eye(2), np.array([[0.0, 1.0], [-1.0, 0.0]]))
@@ -187,9 +188,9 @@ def test_nothing_to_do(backend, origin):
     ref, dead = reference_for(backend, reference(batch=(2,))), np.zeros(q.shape, dtype=bool)
     for charge, alive, ds in ((0 * q, None, 0.1), (q, None, 0.0), (q, dead, 0.1)):
         X0, q0, alive0, ds0 = given(backend, X, charge, alive, np.full(2, ds))
-        X1 = PIPES[origin].forward(X0, q0, alive0, ref, ds0)
+        X1 = forward(PIPES[origin], X0, q0, alive0, ref, ds0)
         np.testing.assert_array_equal(backend.to_numpy(X1), X)
-        bars = PIPES[origin].pullback(X0, q0, alive0, ref, ds0, X0)
+        bars = pullback(PIPES[origin], X0, q0, alive0, ref, ds0, X0)
         assert all(np.all(np.isfinite(backend.to_numpy(bar))) for bar in bars)
 
 
@@ -198,11 +199,11 @@ def test_the_lost_have_no_influence(origin):
     X, q, alive, _ = warm(n=60, lost=0.3)
     X[..., ~alive] = 7.0
     pipe, ref = PIPES[origin], reference()
-    X1 = pipe.forward(X, q, alive, ref, DS)
+    X1 = forward(pipe, X, q, alive, ref, DS)
     np.testing.assert_array_equal(X1[:, ~alive], X[:, ~alive])
-    np.testing.assert_allclose(X1[:, alive], pipe.forward(X[:, alive], q[alive], None, ref, DS), rtol=1e-13)
+    np.testing.assert_allclose(X1[:, alive], forward(pipe, X[:, alive], q[alive], None, ref, DS), rtol=1e-13)
     bar = np.random.default_rng(3).normal(size=X.shape)
-    X_bar, q_bar, _, _ = pipe.pullback(X, q, alive, ref, DS, bar)
+    X_bar, q_bar, _, _ = pullback(pipe, X, q, alive, ref, DS, bar)
     np.testing.assert_array_equal(X_bar[:, ~alive], bar[:, ~alive])
     np.testing.assert_array_equal(q_bar[~alive], 0.0)
 
@@ -213,9 +214,9 @@ def test_inverse(backend, origin):
     ref, q = reference("electron", 1e6, (2,)), -np.abs(q)
     X0, q0, alive0, ds0 = given(backend, X, q, alive, ds)
     there = reference_for(backend, ref)
-    X1 = PIPES[origin].forward(X0, q0, alive0, there, ds0)
+    X1 = forward(PIPES[origin], X0, q0, alive0, there, ds0)
     assert worst(backend.to_numpy(X1), X) > 1e-3
-    assert worst_row(backend.to_numpy(PIPES[origin].inverse(X1, q0, alive0, there, ds0)), X) < 1e-15
+    assert worst_row(backend.to_numpy(inverse(PIPES[origin], X1, q0, alive0, there, ds0)), X) < 1e-15
 
 
 @pytest.mark.parametrize("origin", ORIGINS)
@@ -223,7 +224,7 @@ def test_outside_is_an_error(origin):
     ref, pipe = reference(), PIPES[origin]
     X, q, _, _ = warm(n=30)
     X[2, :2] = [0.5 * pipe.height * (1 + 1e-7), -0.5 * pipe.height]
-    pipe.forward(X, q, None, ref, DS)
+    forward(pipe, X, q, None, ref, DS)
     hits = [(0, 4, 0.06), (2, 5, 0.04), (0, 7, np.nan)]
     if origin == "centre":
         hits = [(0, 4, 0.026), (0, 5, -0.026), (2, 6, 0.016), (2, 7, -0.016), (2, 8, np.nan)]
@@ -232,14 +233,14 @@ def test_outside_is_an_error(origin):
         X[row, particle], alive[particle] = at, False
         message = rf"{count} of 30 particles are outside the pipe of 0\.05 m x 0\.03 m"
         with pytest.raises(TrackingError, match=message):
-            pipe.forward(X, q, None, ref, DS)
-    assert np.all(np.isfinite(pipe.forward(X, q, alive, ref, DS)[:, alive]))
+            forward(pipe, X, q, None, ref, DS)
+    assert np.all(np.isfinite(forward(pipe, X, q, alive, ref, DS)[:, alive]))
 
 
 def test_outside_is_nan_where_the_library_traces():
     adapter, ref = backends.get("jax"), reference()
     X, q, _, _ = warm(n=30)
-    move = adapter.compile(lambda X, q: PIPE.forward(X, q, None, reference_for(adapter, ref), 0.1))
+    move = adapter.compile(lambda X, q: forward(PIPE, X, q, None, reference_for(adapter, ref), 0.1))
     assert np.all(np.isfinite(np.asarray(move(*given(adapter, X, q)))))
     X[0, 4] = 0.026
     assert np.all(np.isnan(np.asarray(move(*given(adapter, X, q)))[[1, 3]]))
@@ -262,15 +263,15 @@ def tape(backend, pipe, X, q, alive, ref, ds, X1_bar):
     """Cotangents of X, q, beta_gamma and ds by the library's own automatic differentiation."""
     X, q, alive, beta_gamma, ds, X1_bar = given(backend, X, q, alive, ref.beta_gamma, ds, X1_bar)
 
-    def forward(X, q, beta_gamma, ds):
-        return pipe.forward(X, q, alive, Reference(beta_gamma, ref.species), ds)
+    def kicked(X, q, beta_gamma, ds):
+        return forward(pipe, X, q, alive, Reference(beta_gamma, ref.species), ds)
 
     inputs = (X, q, beta_gamma, ds)
     if backend.name == "torch":
         inputs = tuple(a.requires_grad_() for a in inputs)
-        bars = torch.autograd.grad(forward(*inputs), inputs, X1_bar)
+        bars = torch.autograd.grad(kicked(*inputs), inputs, X1_bar)
     else:
-        bars = jax.jit(lambda X1_bar, *inputs: jax.vjp(forward, *inputs)[1](X1_bar))(X1_bar, *inputs)
+        bars = jax.jit(lambda X1_bar, *inputs: jax.vjp(kicked, *inputs)[1](X1_bar))(X1_bar, *inputs)
     return [backend.to_numpy(a) for a in bars]
 
 
@@ -296,8 +297,8 @@ def test_against_automatic_differentiation(autodiff, origin, batch):
     X1_bar, pipe = np.random.default_rng(5).normal(size=X.shape), PIPES[origin]
     target = tape(autodiff, pipe, X, q, alive, ref, ds, X1_bar)
     assert worst(target[0], X1_bar) > 0.1
-    assert_close(pipe.pullback(X, q, alive, ref, ds, X1_bar), target, X1_bar)
-    before, *bars = pipe.reverse(pipe.forward(X, q, alive, ref, ds), q, alive, ref, ds, X1_bar)
+    assert_close(pullback(pipe, X, q, alive, ref, ds, X1_bar), target, X1_bar)
+    before, *bars = reverse(pipe, forward(pipe, X, q, alive, ref, ds), q, alive, ref, ds, X1_bar)
     assert worst(before, X) < 1e-14
     assert_close(bars, target, X1_bar)
 
@@ -309,12 +310,12 @@ def test_against_finite_differences(origin):
     X, q, alive, ds = warm(lost=0.1)
     ref, pipe = reference(), PIPES[origin]
     X1_bar = rng.normal(size=X.shape)
-    bars = pipe.pullback(X, q, alive, ref, ds, X1_bar)
+    bars = pullback(pipe, X, q, alive, ref, ds, X1_bar)
     sizes = (np.std(X, axis=-1, keepdims=True) * np.ones_like(X), np.abs(q), ref.beta_gamma, ds)
     values = (X, q, ref.beta_gamma, ds)
 
     def value(X, q, beta_gamma, ds):
-        return np.sum(X1_bar * (pipe.forward(X, q, alive, ref.with_beta_gamma(beta_gamma), ds) - X))
+        return np.sum(X1_bar * (forward(pipe, X, q, alive, ref.with_beta_gamma(beta_gamma), ds) - X))
 
     for k in range(4):
         direction = sizes[k] * rng.normal(size=np.shape(sizes[k]))
@@ -330,9 +331,9 @@ def test_every_library_has_the_same_pullback(backend, dtype, origin):
     X, q, alive, ds = warm(lost=0.2)
     ref, pipe = reference(), PIPES[origin]
     X1_bar = np.random.default_rng(7).normal(size=X.shape)
-    target = pipe.reverse(X, q, alive, ref, ds, X1_bar)
+    target = reverse(pipe, X, q, alive, ref, ds, X1_bar)
     X0, q0, alive0, ds0, bar0 = given(backend, X, q, alive, ds, X1_bar, dtype=dtype)
-    found = pipe.reverse(X0, q0, alive0, reference_for(backend, ref, dtype), ds0, bar0)
+    found = reverse(pipe, X0, q0, alive0, reference_for(backend, ref, dtype), ds0, bar0)
     for a, b in zip(found, target, strict=True):
         assert str(a.dtype).endswith(dtype)
         assert worst(backend.to_numpy(a), b) < (1e-13 if dtype == "float64" else 1e-4)
@@ -342,12 +343,12 @@ def test_compiled_is_the_same():
     adapter = backends.get("jax")
     X, q, alive, ds = warm(batch=(2,), lost=0.2)
     ref, X1_bar = reference(batch=(2,)), np.random.default_rng(8).normal(size=X.shape)
-    target = PIPE.reverse(PIPE.forward(X, q, alive, ref, ds), q, alive, ref, ds, X1_bar)
+    target = reverse(PIPE, forward(PIPE, X, q, alive, ref, ds), q, alive, ref, ds, X1_bar)
 
     @adapter.compile
     def there_and_back(X, q, alive, beta_gamma, ds, X1_bar):
         here = Reference(beta_gamma, ref.species)
-        return PIPE.reverse(PIPE.forward(X, q, alive, here, ds), q, alive, here, ds, X1_bar)
+        return reverse(PIPE, forward(PIPE, X, q, alive, here, ds), q, alive, here, ds, X1_bar)
 
     found = there_and_back(*given(adapter, X, q, alive, ref.beta_gamma, ds, X1_bar))
     for a, b in zip(found, target, strict=True):
@@ -361,8 +362,8 @@ def test_blocks_are_the_same(monkeypatch):
     found = []
     for size in (module.PARTICLES_AT_ONCE, 256):
         monkeypatch.setattr(module, "PARTICLES_AT_ONCE", size)
-        X1 = PIPE.forward(X, q, alive, ref, ds)
-        found.append((X1, *PIPE.reverse(X1, q, alive, ref, ds, X1_bar)))
+        X1 = forward(PIPE, X, q, alive, ref, ds)
+        found.append((X1, *reverse(PIPE, X1, q, alive, ref, ds, X1_bar)))
     for a, b in zip(*found, strict=True):
         assert worst(a, b) < 1e-14
 
@@ -372,12 +373,12 @@ def test_frozen_is_the_gradient_with_the_corner_held_still():
     X, q, alive, ds, ref = strong((), 0.2)
     X1_bar = np.random.default_rng(10).normal(size=X.shape)
     exact, frozen = (SpaceCharge2DPipe(0.05, 0.03, 0.2, (5, 7), "corner", how) for how in ("exact", "frozen"))
-    np.testing.assert_array_equal(exact.forward(X, q, alive, ref, ds), frozen.forward(X, q, alive, ref, ds))
-    bars = frozen.pullback(X, q, alive, ref, ds, X1_bar)
+    np.testing.assert_array_equal(forward(exact, X, q, alive, ref, ds), forward(frozen, X, q, alive, ref, ds))
+    bars = pullback(frozen, X, q, alive, ref, ds, X1_bar)
     shift = np.zeros((6, 1))
     shift[0], shift[2] = (np.min(X[k, alive]) + 0.5 * size for k, size in ((0, 0.05), (2, 0.03)))
-    assert_close(bars, PIPE.pullback(X - shift, q, alive, ref, ds, X1_bar), X1_bar)
-    assert worst(exact.pullback(X, q, alive, ref, ds, X1_bar)[0], bars[0]) > 1e-3
+    assert_close(bars, pullback(PIPE, X - shift, q, alive, ref, ds, X1_bar), X1_bar)
+    assert worst(pullback(exact, X, q, alive, ref, ds, X1_bar)[0], bars[0]) > 1e-3
 
 
 def test_particles_that_share_the_corner_share_the_gradient(autodiff):
@@ -386,7 +387,7 @@ def test_particles_that_share_the_corner_share_the_gradient(autodiff):
     q, ref, X1_bar = np.full(40, 1e-9), reference(kinetic_energy=1e6), rng.normal(size=X.shape)
     assert np.sum(X[0] == -2e-3) > 2
     target = tape(autodiff, PIPES["corner"], X, q, None, ref, DS, X1_bar)
-    assert_close(PIPES["corner"].pullback(X, q, None, ref, DS, X1_bar), target, X1_bar)
+    assert_close(pullback(PIPES["corner"], X, q, None, ref, DS, X1_bar), target, X1_bar)
 
 
 def test_float32_keeps_its_digits():
@@ -398,12 +399,12 @@ def test_float32_keeps_its_digits():
     narrow = lambda a: np.asarray(a, dtype=np.float32)  # noqa: E731
     small = Reference(narrow(ref.beta_gamma), ref.species)
     still = np.where(np.arange(6)[:, None] % 2 == 0, X, 0.0)
-    found = pipe.forward(narrow(still), narrow(q), None, small, narrow(DS))
-    assert worst(found[[1, 3]], pipe.forward(still, q, None, ref, DS)[[1, 3]]) < 1e-5
+    found = forward(pipe, narrow(still), narrow(q), None, small, narrow(DS))
+    assert worst(found[[1, 3]], forward(pipe, still, q, None, ref, DS)[[1, 3]]) < 1e-5
     X1_bar = rng.normal(size=X.shape)
     X1_bar[[0, 2]] = 0.0
-    bars = pipe.pullback(narrow(X), narrow(q), None, small, narrow(DS), narrow(X1_bar))
-    target = pipe.pullback(X, q, None, ref, DS, X1_bar)
+    bars = pullback(pipe, narrow(X), narrow(q), None, small, narrow(DS), narrow(X1_bar))
+    target = pullback(pipe, X, q, None, ref, DS, X1_bar)
     assert worst(bars[0][[0, 2]], target[0][[0, 2]]) < 1e-5
     for a, b in zip(bars[1:], target[1:], strict=True):
         assert worst(a, b) < 1e-4

@@ -19,11 +19,12 @@ from bunches import (
     worst,
     worst_row,
 )
+from called import forward, pullback, reverse
 
 from backbeam import backends
+from backbeam.effects.space_charge import BeamExtent, FixedExtent, RmsExtent, SpaceCharge3D
 from backbeam.errors import InputError, TrackingError
 from backbeam.reference import Reference
-from backbeam.effects.space_charge import BeamExtent, FixedExtent, RmsExtent, SpaceCharge3D
 from backbeam.species import PROTON_MASS, Species
 
 DS = np.asarray(0.1)
@@ -45,7 +46,7 @@ def test_uniform_ball(species, energy):
     radius, charge, n = 1e-3, 1e-9 * ref.species.charge_number, 100_000
     r = ball(n, radius, ref)
     target = expected_kick(lambda at: COULOMB * charge / radius**3 * at, r, ref, DS)
-    X = SpaceCharge3D((48, 48, 48)).forward(at_rest(r, ref), np.full(n, charge / n), None, ref, DS)
+    X = forward(SpaceCharge3D((48, 48, 48)), at_rest(r, ref), np.full(n, charge / n), None, ref, DS)
     kick = momenta(X, ref)
     distance = np.sqrt(np.sum((r * np.array([1, 1, ref.gamma])[:, None]) ** 2, axis=0)) / radius
     edge = distance > 0.9
@@ -74,7 +75,7 @@ def test_gaussian_ball():
         )
 
     target = expected_kick(field, r, ref, DS)
-    X = SpaceCharge3D((48, 48, 48)).forward(at_rest(r, ref), np.full(n, charge / n), None, ref, DS)
+    X = forward(SpaceCharge3D((48, 48, 48)), at_rest(r, ref), np.full(n, charge / n), None, ref, DS)
     kick = momenta(X, ref)
     slope = np.sum(kick * target, axis=-1) / np.sum(target**2, axis=-1)
     # A box of 9 sigma has cells of 0.2 sigma, over which sharing and differencing smooth the field: some
@@ -112,7 +113,7 @@ def test_symmetric_bunch_gets_no_kick_as_a_whole():
     ref = reference("proton", 6.7e6)
     r = ball(2000, 1e-3, ref)
     r = np.concatenate([r, -r], axis=-1)
-    kick = momenta(SpaceCharge3D((16, 16, 16)).forward(at_rest(r, ref), np.full(4000, 1e-12), None, ref, DS), ref)
+    kick = momenta(forward(SpaceCharge3D((16, 16, 16)), at_rest(r, ref), np.full(4000, 1e-12), None, ref, DS), ref)
     assert np.all(np.abs(np.mean(kick, axis=-1)) < 1e-12 * rms(kick))
     assert worst(kick[:, :2000], -kick[:, 2000:]) < 1e-10
 
@@ -134,8 +135,8 @@ def test_grid_follows_the_beam_and_its_rest_frame_length():
     ref = reference("proton", 6.7e6)
     r = ball(1000, 1e-3, ref)
     q, sc = np.full(1000, 1e-12), SpaceCharge3D((12, 12, 12))
-    on = momenta(sc.forward(at_rest(r, ref), q, None, ref, DS), ref)
-    off = momenta(sc.forward(at_rest(r + np.array([0.3, -0.2, 0.5])[:, None], ref), q, None, ref, DS), ref)
+    on = momenta(forward(sc, at_rest(r, ref), q, None, ref, DS), ref)
+    off = momenta(forward(sc, at_rest(r + np.array([0.3, -0.2, 0.5])[:, None], ref), q, None, ref, DS), ref)
     assert worst(off, on) < 1e-10
     fields = sc.fields(at_rest(r, ref), q, None, ref)
     filled = [np.sum(np.any(fields.rho != 0.0, axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
@@ -147,8 +148,8 @@ def test_one_particle_feels_nothing(alone):
     X, q, _, ds = warm(n=3)
     X, q, alive = (X[:, :1], q[:1], None) if alone == "only one" else (X, q, np.array([False, True, False]))
     ref, sc = reference(), SpaceCharge3D(GRID)
-    np.testing.assert_allclose(sc.forward(X, q, alive, ref, ds), X, rtol=1e-13)
-    for bar in sc.pullback(X, q, alive, ref, ds, X):
+    np.testing.assert_allclose(forward(sc, X, q, alive, ref, ds), X, rtol=1e-13)
+    for bar in pullback(sc, X, q, alive, ref, ds, X):
         assert np.all(np.isfinite(bar))
 
 
@@ -175,7 +176,7 @@ def test_a_thin_beam_tends_to_the_flat_one():
     kicks = []
     for thickness in (0.0, 1e-9):
         thin = at_rest(r * np.array([1.0, thickness, 1.0])[:, None], ref)
-        kicks.append(momenta(sc.forward(thin, q, None, ref, DS), ref))
+        kicks.append(momenta(forward(sc, thin, q, None, ref, DS), ref))
     assert worst(kicks[1][[0, 2]], kicks[0][[0, 2]]) < 1e-3
 
 
@@ -188,7 +189,7 @@ def test_charge_number():
     sc, kicks = SpaceCharge3D((8, 8, 8)), {}
     for number in (1, 2, -1):
         ref = Reference(np.asarray(0.2), Species("test", PROTON_MASS, number))
-        kicks[number] = momenta(sc.forward(X, np.copysign(q, q * number), None, ref, ds), ref) - momenta(X, ref)
+        kicks[number] = momenta(forward(sc, X, np.copysign(q, q * number), None, ref, ds), ref) - momenta(X, ref)
     assert worst(kicks[2], 2.0 * kicks[1]) < 1e-12
     assert worst(kicks[-1], kicks[1]) < 1e-12
 
@@ -209,7 +210,7 @@ def test_lost_particles_are_not_there(backend):
     X[:, np.flatnonzero(~alive)[0]] = math.nan
     X1 = run(backend, SpaceCharge3D(GRID), "forward", X, q, alive, reference(), ds)
     np.testing.assert_array_equal(X1[:, ~alive], X[:, ~alive])
-    alone = SpaceCharge3D(GRID).forward(X[:, alive], q[alive], None, reference(), ds)
+    alone = forward(SpaceCharge3D(GRID), X[:, alive], q[alive], None, reference(), ds)
     np.testing.assert_allclose(X1[:, alive], alone, rtol=1e-12, atol=1e-18)
 
 
@@ -228,7 +229,7 @@ def test_all_particles_lost(backend, extent):
 def test_all_particles_lost_from_a_fixed_box():
     X, q, _, ds = warm()
     sc = SpaceCharge3D(GRID, FixedExtent((-1e-6,) * 3, (1e-6,) * 3))
-    np.testing.assert_array_equal(sc.forward(X, q, ~ALL, reference(), ds), X)
+    np.testing.assert_array_equal(forward(sc, X, q, ~ALL, reference(), ds), X)
 
 
 # -- batches and libraries -----------------------------------------------------------------------------------
@@ -247,22 +248,22 @@ def test_batch_is_a_loop(library, extent):
     X, ds = X * larger[..., None, None], ds * larger
     ref, sc = reference(batch=batch), SpaceCharge3D(GRID, FOLLOWING[extent])
     X1_bar = np.random.default_rng(4).normal(size=X.shape)
-    X1 = sc.forward(X, q, alive, ref, ds)
+    X1 = forward(sc, X, q, alive, ref, ds)
     together = run(backend, sc, "reverse", X1, q, alive, ref, ds, X1_bar)
     assert [a.shape for a in together] == [X.shape, X.shape, q.shape, batch, batch]
     for k in np.ndindex(batch):
         single = ref.with_beta_gamma(ref.beta_gamma[k])
-        assert worst(X1[k], sc.forward(X[k], q[k], alive[k], single, ds[k])) < 1e-12
-        for a, b in zip(together, sc.reverse(X1[k], q[k], alive[k], single, ds[k], X1_bar[k]), strict=True):
+        assert worst(X1[k], forward(sc, X[k], q[k], alive[k], single, ds[k])) < 1e-12
+        for a, b in zip(together, reverse(sc, X1[k], q[k], alive[k], single, ds[k], X1_bar[k]), strict=True):
             assert worst(a[k], b) < 1e-12
 
 
 def test_charges_and_reference_broadcast_to_the_batch():
     X, q, _, ds = warm(batch=(3,))
     sc, ref = SpaceCharge3D((8, 8, 8)), reference()
-    together = sc.forward(X, q[0], None, ref, 0.1)
+    together = forward(sc, X, q[0], None, ref, 0.1)
     for k in range(3):
-        assert worst_row(together[k], sc.forward(X[k], q[0], None, ref, ds[k])) < 1e-15
+        assert worst_row(together[k], forward(sc, X[k], q[0], None, ref, ds[k])) < 1e-15
 
 
 def test_libraries_agree(backend, dtype):
@@ -272,7 +273,7 @@ def test_libraries_agree(backend, dtype):
     kick = momenta(run(backend, sc, "forward", X, q, alive, ref, ds, dtype=dtype).astype(float), ref) - momenta(
         narrow, ref
     )
-    expected = momenta(sc.forward(X, q, alive, ref, ds), ref) - momenta(X, ref)
+    expected = momenta(forward(sc, X, q, alive, ref, ds), ref) - momenta(X, ref)
     for k in range(3):
         assert rms(kick[k] - expected[k]) < (1e-12 if dtype == "float64" else 5e-4) * rms(expected[k])
 
@@ -284,7 +285,7 @@ def test_libraries_agree(backend, dtype):
 def test_charge_outside_the_box_is_an_error(extent):
     X, q, _, ds = warm()
     with pytest.raises(TrackingError, match=r"^\d+ of 200 particles are outside the space-charge box"):
-        SpaceCharge3D((8, 8, 8), extent).forward(X, q, None, reference(), ds)
+        forward(SpaceCharge3D((8, 8, 8), extent), X, q, None, reference(), ds)
 
 
 def test_charge_outside_the_box_is_nan_under_tracing():

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 import pytest
 from bunches import given, momenta, reference, warm, worst
+from called import forward
 
 from backbeam import backends
-from backbeam.reference import Reference
 from backbeam.effects.space_charge import SpaceCharge3D
 from backbeam.effects.space_charge.cloud_in_cell import deposit, gather, gather_slope, locate
 from backbeam.effects.space_charge.extents import BeamExtent, Box, RmsExtent
@@ -18,6 +18,7 @@ from backbeam.effects.space_charge.green import green, green_slope
 from backbeam.effects.space_charge.poisson import columns, convolve, convolve_both, even_transform
 from backbeam.effects.space_charge.stencil import difference, difference_transpose
 from backbeam.effects.space_charge.transforms import to_fixed_s, to_fixed_t
+from backbeam.reference import Reference
 
 
 def rng():
@@ -173,10 +174,10 @@ def test_kick_in_jax_without_its_x64_flag():
     X[[1, 3, 5]] = 0.0
     with jax.enable_x64(False):
         arrays = given(adapter, X, q, ref.beta_gamma, ds, dtype="float32")
-        X1 = jax.jit(lambda X, q, u, ds: sc.forward(X, q, None, Reference(u, ref.species), ds))(*arrays)
+        X1 = jax.jit(lambda X, q, u, ds: forward(sc, X, q, None, Reference(u, ref.species), ds))(*arrays)
         assert adapter.wide(X1) == adapter.namespace.float32
         kick = momenta(adapter.to_numpy(X1).astype(float), ref)
-    target = momenta(sc.forward(X, q, None, ref, ds), ref)
+    target = momenta(forward(sc, X, q, None, ref, ds), ref)
     for a, b in zip(kick, target, strict=True):
         assert np.std(a - b) < 1e-3 * np.std(b)
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from bunches import GRID, given, momenta, reference, run, warm, worst, worst_row
+from called import forward, pullback, reverse
 
 from backbeam import backends
-from backbeam.reference import Reference
 from backbeam.effects.space_charge import BeamExtent, FixedExtent, RmsExtent, SpaceCharge3D
+from backbeam.reference import Reference
 
 EXTENTS = {
     "beam": BeamExtent(),
@@ -25,15 +26,15 @@ def tape(backend, kick, X, q, alive, ref, ds, X1_bar):
     """Cotangents of X, q, beta_gamma and ds by the library's own automatic differentiation."""
     X, q, alive, beta_gamma, ds, X1_bar = given(backend, X, q, alive, ref.beta_gamma, ds, X1_bar)
 
-    def forward(X, q, beta_gamma, ds):
-        return kick.forward(X, q, alive, Reference(beta_gamma, ref.species), ds)
+    def kicked(X, q, beta_gamma, ds):
+        return forward(kick, X, q, alive, Reference(beta_gamma, ref.species), ds)
 
     inputs = (X, q, beta_gamma, ds)
     if backend.name == "torch":
         inputs = tuple(a.requires_grad_() for a in inputs)
-        bars = torch.autograd.grad(forward(*inputs), inputs, X1_bar)
+        bars = torch.autograd.grad(kicked(*inputs), inputs, X1_bar)
     else:
-        bars = _pulled(forward)(X1_bar, *inputs)
+        bars = _pulled(kicked)(X1_bar, *inputs)
     return [backend.to_numpy(a) for a in bars]
 
 
@@ -67,9 +68,9 @@ def test_against_automatic_differentiation(library, extent, batch):
     ref, sc = reference(batch=shape), SpaceCharge3D(GRID, EXTENTS[extent])
     X1_bar = np.random.default_rng(5).normal(size=X.shape)
     target = tape(autodiff, sc, X, q, alive, ref, ds, X1_bar)
-    close(sc.pullback(X, q, alive, ref, ds, X1_bar), target, 1e-11, X1_bar)
-    X1 = sc.forward(X, q, alive, ref, ds)
-    before, *bars = sc.reverse(X1, q, alive, ref, ds, X1_bar)
+    close(pullback(sc, X, q, alive, ref, ds, X1_bar), target, 1e-11, X1_bar)
+    X1 = forward(sc, X, q, alive, ref, ds)
+    before, *bars = reverse(sc, X1, q, alive, ref, ds, X1_bar)
     assert worst_row(before, X) < 1e-14
     close(bars, target, 1e-11, X1_bar)
 
@@ -81,12 +82,12 @@ def test_against_finite_differences(extent):
     X, q, alive, ds = warm(lost=0.1)
     ref, sc = reference(), SpaceCharge3D(GRID, EXTENTS[extent])
     X1_bar = rng.normal(size=X.shape)
-    bars = sc.pullback(X, q, alive, ref, ds, X1_bar)
+    bars = pullback(sc, X, q, alive, ref, ds, X1_bar)
     sizes = (np.std(X, axis=-1, keepdims=True) * np.ones_like(X), np.abs(q), ref.beta_gamma, ds)
     values = (X, q, ref.beta_gamma, ds)
 
     def value(X, q, beta_gamma, ds):
-        return np.sum(X1_bar * (sc.forward(X, q, alive, ref.with_beta_gamma(beta_gamma), ds) - X))
+        return np.sum(X1_bar * (forward(sc, X, q, alive, ref.with_beta_gamma(beta_gamma), ds) - X))
 
     for k in range(4):
         direction = sizes[k] * rng.normal(size=np.shape(sizes[k]))
@@ -105,7 +106,7 @@ def test_every_library_has_the_same_pullback(backend, dtype):
     ref, sc = reference(), SpaceCharge3D(GRID)
     X1_bar = np.random.default_rng(7).normal(size=X.shape)
     found = run(backend, sc, "pullback", X, q, alive, ref, ds, X1_bar, dtype=dtype)
-    for a, b in zip(found, sc.pullback(X, q, alive, ref, ds, X1_bar), strict=True):
+    for a, b in zip(found, pullback(sc, X, q, alive, ref, ds, X1_bar), strict=True):
         assert worst(a, b) < (1e-12 if dtype == "float64" else 1e-3)
 
 
@@ -115,18 +116,18 @@ def test_frozen_is_the_gradient_with_the_box_held_still(extent):
     X, q, alive, ds = warm(lost=0.2)
     ref, X1_bar = reference(), np.random.default_rng(9).normal(size=X.shape)
     exact, frozen = (SpaceCharge3D(GRID, extent, how) for how in ("exact", "frozen"))
-    np.testing.assert_array_equal(exact.forward(X, q, alive, ref, ds), frozen.forward(X, q, alive, ref, ds))
+    np.testing.assert_array_equal(forward(exact, X, q, alive, ref, ds), forward(frozen, X, q, alive, ref, ds))
     fields = exact.fields(X, q, alive, ref)
     upper = fields.lower + fields.spacing * (np.array(GRID) - 1)
     fixed = SpaceCharge3D(GRID, FixedExtent(tuple(fields.lower), tuple(upper)))
-    bars = frozen.pullback(X, q, alive, ref, ds, X1_bar)
-    target = fixed.pullback(X, q, alive, ref, ds, X1_bar)
+    bars = pullback(frozen, X, q, alive, ref, ds, X1_bar)
+    target = pullback(fixed, X, q, alive, ref, ds, X1_bar)
     # A particle on the very edge has no weight in the cell that it may fall into, but a slope: there the
     # two differ.
     differs = np.max(np.abs(bars[0] - target[0]), axis=0) > 1e-9 * np.max(np.abs(target[0]))
     assert np.sum(differs) <= (6 if isinstance(extent, BeamExtent) else 0)
     assert worst(bars[1], target[1]) < 1e-11
-    assert worst(exact.pullback(X, q, alive, ref, ds, X1_bar)[0], bars[0]) > 1e-3
+    assert worst(pullback(exact, X, q, alive, ref, ds, X1_bar)[0], bars[0]) > 1e-3
 
 
 def test_particles_that_share_the_edge_share_the_gradient():
@@ -138,7 +139,7 @@ def test_particles_that_share_the_edge_share_the_gradient():
     torch_ = backends.get("torch")
     assert np.sum(r[0] == 1e-3) > 2
     X1_bar = np.random.default_rng(11).normal(size=X.shape)
-    close(sc.pullback(X, q, None, ref, ds, X1_bar), tape(torch_, sc, X, q, None, ref, ds, X1_bar), 1e-11, X1_bar)
+    close(pullback(sc, X, q, None, ref, ds, X1_bar), tape(torch_, sc, X, q, None, ref, ds, X1_bar), 1e-11, X1_bar)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,7 @@ def test_automatic_differentiation_has_no_nan_at_singular_points(library, extent
     ref, sc = reference(batch=(2,)), SpaceCharge3D((6, 6, 6), extent)
     X1_bar = np.random.default_rng(12).normal(size=X.shape)
     target = tape(backends.get(library), sc, X, q, alive, ref, ds, X1_bar)
-    for a, b in zip(sc.pullback(X, q, alive, ref, ds, X1_bar), target, strict=True):
+    for a, b in zip(pullback(sc, X, q, alive, ref, ds, X1_bar), target, strict=True):
         assert np.all(np.isfinite(b))
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6 * np.max(np.abs(b)))
 
@@ -164,14 +165,14 @@ def test_float32_gradient_is_that_of_float64():
     q, ref, sc = np.full(2000, -1e-9 / 2000), reference("electron", 250e6), SpaceCharge3D((16, 16, 16))
     X1_bar, ds = rng.normal(size=X.shape), np.asarray(1.0)
     narrow = lambda a: np.asarray(a, dtype=np.float32)  # noqa: E731
-    wide = sc.forward(X, q, None, ref, ds)
-    kick = sc.forward(narrow(X), narrow(q), None, Reference(narrow(ref.beta_gamma), ref.species), narrow(ds))
+    wide = forward(sc, X, q, None, ref, ds)
+    kick = forward(sc, narrow(X), narrow(q), None, Reference(narrow(ref.beta_gamma), ref.species), narrow(ds))
     found, target = (
         momenta(a.astype(float), ref) - momenta(b.astype(float), ref) for a, b in ((kick, narrow(X)), (wide, X))
     )
     assert np.std(found[:2] - target[:2]) < 1e-3 * np.std(target[:2])
-    bars = sc.pullback(
-        narrow(X), narrow(q), None, Reference(narrow(ref.beta_gamma), ref.species), narrow(ds), narrow(X1_bar)
+    bars = pullback(
+        sc, narrow(X), narrow(q), None, Reference(narrow(ref.beta_gamma), ref.species), narrow(ds), narrow(X1_bar)
     )
-    for a, b in zip(bars, sc.pullback(X, q, None, ref, ds, X1_bar), strict=True):
+    for a, b in zip(bars, pullback(sc, X, q, None, ref, ds, X1_bar), strict=True):
         assert worst(a, b) < 1e-3

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bunches import worst
+from called import forward
 
-from backbeam.reference import Reference
 from backbeam.effects.space_charge import FixedExtent, SpaceCharge3D
+from backbeam.reference import Reference
 from backbeam.species import PROTON_MASS, VACUUM_PERMITTIVITY, Species
 
 CASES = {
@@ -57,9 +58,9 @@ def test_coordinates_after_a_slice(name):
     kick, ref, X, q = setting(case)
     ds = np.asarray(case["ds"])
     if case["strang"]:
-        X1 = linear_drift(kick.forward(linear_drift(X, ref, 0.5 * ds), q, None, ref, ds), ref, 0.5 * ds)
+        X1 = linear_drift(forward(kick, linear_drift(X, ref, 0.5 * ds), q, None, ref, ds), ref, 0.5 * ds)
     else:
-        X1 = linear_drift(kick.forward(X, q, None, ref, ds), ref, ds)
+        X1 = linear_drift(forward(kick, X, q, None, ref, ds), ref, ds)
     target = particles(case, "output")
     for k in range(6):
         assert worst(X1[k], target[k]) < 1e-11

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from called import forward
 
 import backbeam as bb
 from backbeam import backends
@@ -23,7 +24,7 @@ def taken(n: int, side: int, monkeypatch) -> int:
     model, ds = bb.SpaceCharge3D(grid=(side, side, side)), np.asarray(0.1)
 
     def kick() -> None:
-        model.forward(beam.coordinates, beam.charges, None, beam.reference, ds)
+        forward(model, beam.coordinates, beam.charges, None, beam.reference, ds)
 
     kick()
     backend.memory = Recycler()

@@ -1,4 +1,7 @@
-"""What kernels for cloud-in-cell weights offer; `backbeam.effects.space_charge.cloud_in_cell.Plain` is their plain twin."""
+"""What kernels for cloud-in-cell weights offer.
+
+Their plain twin is `backbeam.effects.space_charge.cloud_in_cell.Plain`.
+"""
 
 from __future__ import annotations
 

@@ -71,14 +71,15 @@ def kick(task: Task) -> Work:
     """A kick, and ``reverse``: the kick undone and its pullback, in one."""
     setup = Setup(task)
     beam, reference = setup.beam, setup.beam.reference
+    Bunch = setup.bb.effects.Bunch
     model = setup.bb.SpaceCharge3D(grid=(task["grid"],) * 3)
     X, q, u, ds = beam.coordinates, beam.charges, reference.beta_gamma, setup.array(task["ds"])
 
     def forward(X: Any, q: Any, u: Any, ds: Any) -> Any:
-        return model.forward(X, q, None, reference.with_beta_gamma(u), ds)
+        return model.forward(Bunch(X, q, None, reference.with_beta_gamma(u)), {"length": ds})
 
     def reverse(X1: Any, q: Any, u: Any, ds: Any, X1_bar: Any) -> Any:
-        return model.reverse(X1, q, None, reference.with_beta_gamma(u), ds, X1_bar)
+        return model.reverse(Bunch(X1, q, None, reference.with_beta_gamma(u)), {"length": ds}, X1_bar)
 
     forward, reverse = setup.compiled(forward), setup.compiled(reverse)
     bar = setup.array(np.random.default_rng(2).standard_normal(tuple(X.shape)))
@@ -141,12 +142,13 @@ def line(task: Task) -> Work:
 
 def unmerged(bb: Any) -> Callable[..., Any]:
     """Track through the plan as it is compiled, before neighbouring linear maps are merged."""
+    from backbeam.course import Course
     from backbeam.plan import Slicing, advance, compile_line
     from backbeam.tracking import Run
 
     def track(line: Any, beam: Any) -> Any:
-        run = Run(line, beam, None, Slicing())
-        plan = compile_line(line, run.slicing, False)
+        run = Run(Course.of(line), beam)
+        plan = compile_line(line, Slicing(), {})
         return advance(plan, run.setting(plan), run.state(), run.parameters)[0].X
 
     return track

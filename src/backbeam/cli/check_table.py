@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from backbeam.cli.table import console, model_text
+from backbeam.cli.table import add_effects, console
 from backbeam.extras import need
 from backbeam.problem import Problem
 from backbeam.problem.agreement import Comparison
@@ -40,7 +40,7 @@ def _facts(problem: Problem, found: Comparison) -> Table:
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     facts.add_row("with respect to", escape(shown))
     facts.add_row("beam", f"{found.particles:,} macroparticles, {found.dtype}")
-    facts.add_row("space charge", model_text(problem, found.kicks))
+    add_effects(facts, found.course)
     return facts
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backbeam.adjoint import Reversible
-from backbeam.cli.table import console, count, model_text
+from backbeam.cli.table import add_effects, console, count
 from backbeam.extras import need
 from backbeam.problem import Derivative, Problem
 from backbeam.problem.differentiation import unit_of
@@ -27,7 +27,7 @@ def print_gradient(problem: Problem, found: Derivative) -> None:
 
 def plain_unit(name: str, found: Derivative) -> str:
     """Unit of a parameter; nothing for a number without."""
-    unit = unit_of(name, found.line)
+    unit = unit_of(name, found.course)
     return "" if unit == "1" else unit
 
 
@@ -38,7 +38,7 @@ def _facts(problem: Problem, found: Derivative) -> Table:
     facts.add_column()
     facts.add_row("objective", Text(f"{found.question.objective.name} = {found.value:.12g}", style="bold"))
     facts.add_row("beam", f"{beam.n:,} macroparticles, {escape(beam.species.name)}")
-    facts.add_row("space charge", model_text(problem, found.kicks))
+    add_effects(facts, found.course)
     facts.add_row("runs on", f"{beam.backend.name}, {beam.device}, {beam.dtype}")
     facts.add_row("adjoint", _method(found))
     return facts

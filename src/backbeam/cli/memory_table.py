@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backbeam.cli.table import console, model_text
+from backbeam.cli.table import add_effects, console
 from backbeam.extras import need
 from backbeam.memory.amounts import show_bytes
 from backbeam.memory.planner import describe
@@ -45,7 +45,7 @@ def _facts(problem: Problem, model: Model) -> Table:
     facts.add_column()
     state = show_bytes(model.state_bytes)
     facts.add_row("beam", f"{model.n:,} macroparticles; their coordinates are {state}")
-    facts.add_row("space charge", model_text(problem, model.kicks))
+    add_effects(facts, problem.course())
     facts.add_row("runs on", ", ".join([run.backend, *([run.device] if run.device else []), run.dtype]))
     return facts
 

@@ -6,6 +6,8 @@ from collections import Counter
 from typing import Any
 
 from backbeam.backends import Report
+from backbeam.course import Course
+from backbeam.effects import SpaceCharge
 from backbeam.extras import need
 from backbeam.problem import Outcome, Problem
 from backbeam.units import number, quantity, scale_of, unit_text
@@ -66,19 +68,19 @@ def _facts(problem: Problem, outcome: Outcome, summary: dict[str, Any]) -> Table
         f"{float(line.length):.6g} m, {count(len(line), 'element')}: "
         + ", ".join(f"{k} {n}" for n, k in kinds.most_common()),
     )
-    facts.add_row("space charge", model_text(problem, summary["kicks"]))
+    add_effects(facts, outcome.course)
     facts.add_row("runs on", f"{summary['backend']}, {summary['device']}, {summary['dtype']}")
     return facts
 
 
-def model_text(problem: Problem, kicks: int) -> str:
-    """Model of space charge, how fine it is, and its kicks."""
-    model = problem.space_charge()
-    if model is None:
-        return "none"
-    name = problem.tree["space_charge"].get("model", "3d")
-    sizes, what = (model.modes, "waves") if hasattr(model, "modes") else (model.grid, "nodes")
-    return f"{name}, {' × '.join(str(n) for n in sizes)} {what}, {count(kicks, 'kick')}"
+def add_effects(facts: Table, course: Course) -> None:
+    """A row for each effect: its own words, and its kicks."""
+    names = [name for name, effect in course.effects.items() if isinstance(effect, SpaceCharge)]
+    if not names:
+        facts.add_row("space charge", "none")
+    for name in dict.fromkeys((*names, *course.effects)):
+        label = "space charge" if name in names else escape(name)
+        facts.add_row(label, f"{escape(course.effects[name].describe())}, {count(course.kicks_of(name), 'kick')}")
 
 
 def count(n: int, noun: str) -> str:

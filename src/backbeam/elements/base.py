@@ -16,19 +16,21 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from backbeam.errors import InputError
 from backbeam.maps.misalignment import Misalign
 from backbeam.maps.rigid import FACES, ROTATIONS, SHIFTS, Face, Rigid
+from backbeam.parameters import REQUIRED, Parametrised, parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from backbeam.arrays import Array
     from backbeam.formulas import Formula
     from backbeam.maps.base import Map
+
+
+__all__ = ["MODELS", "REQUIRED", "Bound", "Element", "Parametrised", "bind", "parameter", "steps_over"]
 
 
 class Bound(NamedTuple):
@@ -42,28 +44,6 @@ class Bound(NamedTuple):
 def bind(map: Map, **renamed: str) -> Bound:
     """Bind a map's parameters to the element's of the same name, but for those renamed."""
     return Bound(map, tuple((p, renamed.get(p, p)) for p in map.parameters))
-
-
-REQUIRED: Any = object()
-
-
-def parameter(
-    default: Any = None,
-    *,
-    unit: str,
-    minimum: float | None = None,
-    positive: bool = False,
-    shape: tuple[int, ...] = (),
-    kw_only: bool = False,
-) -> Any:
-    """Dataclass field of an element's parameter; ``REQUIRED`` as default makes it so, None makes it absent.
-
-    ``shape`` is its own shape behind the batch axes; ``minimum`` and ``positive`` bound plain numbers.
-    """
-    metadata = {"parameter": True, "unit": unit, "minimum": minimum, "positive": positive, "shape": shape}
-    if default is REQUIRED:
-        return field(metadata=metadata, kw_only=kw_only)
-    return field(default=default, metadata=metadata, kw_only=kw_only)
 
 
 _STRENGTH = re.compile(r"k\d+s?l?|ks|hkick|vkick|curvature")
@@ -81,7 +61,7 @@ MOST_STEPS = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Element:
+class Element(Parametrised):
     """Base of every element.
 
     Errors of alignment move the element as a rigid body, its faces with it (`backbeam.maps.rigid`): exact for any
@@ -112,7 +92,6 @@ class Element:
         (Bmad, PALS), or "exit".
     """
 
-    name: str | None = field(default=None, kw_only=True)
     slices: int | None = field(default=None, kw_only=True)
     dx: Array | float | None = parameter(None, unit="m", kw_only=True)
     dy: Array | float | None = parameter(None, unit="m", kw_only=True)
@@ -132,9 +111,7 @@ class Element:
         named = self.name is not None
         if named and (not isinstance(self.name, str) or not self.name or set(self.name) & set(" \t\n")):
             raise InputError("name", self.name, "text without spaces")
-        for f in fields(self):
-            if f.metadata.get("parameter"):
-                self._check_parameter(f.name, f.metadata)
+        self._check_parameters()
         model = getattr(self, "model", "exact")
         if model not in MODELS:
             raise InputError(self._label("model"), model, " or ".join(MODELS))
@@ -153,55 +130,15 @@ class Element:
         if self.design_momentum is not None and not self.strengths():
             raise InputError(self._label("design_momentum"), self.design_momentum, "left out: it has no field to keep")
 
-    def _label(self, name: str) -> str:
-        return f"{self.name or self.kind}.{name}"
-
-    def _check_parameter(self, name: str, rule: Mapping[str, Any]) -> None:
-        value = getattr(self, name)
-        if value is None or hasattr(value, "shape"):
-            return  # absent, or an array: looked at by `track`, which knows its library
-        unit = "without unit" if rule["unit"] == "1" else f"in {rule['unit']}"
-        if rule["shape"]:
-            raise InputError(self._label(name), value, f"an array of shape {rule['shape']} {unit}")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            if callable(getattr(value, "__array_namespace__", None)) or type(value).__module__ != "builtins":
-                return  # an array-like or a placeholder of a pytree
-            raise InputError(self._label(name), value, f"a number {unit}")
-        if not math.isfinite(value):
-            raise InputError(self._label(name), value, f"a finite number {unit}")
-        if rule["positive"] and not value > 0:
-            raise InputError(self._label(name), value, f"a number {unit}, greater than 0")
-        if rule["minimum"] is not None and value < rule["minimum"]:
-            raise InputError(self._label(name), value, f"a number {unit}, at least {rule['minimum']:g}")
-
-    # -- parameters --------------------------------------------------------------------------------------------------
-
-    @classmethod
-    def parameter_names(cls) -> tuple[str, ...]:
-        """Names of all parameters that the element can have."""
-        return tuple(f.name for f in fields(cls) if f.metadata.get("parameter"))
-
     @classmethod
     def strengths(cls) -> tuple[str, ...]:
         """Names of the parameters that are a field over the momentum of the reference: k1, k2s, k0l, ks, hkick."""
         return tuple(name for name in cls.parameter_names() if _STRENGTH.fullmatch(name))
 
-    def parameters(self) -> dict[str, Any]:
-        """The parameters that are present, by name."""
-        return {n: v for n in self.parameter_names() if (v := getattr(self, n)) is not None}
-
-    def static(self) -> dict[str, Any]:
-        """The fields that are no parameters, and which parameters are absent: what a compiled line depends on."""
-        names = self.parameter_names()
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in names}
-
-    def replace(self, **changes: Any) -> Element:
+    def replace(self, **changes: Any) -> Self:
         """Same element with other values; a parameter that is given one no longer follows its formula."""
-        for name in changes:
-            if name not in {f.name for f in fields(self)}:
-                raise InputError(self._label(name), changes[name], f"one of {', '.join(f.name for f in fields(self))}")
         changes.setdefault("formulas", tuple(pair for pair in self.formulas if pair[0] not in changes))
-        return replace(self, **changes)
+        return super().replace(**changes)
 
     # -- maps --------------------------------------------------------------------------------------------------------
 
@@ -214,6 +151,11 @@ class Element:
     def is_thick(self) -> bool:
         """Whether it has a length: then it can be sliced, and space charge acts in it."""
         return "length" in self.parameters()
+
+    @property
+    def bends(self) -> bool:
+        """Whether the reference turns in it over a length."""
+        return self.is_thick and "angle" in self.parameters()
 
     def into(self) -> tuple[Bound, ...]:
         """Maps from the frame of the design into its own, at its entrance."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from backbeam.plan import Apply, Kick, Lose, Merged, Observe
-from backbeam.effects.space_charge.mesh import BLOCK, LEAST_BLOCK
 
 if TYPE_CHECKING:
-    from backbeam.plan import Setting
     from backbeam_backends import Backend
 
 Features = dict[str, float]
@@ -23,10 +20,10 @@ CORRECTIONS_OF_ORDER = {2: 1, 4: 2, 6: 3}
 """Of a quadrupole."""
 
 
-def kind(step: Any, setting: Setting) -> str:
-    """Name of the kind of a step: of the model of space charge, of the map, of the observation."""
+def kind(step: Any) -> str:
+    """Name of the kind of a step: of the effect, of the map, of the observation."""
     if isinstance(step, Kick):
-        return type(setting.space_charge).__name__
+        return type(step.effect).__name__
     if isinstance(step, Apply):
         return type(step.map).__name__
     if isinstance(step, Observe):
@@ -36,27 +33,18 @@ def kind(step: Any, setting: Setting) -> str:
     raise TypeError(f"{step} has no kind")
 
 
-def features(step: Any, setting: Setting, n: int, batch: int, host: Backend | None = None) -> Features:
+def features(step: Any, n: int, batch: int, host: Backend | None = None) -> Features:
     """Sizes that a step's memory depends on, for ``batch`` beams of ``n`` particles.
 
     ``host`` is the adapter that does the work with threads of this machine's processor, if one does.
     """
     found: Features = {"fixed": 1.0, "particle": float(batch * n)}
     if host is not None:
-        block = max(LEAST_BLOCK, BLOCK // batch) if isinstance(step, Kick) else None
+        block = step.effect.block(batch) if isinstance(step, Kick) else None
         hand = float(batch * host.in_hand(n, block))
         found |= {"particle": 0.0, "whole": hand} if hand == batch * n else {"hand": hand}
     if isinstance(step, Kick):
-        shares = host.deposit_grids(batch, n) if host is not None else 0
-        grid = getattr(setting.space_charge, "grid", None)
-        if grid is not None:
-            cells = math.prod(grid)
-            found["cell"] = float(batch * cells)
-            found["share"] = float(shares * cells)
-            found["face"] = float(batch * (math.prod(m + 1 for m in grid) - cells))
-        modes = getattr(setting.space_charge, "modes", None)
-        if modes is not None:
-            found["wave"] = float(batch * n * sum(modes))
+        found |= step.effect.sizes(n, batch, host.deposit_grids(batch, n) if host is not None else 0)
     if isinstance(step, Apply):
         found["substep"] = float(batch * n * substeps(step.map))
     return found

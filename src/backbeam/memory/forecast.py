@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from backbeam import backends
 from backbeam.errors import BackendError
 from backbeam.memory.model import Model
 from backbeam.memory.table import coefficients
-from backbeam.plan import Setting, Slicing, compile_line, may_lose, merge_linear, unroll
+from backbeam.plan import Setting, may_lose, unroll
 
 if TYPE_CHECKING:
     from backbeam.beam import Beam
-    from backbeam.line import Line
+    from backbeam.course import Course
     from backbeam.problem import Problem
     from backbeam_backends import Backend
 
@@ -36,13 +36,11 @@ def forecast(problem: Problem) -> Model:
     beam = few.beam("numpy", dtype="float64")  # what is wrong with it is said here
     n = beam.n if few is problem else n
     known = coefficients(run.backend, run.device or default_device(run.backend), run.dtype)
-    space_charge, options = problem.space_charge(), problem.track_options()
-    slicing = Slicing(options.get("slices"), options.get("step"))
-    plan = merge_linear(compile_line(problem.line(), slicing, space_charge is not None))
+    plan = problem.course().plan
     return Model(
         coefficients=known,
         plan=unroll(plan),
-        setting=Setting(beam.species, space_charge, may_lose(plan)),
+        setting=Setting(beam.species, may_lose(plan)),
         n=n,
         batch=1,
         dtype=run.dtype,
@@ -51,14 +49,11 @@ def forecast(problem: Problem) -> Model:
     )
 
 
-def model_of(
-    line: Line, beam: Beam, *, space_charge: Any = None, slices: int | None = None, step: float | None = None
-) -> Model:
-    """Return the model of a beam on its device, with the arguments of `backbeam.track`."""
+def model_of(course: Course, beam: Beam) -> Model:
+    """Return the model of a beam on its device, sent through a course."""
     from backbeam.tracking import Run  # which asks the planner, which is built on the model
 
-    run = Run(line, beam, space_charge, Slicing(slices, step))
-    return Model.of(run, merge_linear(compile_line(line, run.slicing, space_charge is not None)))
+    return Model.of(Run(course, beam), course.plan)
 
 
 def _adapter(name: str) -> Backend | None:

@@ -114,20 +114,19 @@ def adjoint_of(plain: dict[str, Any]) -> Adjoint:
 
 def answer(job: dict[str, Any]) -> dict[str, Any]:
     """Do a job of `measure` in this process."""
-    from backbeam.gradient import differentiate, with_parameters
+    from backbeam.gradient import differentiate_course
     from backbeam.problem import Problem, question
     from backbeam.problem.differentiation import expand
     from backbeam.problem.outcome import quiet
 
     problem = Problem.parse(job["problem"])
     asked, beam, adjoint = question(problem, job["objective"], job["wrt"]), problem.beam(), adjoint_of(job["adjoint"])
-    names = expand(asked.wrt, problem.line(), beam)
-    line = with_parameters(problem.line(), [name for name in names if not name.startswith("beam.")])
-    arguments = {"space_charge": problem.space_charge(), **problem.track_options()}
+    course = problem.course()
+    names = expand(asked.wrt, course, beam)
 
     def gradient() -> None:
         with quiet():
-            found = differentiate(asked.objective, line, beam, names, adjoint=adjoint, **arguments)
+            found = differentiate_course(asked.objective, course, beam, names, adjoint=adjoint)
         beam.backend.synchronize([found.value, *found.gradient.values()])
 
     return asdict(observed(gradient, beam.backend, beam.coordinates, job["books"]))

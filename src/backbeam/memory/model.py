@@ -91,7 +91,7 @@ class Model:
 
     @property
     def kicks(self) -> int:
-        """Number of space-charge kicks."""
+        """Number of kicks."""
         return count_kicks(self.plan)
 
     @property
@@ -111,7 +111,7 @@ class Model:
         working, of_kind, sizes = self._working(adjoint)
         if isinstance(adjoint, Tape):
             kept, by_particle, by_cell = tape_totals(
-                self.plan, self.setting, self.n, self.batch, self.coefficients.tape
+                self.plan, self.setting.masked, self.n, self.batch, self.dtype, self.coefficients.tape
             )
         else:
             by_particle = kept_bytes(adjoint, self.plan, self.dtype, self.setting.masked)
@@ -133,8 +133,8 @@ class Model:
     @property
     def _cells(self) -> int:
         """Nodes of the grids of all beams."""
-        step = next((s for s in self.plan if isinstance(s, Kick)), None)
-        return int(features(step, self.setting, self.n, self.batch).get("cell", 0.0))
+        kicks = {step.effect: step for step in self.plan if isinstance(step, Kick)}
+        return int(max((features(s, self.n, self.batch).get("cell", 0.0) for s in kicks.values()), default=0.0))
 
     def _working(self, adjoint: Adjoint) -> tuple[float, dict[str, float], Features]:
         """Bytes of the working set, the coefficients that make it so large, and what they count."""
@@ -151,9 +151,9 @@ class Model:
         if isinstance(adjoint, Checkpoint) and longest_stretch(self.pieces, adjoint.slots) > CALIBRATED_STRETCH:
             more += self.state_bytes
             on_kicks = self.state_bytes
-        for name, step, _ in kinds(self.plan, self.setting):
-            sizes = features(step, self.setting, self.n, self.batch, host)
-            for form in found_for(measured, name, step, []):
+        for name, step, _ in kinds(self.plan):
+            sizes = features(step, self.n, self.batch, host)
+            for form in found_for(measured, name, step, self.dtype, []):
                 total = weigh(form, sizes) + (on_kicks * ("whole" not in sizes) if isinstance(step, Kick) else more)
                 if total > largest[0]:
                     largest = total, form, sizes
@@ -173,35 +173,43 @@ class Model:
         return self.batch * self.n * state_bytes(self.dtype)
 
 
-def kinds(plan: Plan, setting: Setting) -> Iterator[tuple[str, Any, int]]:
+def kinds(plan: Plan) -> Iterator[tuple[str, Any, int]]:
     """Kind, one step, and number of the steps that are alike."""
     counted: dict[Any, tuple[Any, int]] = {}
     for step in plan:
-        alike = "kick" if isinstance(step, Kick) else getattr(step, "map", getattr(step, "observation", type(step)))
+        plain = getattr(step, "map", getattr(step, "observation", type(step)))
+        alike = step.effect if isinstance(step, Kick) else plain
         first, count = counted.get(alike, (step, 0))
         counted[alike] = first, count + 1
     for step, count in counted.values():
-        yield kind(step, setting), step, count
+        yield kind(step), step, count
 
 
-def found_for(measured: dict[str, Any], name: str, step: Any, nothing: Any) -> Any:
-    """Coefficients of a kind of step; those of the worst map for a map that was not measured."""
+def found_for(measured: dict[str, Any], name: str, step: Any, dtype: str, nothing: Any) -> Any:
+    """Coefficients of a kind of step: those of the worst map for a map that was not measured, an effect's own words.
+
+    They are one form for a tape, and several, of which the largest counts, elsewhere: so is ``nothing``.
+    """
     if name in measured:
         return measured[name]
     if isinstance(step, Kick):
-        raise BackendError(f"nothing is known of the memory of {name} here; --measure measures it")
+        numbers = step.effect.numbers
+        if numbers is None:
+            raise BackendError(f"nothing is known of the memory of {name} here; --measure measures it")
+        form = {"particle": numbers * {"float64": 8, "float32": 4}[dtype]}
+        return [form] if isinstance(nothing, list) else form
     return measured[OF_MAP] if isinstance(step, Apply | Merged) else nothing
 
 
 def tape_totals(
-    plan: Plan, setting: Setting, n: int, batch: int, measured: dict[str, dict[str, float]]
+    plan: Plan, masked: bool, n: int, batch: int, dtype: str, measured: dict[str, dict[str, float]]
 ) -> tuple[float, float, float]:
     """Bytes on the library's tape in all, by particle, and by cell."""
     total = by_particle = by_cell = 0.0
-    for name, step, count in kinds(plan, setting):
-        sizes, known = features(step, setting, n, batch), found_for(measured, name, step, {})
+    for name, step, count in kinds(plan):
+        sizes, known = features(step, n, batch), found_for(measured, name, step, dtype, {})
         moves = isinstance(step, Kick | Apply | Merged)
-        lossy = measured["lossy"]["kick" if isinstance(step, Kick) else "map"] if setting.masked and moves else 0.0
+        lossy = measured["lossy"]["kick" if isinstance(step, Kick) else "map"] if masked and moves else 0.0
         total += count * (weigh(known, sizes) + lossy * sizes["particle"])
         by_particle += count * (_by_particle(known, sizes) / max(sizes["particle"], 1.0) + lossy)
         by_cell += count * known.get("cell", 0.0)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from backbeam import backends
 from backbeam.arrays import Array
 from backbeam.observables import sigma
-from backbeam.plan import Slicing, compile_line, merge_linear
 from backbeam.plan import advance as run_plan
 from backbeam.tracking import Run
 
@@ -15,31 +14,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backbeam.beam import Beam
-    from backbeam.line import Line
+    from backbeam.course import Course
 
 
-def tape_of(line: Line, beam: Beam, objective: Any = None, **options: Any) -> int:
+def tape_of(course: Course, beam: Beam, objective: Any = None) -> int:
     """Bytes that are kept between the forward and the backward run of a gradient of the final beam.
 
-    ``options`` are those of `backbeam.track`; ``objective`` is a function of a beam, else sigma of x. Each piece
-    of memory counts once, the beam itself does not count.
+    ``objective`` is a function of a beam, else sigma of x. Each piece of memory counts once, the beam itself does not
+    count.
     """
-    function, inputs = forward_run(line, beam, objective, **options)
+    function, inputs = forward_run(course, beam, objective)
     return backends.of(*inputs).tape_bytes(function, inputs)
 
 
-def forward_run(
-    line: Line,
-    beam: Beam,
-    objective: Any = None,
-    *,
-    space_charge: Any = None,
-    slices: int | None = None,
-    step: float | None = None,
-) -> tuple[Callable[..., Array], list[Array]]:
+def forward_run(course: Course, beam: Beam, objective: Any = None) -> tuple[Callable[..., Array], list[Array]]:
     """The objective as a function of coordinates, charges and beta gamma, through plain forward code; and these."""
-    run = Run(line, beam, space_charge, Slicing(slices, step))
-    plan = merge_linear(compile_line(line, run.slicing, space_charge is not None))
+    run, plan = Run(course, beam), course.plan
     setting, first = run.setting(plan), run.state()
     wanted = objective or sigma("x")
 

@@ -49,56 +49,84 @@ def pull_back(step: Step, setting: Setting, state: State, P: Parameters, bars: B
 
 
 @cache
-def anonymous(step: Any) -> tuple[Any, str, float]:
-    """Return the step without the name of its element and, of a kick, its fraction; then that name and fraction."""
+def owners(step: Any) -> tuple[str, ...]:
+    """Whose parameters a step takes: its element, an effect, elements that the effect looks at."""
     if isinstance(step, Repeat):
-        return Repeat(tuple(replace(s, element="") for s in step.steps), step.count), step.steps[0].element, 1.0
+        return tuple(dict.fromkeys(owner for part in step.steps for owner in owners(part)))
     if isinstance(step, Kick):
-        return Kick("", 1.0), step.element, step.fraction
-    return replace(step, element=""), step.element, 1.0
+        return tuple(dict.fromkeys(owner for _, terms in step.needs for owner, _, _ in terms))
+    return (step.element,)
+
+
+@cache
+def anonymous(step: Any) -> Any:
+    """The step with numbers in the place of its owners; a kick alone takes each sum of its terms as one value."""
+    if isinstance(step, Kick):
+        return replace(step, element="", needs=tuple((name, (("", name, 1.0),)) for name, _ in step.needs))
+    return renamed(step, {owner: str(k) for k, owner in enumerate(owners(step))})
+
+
+def renamed(step: Any, names: dict[str, str]) -> Any:
+    """A step whose owners are called otherwise."""
+    if isinstance(step, Repeat):
+        return Repeat(tuple(renamed(part, names) for part in step.steps), step.count)
+    if isinstance(step, Kick):
+        needs = ((name, tuple((names[o], f, factor) for o, f, factor in terms)) for name, terms in step.needs)
+        return replace(step, element="", needs=tuple(needs))
+    return replace(step, element=names[step.element])
 
 
 def own_parameters(step: Any, P: Parameters) -> dict[str, dict[str, Array]]:
-    """Parameters of a step's element, under no name; the kick knows its own length alone."""
-    _, element, fraction = anonymous(step)
-    mine = P.get(element, {})
-    return {"": {"length": fraction * mine["length"]} if isinstance(step, Kick) else mine}
+    """What the anonymous step finds its parameters in."""
+    if isinstance(step, Kick):
+        return {"": step.given(P)}
+    return {str(k): P.get(owner, {}) for k, owner in enumerate(owners(step))}
 
 
-def zero_own(own: dict[str, dict[str, Array]], bars: dict[str, dict[str, Array]], element: str) -> dict[str, Any]:
-    """Cotangents of zero for `own_parameters`, of the shapes that the sums for that element have."""
-    mine = bars.get(element, {})
-    return {"": {name: namespace(bar).zeros_like(bar) for name, bar in mine.items() if name in own[""]}}
+def zero_own(own: dict[str, dict[str, Array]], bars: dict[str, dict[str, Array]], step: Any) -> dict[str, Any]:
+    """Cotangents of zero for `own_parameters`, of the shapes that the sums for their owners have."""
+    if isinstance(step, Kick):
+        first = {name: terms[0] for name, terms in step.needs}
+        return {"": {name: _zero(bars[owner][field]) for name, (owner, field, _) in first.items() if owner in bars}}
+    return {
+        str(k): {name: _zero(bar) for name, bar in bars.get(owner, {}).items() if name in own[str(k)]}
+        for k, owner in enumerate(owners(step))
+    }
+
+
+def _zero(bar: Array) -> Array:
+    return namespace(bar).zeros_like(bar)
 
 
 def add_own(
     bars: dict[str, dict[str, Array]], found: dict[str, dict[str, Array]], step: Any
 ) -> dict[str, dict[str, Array]]:
     """The sums with what was found for the `own_parameters` of a step."""
-    _, element, fraction = anonymous(step)
-    if element not in bars:
-        return bars
-    mine = bars[element]
-    return {**bars, element: {**mine, **{name: mine[name] + fraction * bar for name, bar in found[""].items()}}}
+    if isinstance(step, Kick):
+        return step.shared(bars, found[""])
+    for k, owner in enumerate(owners(step)):
+        if owner in bars:
+            mine = bars[owner]
+            bars = {**bars, owner: {**mine, **{name: mine[name] + bar for name, bar in found[str(k)].items()}}}
+    return bars
 
 
 def compiled(function: Callable[..., Any], step: Any, setting: Setting, state: State, P: Parameters) -> Any:
     """Call a function of an anonymous step."""
     backend = backends.of(state.X)
     with backend.quiet():
-        return backend.compile(function, static=(0, 1))(anonymous(step)[0], setting, state, own_parameters(step, P))
+        return backend.compile(function, static=(0, 1))(anonymous(step), setting, state, own_parameters(step, P))
 
 
 def with_own_bars(
     function: Callable[..., Any], step: Any, setting: Setting, state: State, P: Parameters, bars: Bars, *more: Any
 ) -> Any:
     """`compiled` for functions that take and give cotangents: (..., bars) or bars alone."""
-    bare, element, _ = anonymous(step)
     own = own_parameters(step, P)
-    mine = bars._replace(parameters=zero_own(own, bars.parameters, element))
+    mine = bars._replace(parameters=zero_own(own, bars.parameters, step))
     backend = backends.of(state.X)
     with backend.quiet():
-        found = backend.compile(function, static=(0, 1))(bare, setting, state, own, mine, *more)
+        found = backend.compile(function, static=(0, 1))(anonymous(step), setting, state, own, mine, *more)
     inner = found if isinstance(found, Bars) else found[-1]
     merged = inner._replace(parameters=add_own(bars.parameters, inner.parameters, step))
     return merged if isinstance(found, Bars) else (*found[:-1], merged)

@@ -1,12 +1,22 @@
-"""From a line to a plan: which steps, in which order, with the kicks of space charge between half maps."""
+"""From a line to a plan: which steps, in which order, with the kicks of effects between parts of maps.
+
+Each effect cuts an element into slices of its own, and kicks in the middle of each: half map, kick, half map, which is
+of second order in the length of a slice. Where several effects act in one element, their kicks stand at all these
+places in order, and the element's map goes from each to the next. The sequence reads the same from both ends, so it
+stays of second order.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from backbeam import backends
+from backbeam.effects.base import Effect, Place
 from backbeam.elements.aperture import Aperture, Opening
 from backbeam.elements.base import Bound, Element
 from backbeam.errors import InputError
@@ -46,18 +56,19 @@ class Slicing:
         if step is not None and not (is_number and 0 < step < math.inf):
             raise InputError("track.step", step, "a length in m, greater than 0")
 
-    def count(self, element: Element, name: str) -> int:
-        """Number of slices of a thick element: its own, else by this rule."""
-        if element.slices is not None:
-            return element.slices
-        if self.step is None:
-            return self.slices or 1
+    def count(self, element: Element, name: str, effect: Effect | None = None) -> int:
+        """Number of slices of a thick element: the effect's, the element's, else by this rule."""
+        slices, step = (effect.slices, effect.step) if effect is not None else (None, None)
+        if slices is None and step is None:
+            slices, step = (element.slices, None) if element.slices is not None else (self.slices, self.step)
+        if step is None:
+            return slices or 1
         longest = longest_length(element.length, name)
-        slices = longest / self.step * (1.0 - 1e-12)
-        if not slices <= MOST_SLICES:
+        count = longest / step * (1.0 - 1e-12)
+        if not count <= MOST_SLICES:
             allowed = f"a length in m that makes at most {MOST_SLICES} slices of {name}, {longest:g} m"
-            raise InputError("track.step", self.step, allowed)
-        return max(1, math.ceil(slices))
+            raise InputError("track.step", step, allowed)
+        return max(1, math.ceil(count))
 
 
 def longest_length(length: Any, name: str) -> float:
@@ -85,9 +96,11 @@ def held(bound: Bound, element: Element, name: str) -> tuple[Map, str, tuple[tup
 
 
 class _Compiler:
-    """Turns bound maps into steps, and numbers the places where particles can be lost."""
+    """Turns the elements of a line into steps, and numbers the places where particles can be lost."""
 
-    def __init__(self) -> None:
+    def __init__(self, line: Line, slicing: Slicing, effects: Mapping[str, Effect]) -> None:
+        self.elements, self.names = line.elements, line.sequence
+        self.slicing, self.effects = slicing, effects
         self.losses = 0
 
     def steps(self, bounds: tuple[Bound, ...], name: str, element: Element) -> tuple[Step | Observe, ...]:
@@ -102,62 +115,98 @@ class _Compiler:
             return Observe(bound.map, name)
         return Apply(*held(bound, element, name))
 
-    def element(self, element: Element, name: str, slices: int, kicks: bool) -> Plan:
-        """All steps of an element; neighbouring half maps are merged."""
+    def element(self, place: int) -> Plan:
+        """All steps of an element; neighbouring half maps are merged, and rounds that are alike are a loop."""
+        element, name = self.elements[place], self.names[place]
         before, after = _ends(element)
         head, tail = self.steps(before, name, element), self.steps(after, name, element)
-        if not kicks:
-            return (*head, *self.steps(element.body(1.0), name, element), *tail)
-        half = self.steps(element.body(0.5 / slices), name, element)
-        kick = Kick(name, 1.0 / slices)
-        if slices == 1:
-            return (*head, *half, kick, *half, *tail)
-        whole = self.steps(element.body(1.0 / slices), name, element)
-        return (*head, *half, kick, Repeat((*whole, kick), slices - 1), *half, *tail)
-
-    def pieces(self, element: Element, name: str, slices: int, kicks: bool) -> list[Plan]:
-        """Steps of an element slice by slice, to look at the beam in between."""
-        before, after = _ends(element)
+        kicks = self._kicks(place)
         if not element.is_thick:
-            bounds = (*before, *element.body(1.0), *after)
-            return [self.steps(bounds, name, element)]
-        whole = self.steps(element.body(1.0 / slices), name, element)
-        half = self.steps(element.body(0.5 / slices), name, element)
-        one: Plan = (*half, Kick(name, 1.0 / slices), *half) if kicks else whole
-        pieces = [one] * slices
-        pieces[0] = (*self.steps(before, name, element), *pieces[0])
-        pieces[-1] = (*pieces[-1], *self.steps(after, name, element))
+            at_once = tuple(kick for found in kicks.values() for kick in found)
+            return (*head, *at_once, *self.steps(element.body(1.0), name, element), *tail)
+        rounds, rest = self._rounds(element, name, kicks)
+        looped: list[Step | Observe | Repeat] = []
+        for one, alike in groupby(rounds):
+            count = len(list(alike))
+            looped += one if count == 1 else (Repeat(one, count),)
+        return (*head, *looped, *rest, *tail)
+
+    def _rounds(self, element: Element, name: str, kicks: Mapping[Fraction, Plan]) -> tuple[list[Plan], Plan]:
+        """Maps to each place in order, with what stands there; and the maps from the last of them to the end."""
+        bodies: dict[Fraction, Plan] = {}
+
+        def body(part: Fraction) -> Plan:
+            if part not in bodies:
+                bodies[part] = self.steps(element.body(float(part)), name, element) if part else ()
+            return bodies[part]
+
+        rounds: list[Plan] = []
+        done = Fraction(0)
+        for place in sorted(kicks):
+            rounds.append((*body(place - done), *kicks[place]))
+            done = place
+        return rounds, body(1 - done)
+
+    def pieces(self, place: int) -> list[Plan]:
+        """Steps of an element slice by slice, to look at the beam in between."""
+        element, name = self.elements[place], self.names[place]
+        if not element.is_thick:
+            return [self.element(place)]
+        acting = [effect for effect in self.effects.values() if effect.at is None and effect.acts_in(element)]
+        slices = max(self.slicing.count(element, name, e) for e in acting or [None]) if _long(element) else 1
+        before, after = _ends(element)
+        kicks = self._kicks(place)
+        cuts = {Fraction(j, slices) for j in range(1, slices)}
+        rounds, rest = self._rounds(element, name, {p: kicks.get(p, ()) for p in (*kicks, *cuts)})
+        pieces: list[Plan] = [self.steps(before, name, element)]
+        for at, one in zip(sorted({*kicks, *cuts}), rounds, strict=True):
+            pieces[-1] = (*pieces[-1], *one)
+            if at in cuts:
+                pieces.append(())
+        pieces[-1] = (*pieces[-1], *rest, *self.steps(after, name, element))
         return pieces
 
+    def _kicks(self, place: int) -> dict[Fraction, Plan]:
+        """Kicks of all effects in an element, by the part of it that lies before them."""
+        element, name = self.elements[place], self.names[place]
+        found: dict[Fraction, Plan] = {}
+        for label, effect in self.effects.items():
+            if effect.at is not None:
+                count = int(name in effect.at)
+            else:
+                count = self.slicing.count(element, name, effect) if effect.acts_in(element) else 0
+            own = {field: ((label, field, 1.0),) for field in effect.parameters()}
+            for k in range(count):
+                part = Place(self.elements, self.names, place, Fraction(k, count), Fraction(k + 1, count))
+                kick = Kick(effect.bare(), name, tuple({**own, **effect.needs(part)}.items()))
+                middle = Fraction(2 * k + 1, 2 * count)
+                found[middle] = (*found.get(middle, ()), kick)
+        return found
 
-def _kicked(element: Element) -> bool:
-    """Whether space charge acts in the element: it is thick, and not known to have no length."""
+
+def _long(element: Element) -> bool:
+    """Whether an element is not known to have no length."""
     return element.is_thick and not (isinstance(element.length, int | float) and element.length == 0)
 
 
-def compile_line(line: Line, slicing: Slicing, space_charge: bool) -> Plan:
-    """Steps of a line, space charge inside every thick element."""
-    compiler = _Compiler()
-    plan: list[Step | Observe | Repeat] = []
-    for element, name in zip(line.elements, line.sequence, strict=True):
-        kicks = space_charge and _kicked(element)
-        plan += compiler.element(element, name, slicing.count(element, name) if kicks else 1, kicks)
-    return tuple(plan)
+def compile_line(line: Line, slicing: Slicing, effects: Mapping[str, Effect]) -> Plan:
+    """Steps of a line in which effects act, by name."""
+    compiler = _Compiler(line, slicing, effects)
+    return tuple(step for place in range(len(line)) for step in compiler.element(place))
 
 
-def compile_pieces(line: Line, slicing: Slicing, space_charge: bool) -> list[tuple[str, float, Plan]]:
+def compile_pieces(line: Line, slicing: Slicing, effects: Mapping[str, Effect]) -> list[tuple[str, float, Plan]]:
     """(element, fraction of its length, steps) for every slice of a line."""
-    compiler = _Compiler()
+    compiler = _Compiler(line, slicing, effects)
     pieces: list[tuple[str, float, Plan]] = []
-    for element, name in zip(line.elements, line.sequence, strict=True):
-        slices = slicing.count(element, name) if _kicked(element) else 1
-        for piece in compiler.pieces(element, name, slices, space_charge and _kicked(element)):
-            pieces.append((name, 1.0 / slices, piece))
+    for place, name in enumerate(compiler.names):
+        found = compiler.pieces(place)
+        pieces += [(name, 1.0 / len(found), piece) for piece in found]
     return pieces
 
 
 def count_kicks(plan: Plan) -> int:
-    """Number of space-charge kicks in a plan."""
+    """Number of kicks in a plan."""
     total = 0
     for step in plan:
         if isinstance(step, Repeat):

@@ -95,7 +95,7 @@ def unit_vectors(state: State) -> State:
 
 def setting_alone(setting: Setting) -> Setting:
     """The setting for particles of which none is lost."""
-    return Setting(setting.species, None, False)
+    return Setting(setting.species)
 
 
 def _undo(step: Apply, setting: Setting, state: State, P: Parameters) -> State:

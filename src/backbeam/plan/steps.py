@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from backbeam.arrays import Array, namespace
+from backbeam.effects.base import Bunch
 from backbeam.elements.aperture import Opening
 from backbeam.maps.base import Map
 from backbeam.observation import Observation
 from backbeam.reference import Reference
 
 if TYPE_CHECKING:
-    from backbeam.effects.space_charge import SpaceCharge
+    from backbeam.effects.base import Effect, EffectBars, Term
     from backbeam.species import Species
 
 ALIVE, LOST_BEFORE = -1, -2
@@ -55,7 +56,6 @@ class Setting:
     """What all steps of a run share and no gradient is asked of."""
 
     species: Species
-    space_charge: SpaceCharge | None = None
     masked: bool = False
     """Whether any particle may be lost: then steps leave the lost ones where they are."""
 
@@ -194,38 +194,56 @@ class Apply(Step):
 
 @dataclass(frozen=True)
 class Kick(Step):
-    """The space-charge kick of a fraction of an element's length."""
+    """A kick of an effect over a part of an element, or at a point."""
 
+    effect: Effect
+    """Bare: see `Effect.bare`."""
     element: str
-    fraction: float
+    needs: tuple[tuple[str, tuple[Term, ...]], ...]
+    """Name that the effect has for a value -> terms (owner, parameter, factor) of which it is the sum."""
 
-    def _ds(self, P: Parameters) -> Array:
-        return self.fraction * P[self.element]["length"]
+    def given(self, P: Parameters) -> dict[str, Array]:
+        """What the effect is given by name."""
+        found: dict[str, Array] = {}
+        for name, terms in self.needs:
+            for owner, field, factor in terms:
+                term = P[owner][field] if factor == 1.0 else factor * P[owner][field]
+                found[name] = found[name] + term if name in found else term
+        return found
 
-    def _arguments(self, state: State, P: Parameters, setting: Setting) -> tuple[Any, ...]:
-        alive = setting.alive(state) if setting.masked else None
-        return state.X, state.q, alive, setting.reference(state), self._ds(P)
+    def _bunch(self, state: State, setting: Setting) -> Bunch:
+        return Bunch(state.X, state.q, setting.alive(state) if setting.masked else None, setting.reference(state))
 
     def forward(self, state: State, P: Parameters, setting: Setting) -> State:
         """Kick."""
-        return state._replace(X=setting.space_charge.forward(*self._arguments(state, P, setting)))
+        return state._replace(X=self.effect.forward(self._bunch(state, setting), self.given(P)))
 
     def inverse(self, state: State, P: Parameters, setting: Setting) -> State:
         """Kick back."""
-        return state._replace(X=setting.space_charge.inverse(*self._arguments(state, P, setting)))
+        return state._replace(X=self.effect.inverse(self._bunch(state, setting), self.given(P)))
 
     def pullback(self, state: State, P: Parameters, setting: Setting, bars: Bars) -> Bars:
         """Pull back through the kick."""
-        return self._collect(bars, *setting.space_charge.pullback(*self._arguments(state, P, setting), bars.X))
+        return self._collect(bars, self.effect.pullback(self._bunch(state, setting), self.given(P), bars.X))
 
     def reverse(self, state: State, P: Parameters, setting: Setting, bars: Bars) -> tuple[State, Bars]:
-        """Undo and pull back with one potential."""
-        X, *found = setting.space_charge.reverse(*self._arguments(state, P, setting), bars.X)
-        return state._replace(X=X), self._collect(bars, *found)
+        """Undo and pull back with one field."""
+        X, found = self.effect.reverse(self._bunch(state, setting), self.given(P), bars.X)
+        return state._replace(X=X), self._collect(bars, found)
 
-    def _collect(self, bars: Bars, X_bar: Array, q_bar: Array, beta_gamma_bar: Array, ds_bar: Array) -> Bars:
-        parameters = _add(bars.parameters, self.element, {"length": self.fraction * ds_bar})
-        return Bars(X_bar, bars.q + q_bar, bars.beta_gamma + beta_gamma_bar, parameters)
+    def _collect(self, bars: Bars, found: EffectBars) -> Bars:
+        parameters = self.shared(bars.parameters, found.p)
+        return Bars(found.X, bars.q + found.q, bars.beta_gamma + found.beta_gamma, parameters)
+
+    def shared(
+        self, parameters: dict[str, dict[str, Array]], found: Mapping[str, Array]
+    ) -> dict[str, dict[str, Array]]:
+        """The sums with the cotangents of what the effect was given."""
+        for name, terms in self.needs:
+            if name in found:
+                for owner, field, factor in terms:
+                    parameters = _add(parameters, owner, {field: factor * found[name]})
+        return parameters
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ def _chunks(stretch: Stretch, longest: int) -> list[slice]:
 @cache
 def _bare(steps: Stretch) -> Stretch:
     """The steps without the names of their elements, so that like ones share what is compiled."""
-    return tuple(Merged(()) if isinstance(step, Merged) else anonymous(step)[0] for step in steps)
+    return tuple(Merged(()) if isinstance(step, Merged) else anonymous(step) for step in steps)
 
 
 def _taken(step: Any, setting: Setting, state: State, own: Any) -> State:
@@ -191,7 +191,7 @@ def _given(step: Any, setting: Setting, state: State, P: Parameters, inverse: bo
 def _zero(step: Any, own: Any, bars: Bars) -> Any:
     """Cotangents of the reference and of a step's parameters, from which the sums of a block begin."""
     zero = namespace(bars.beta_gamma).zeros_like(bars.beta_gamma)
-    return None if isinstance(step, Merged) else (zero, zero_own(own, bars.parameters, anonymous(step)[1]))
+    return None if isinstance(step, Merged) else (zero, zero_own(own, bars.parameters, step))
 
 
 def _added(stretch: Stretch, setting: Setting, state: State, P: Parameters, bars: Bars, sums: Any) -> Bars:

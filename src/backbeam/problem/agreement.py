@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backbeam.line import Line
+from backbeam.course import Course
 from backbeam.problem.differences import scale_of_parameter
 from backbeam.problem.differentiation import Question, unit_of
 from backbeam.problem.outcome import finite
@@ -45,7 +45,7 @@ class Comparison:
     kicks: int
     tolerance: float
     difference_tolerance: float
-    line: Line
+    course: Course
     parameters: Mapping[str, float]
     """Value of each parameter."""
     rows: tuple[Row, ...]
@@ -65,7 +65,7 @@ class Comparison:
         if reference is None:
             return math.nan
         alike = [abs(slope) for other, slope in reference.gradient.items() if _kind(other) == kind]
-        natural = abs(reference.value) / scale_of_parameter(self.parameters[name], unit_of(name, self.line))
+        natural = abs(reference.value) / scale_of_parameter(self.parameters[name], unit_of(name, self.course))
         return max(*alike, NEGLIGIBLE[self.dtype] * natural)
 
     def deviations(self, gradient: Mapping[str, float]) -> dict[str, float]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from backbeam import backends
 from backbeam.adjoint import Adjoint, Auto, Checkpoint, Reversible, Store, Tape, adjoint_named
 from backbeam.beam import Beam
+from backbeam.course import Course
 from backbeam.errors import BackbeamError, BackendError, InputError
-from backbeam.gradient import differentiate, with_parameters
-from backbeam.line import Line
+from backbeam.gradient import differentiate_course
 from backbeam.memory.amounts import show_bytes
 from backbeam.memory.forecast import model_of
 from backbeam.memory.planner import ROOM
@@ -20,7 +20,6 @@ from backbeam.problem.agreement import Comparison, Row
 from backbeam.problem.differences import differences
 from backbeam.problem.differentiation import Question, expand, value_of
 from backbeam.problem.outcome import quiet
-from backbeam.tracking import count_kicks
 
 if TYPE_CHECKING:
     from backbeam.problem.problem import Problem
@@ -82,12 +81,12 @@ def compare(
 
     tell("drawing particles")
     witness = problem.beam("numpy", dtype="float64")
-    names = expand(asked.wrt, problem.line(), witness)
-    line = with_parameters(problem.line(), [name for name in names if not name.startswith("beam.")])
-    arguments = {"space_charge": problem.space_charge(), **problem.track_options()}
+    course = problem.course()
+    names = expand(asked.wrt, course, witness)
+    course = course.with_present([name for name in names if not name.startswith("beam.")])
     few = problem.replace({"beam.n": min(witness.n, FEW)}).beam("numpy", dtype="float64")
     with quiet():  # what is wrong with the question is found here, before anything takes long
-        differentiate(asked.objective, line, few, names, adjoint=Store(), **arguments)
+        differentiate_course(asked.objective, course, few, names, adjoint=Store())
 
     rows: list[Row] = []
     for name in names_of_backends:
@@ -98,25 +97,25 @@ def compare(
         for adjoint in adjoints:
             if isinstance(adjoint, Tape) and not beam.backend.has_autodiff:
                 continue
-            reason = "" if chosen_adjoints else _refusal(adjoint, line, beam, arguments)
+            reason = "" if chosen_adjoints else _refusal(adjoint, course, beam)
             if reason:
                 skipped[f"{name} {adjoint.name}"] = reason
                 continue
             tell(f"{name}, {adjoint.name}")
-            rows.append(_row(asked.objective, line, beam, names, adjoint, arguments))
+            rows.append(_row(asked.objective, course, beam, names, adjoint))
     if not rows:
         raise InputError("adjoints", "tape", f"others too: {', '.join(names_of_backends)} cannot differentiate alone")
     return Comparison(
         question=asked,
         dtype=dtype,
         particles=witness.n,
-        kicks=count_kicks(line, **arguments),
+        kicks=course.kicks,
         tolerance=tolerance,
         difference_tolerance=difference_tolerance,
-        line=line,
-        parameters={name: value_of(name, line, witness) for name in names},
+        course=course,
+        parameters={name: value_of(name, course, witness) for name in names},
         rows=tuple(rows),
-        difference=differences(asked.objective, line, witness, names, arguments, tell),
+        difference=differences(asked.objective, course, witness, names, tell),
         skipped=skipped,
     )
 
@@ -163,14 +162,12 @@ def _beam(problem: Problem, backend: str, device: str | None) -> tuple[Beam | No
         return None, str(error)
 
 
-def _row(
-    objective: Objective, line: Line, beam: Beam, names: Sequence[str], adjoint: Adjoint, arguments: Mapping[str, Any]
-) -> Row:
+def _row(objective: Objective, course: Course, beam: Beam, names: Sequence[str], adjoint: Adjoint) -> Row:
     """Value and gradient by one backend and adjoint; or what it says that it cannot do."""
     backend = beam.backend
     try:
         with quiet():
-            found = differentiate(objective, line, beam, names, adjoint=adjoint, **arguments)
+            found = differentiate_course(objective, course, beam, names, adjoint=adjoint)
     except BackbeamError as error:
         return Row(backend.name, adjoint.name, problem=str(error))
     host, mismatch = backend.to_numpy, found.report.mismatch
@@ -179,13 +176,13 @@ def _row(
     return Row(backend.name, adjoint.name, float(host(found.value)), gradient, worst)
 
 
-def _refusal(adjoint: Adjoint, line: Line, beam: Beam, arguments: Mapping[str, Any]) -> str:
+def _refusal(adjoint: Adjoint, course: Course, beam: Beam) -> str:
     """Why an adjoint is better left out, empty if it is not: a tape may take all memory, and the process with it."""
     if not isinstance(adjoint, Tape):
         return ""
     free = beam.backend.free_memory(beam.coordinates)
     try:
-        needed = model_of(line, beam, **arguments).needs(adjoint).predicted_peak_bytes
+        needed = model_of(course, beam).needs(adjoint).predicted_peak_bytes
     except BackendError:  # of this library nothing is known, so nothing speaks against it
         return ""
     if free is None or needed < ROOM * free:

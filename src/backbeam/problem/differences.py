@@ -7,16 +7,15 @@ piecewise smooth, with a kink where a particle enters another cell, and small st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from backbeam.beam import Beam
+from backbeam.course import Course
 from backbeam.errors import InputError
-from backbeam.line import Line
 from backbeam.observables import Objective
 from backbeam.problem.differentiation import unit_of, value_of
 from backbeam.problem.outcome import quiet
-from backbeam.tracking import track
+from backbeam.tracking import track_course
 
 STEP = 2e-6
 """Step in units of a parameter's scale."""
@@ -38,10 +37,9 @@ def scale_of_parameter(value: float, unit: str) -> float:
 
 def differences(
     objective: Objective,
-    line: Line,
+    course: Course,
     beam: Beam,
     names: Sequence[str],
-    arguments: Mapping[str, Any],
     tell: Callable[[str], None],
 ) -> dict[str, float]:
     """Derivative with respect to each name, from four or five runs each.
@@ -50,23 +48,21 @@ def differences(
     ----------
     objective:
         What is differentiated.
-    line, beam:
+    course, beam:
         As tracked: the parameters that are named are present.
     names:
         ``qf.k1``, ``beam.charge``, ...; the particles of another beam come of the same variates.
-    arguments:
-        ``space_charge``, ``slices`` or ``step`` of `track`.
     tell:
         Is told how far it is.
     """
     found = {}
     for k, name in enumerate(names):
         tell(f"central differences: {name} ({k + 1} of {len(names)})")
-        value = value_of(name, line, beam)
-        step = STEP * scale_of_parameter(value, unit_of(name, line))
+        value = value_of(name, course, beam)
+        step = STEP * scale_of_parameter(value, unit_of(name, course))
 
         def at(place: int, name: str = name, value: float = value, step: float = step) -> float:
-            return _value(objective, line, beam, name, value + place * step, arguments)
+            return _value(objective, course, beam, name, value + place * step)
 
         with quiet():
             found[name] = _slope(at, step)
@@ -84,16 +80,14 @@ def _slope(at: Callable[[int], float], step: float) -> float:
     return sum(weight * at(place) for place, weight in backward) / step
 
 
-def _value(
-    objective: Objective, line: Line, beam: Beam, name: str, value: float, arguments: Mapping[str, Any]
-) -> float:
+def _value(objective: Objective, course: Course, beam: Beam, name: str, value: float) -> float:
     """The objective with another value of a parameter."""
     owner, _, field = name.rpartition(".")
     if owner != "beam":
-        line = line.replace({name: value})
+        course = course.replace({name: value})
     elif field == "beta_gamma":
         reference = beam.reference.with_beta_gamma(beam.as_mine(value))
         beam = beam.with_parameters(kinetic_energy=reference.kinetic_energy)
     else:
         beam = beam.with_parameters(**{field: value})
-    return float(objective(track(line, beam, **arguments)))
+    return float(objective(track_course(course, beam)))

@@ -13,13 +13,13 @@ import numpy as np
 
 from backbeam.adjoint import Adjoint, Checkpoint, Reversible, adjoint_named
 from backbeam.beam import Beam
+from backbeam.course import Course
 from backbeam.errors import BackbeamError, InputError
-from backbeam.gradient import Gradient, differentiate, with_parameters
-from backbeam.line import Line
+from backbeam.gradient import Gradient, differentiate_course
 from backbeam.observables import Objective, expression, sigma, weighted
 from backbeam.problem.keys import missing
 from backbeam.problem.outcome import compiles, finite, quiet, rehearsal
-from backbeam.tracking import count_kicks, track
+from backbeam.tracking import track_course
 
 if TYPE_CHECKING:
     from backbeam.problem.problem import Problem
@@ -98,7 +98,7 @@ def adjoint_of_problem(
     return chosen
 
 
-def expand(patterns: Sequence[str], line: Line, beam: Beam) -> tuple[str, ...]:
+def expand(patterns: Sequence[str], course: Course, beam: Beam) -> tuple[str, ...]:
     """Names of single numbers that a gradient is asked for, each once, in order.
 
     Parameters
@@ -114,12 +114,12 @@ def expand(patterns: Sequence[str], line: Line, beam: Beam) -> tuple[str, ...]:
         For a name that is not known, a pattern that fits nothing, or a parameter that is an array.
     """
     found: dict[str, None] = {}
-    of_line = [name for name, value in line.parameters.items() if not np.shape(value)]
+    of_line = [name for name, value in course.parameters.items() if not np.shape(value)]
     of_beam = [f"beam.{name}" for name in beam.parameters()]
     for pattern in patterns:
         known = of_beam if pattern.startswith("beam.") else of_line
         if pattern in known or not set(pattern) & set("*?["):
-            _check_number(pattern, line)
+            _check_number(pattern, course)
             found[pattern] = None
             continue
         fitting = [name for name in known if fnmatchcase(name, pattern)]
@@ -131,17 +131,17 @@ def expand(patterns: Sequence[str], line: Line, beam: Beam) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _check_number(name: str, line: Line) -> None:
-    array = name in ARRAYS_OF_BEAM if name.startswith("beam.") else np.shape(line.get(name)) != ()
+def _check_number(name: str, course: Course) -> None:
+    array = name in ARRAYS_OF_BEAM if name.startswith("beam.") else np.shape(course.get(name)) != ()
     if array:
         raise InputError("wrt", name, "parameters that are one number; value_and_grad of Python gives arrays")
 
 
-def value_of(name: str, line: Line, beam: Beam) -> float:
-    """Value of a parameter of the line or the beam; 0 for one that its element leaves out."""
+def value_of(name: str, course: Course, beam: Beam) -> float:
+    """Value of a parameter of the course or the beam; 0 for one that its owner leaves out."""
     owner, _, field = name.rpartition(".")
     if owner != "beam":
-        return float(line.get(name) or 0.0)
+        return float(course.get(name) or 0.0)
     value = beam.reference.beta_gamma if field == "beta_gamma" else beam.parameters()[field]
     return float(beam.backend.to_numpy(value))
 
@@ -152,14 +152,14 @@ _UNITS_OF_BEAM = (
 )  # fmt: skip
 
 
-def unit_of(name: str, line: Line) -> str:
+def unit_of(name: str, course: Course) -> str:
     """Unit of a parameter; ``1`` for a number without."""
     owner, _, field = name.rpartition(".")
     if name in line.knobs:
         return "1"
     if owner == "beam":
         return next((unit for start, unit in _UNITS_OF_BEAM if field.startswith(start)), "1")
-    return type(line[owner]).__dataclass_fields__[field].metadata["unit"]
+    return course.unit(name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +167,7 @@ class Derivative:
     """Value and gradient of an objective, and what they took."""
 
     question: Question
-    line: Line
+    course: Course
     initial: Beam
     final: Beam
     value: float
@@ -217,22 +217,19 @@ class Derivative:
         }
 
 
-def differentiate_problem(
-    line: Line, beam: Beam, space_charge: Any, options: dict[str, Any], asked: Question, tell: Callable[[str], None]
-) -> Derivative:
+def differentiate_problem(course: Course, beam: Beam, asked: Question, tell: Callable[[str], None]) -> Derivative:
     """Value and gradient, warmed up before, and timed beside the tracking alone."""
     backend = beam.backend
-    names = expand(asked.wrt, line, beam)
-    line = with_parameters(line, [name for name in names if not name.startswith("beam.")])
-    arguments = {"space_charge": space_charge, **options}
+    names = expand(asked.wrt, course, beam)
+    course = course.with_present([name for name in names if not name.startswith("beam.")])
 
     def run() -> Gradient:
-        found = differentiate(asked.objective, line, beam, names, adjoint=asked.adjoint, **arguments)
+        found = differentiate_course(asked.objective, course, beam, names, adjoint=asked.adjoint)
         backend.synchronize([found.value, *found.gradient.values()])
         return found
 
     def track_alone() -> None:
-        backend.synchronize(track(line, beam, **arguments).coordinates)
+        backend.synchronize(track_course(course, beam).coordinates)
 
     with quiet():
         if compiles(beam):
@@ -240,7 +237,7 @@ def differentiate_problem(
             run()
             track_alone()
         else:
-            _warm_up(line, beam, space_charge, options, asked.adjoint)
+            _warm_up(course, beam, asked.adjoint)
         tell(f"differentiating {asked.objective.name} with respect to {len(names)} parameters")
         seconds_gradient, found = _timed(run)
         tell("tracking alone")
@@ -250,16 +247,16 @@ def differentiate_problem(
     mismatch = found.report.mismatch
     return Derivative(
         question=replace(asked, adjoint=found.adjoint),
-        line=line,
+        course=course,
         initial=beam,
         final=found.beam,
         value=float(host(found.value)),
         gradient={name: float(host(slope)) for name, slope in found.gradient.items()},
-        parameters={name: value_of(name, line, beam) for name in names},
+        parameters={name: value_of(name, course, beam) for name in names},
         seconds_primal=seconds_primal,
         seconds_gradient=seconds_gradient,
         peak_bytes=backend.peak_memory(),
-        kicks=count_kicks(line, **arguments),
+        kicks=course.kicks,
         anchors=found.report.anchors,
         mismatch=None if mismatch is None else finite(host(mismatch).max()),
     )
@@ -271,8 +268,8 @@ def _timed(function: Callable[[], Any]) -> tuple[float, Any]:
     return perf_counter() - start, found
 
 
-def _warm_up(line: Line, beam: Beam, space_charge: Any, options: dict[str, Any], adjoint: Adjoint) -> None:
+def _warm_up(course: Course, beam: Beam, adjoint: Adjoint) -> None:
     """Differentiate for a few particles, so that what is loaded or compiled when first used is there."""
-    line, few, options = rehearsal(line, beam, options)
+    course, few = rehearsal(course, beam)
     with suppress(BackbeamError):  # the run itself will say it
-        differentiate(sigma("x"), line, few, ["beam.charges"], space_charge=space_charge, adjoint=adjoint, **options)
+        differentiate_course(sigma("x"), course, few, ["beam.charges"], adjoint=adjoint)

@@ -13,9 +13,10 @@ import numpy as np
 
 from backbeam.arrays import COORDINATES, Array
 from backbeam.beam import PLANES, Beam
+from backbeam.course import Course
 from backbeam.errors import TrackingError
 from backbeam.line import Line
-from backbeam.tracking import count_kicks, trace, track
+from backbeam.tracking import trace_course, track_course
 
 WARM_UP_PARTICLES = 1000
 
@@ -24,15 +25,21 @@ WARM_UP_PARTICLES = 1000
 class Outcome:
     """A beam before and after a line, and what it took."""
 
-    line: Line
+    course: Course
     initial: Beam
     final: Beam
-    space_charge: Any
-    options: dict[str, Any]
-    """``slices`` or ``step``, as `backbeam.track` takes them."""
-    kicks: int
     seconds: float
     """Tracking alone: no import, no compilation, no drawing of particles."""
+
+    @property
+    def line(self) -> Line:
+        """The line."""
+        return self.course.line
+
+    @property
+    def kicks(self) -> int:
+        """Number of kicks of all effects."""
+        return self.course.kicks
 
     @property
     def lost(self) -> int:
@@ -57,36 +64,33 @@ class Outcome:
     def along(self, points: int = 200) -> Iterator[tuple[str, dict[str, Any]]]:
         """(element, moments) at the start and after every slice, of the beam tracked once more.
 
-        Without space charge slices are only where to look: then elements are cut so finely that ``points``
-        make up the line. For a library that compiles, NumPy stands in, with the same particles.
+        Without effects slices are only where to look: then elements are cut so finely that ``points`` make up the line.
+        For a library that compiles, NumPy stands in, with the same particles.
         """
-        beam, options = self.initial, dict(self.options)
+        beam, course = self.initial, self.course
         if compiles(beam):
             beam = beam.to("numpy")
-        if self.space_charge is None and float(self.line.length) > 0.0:
-            options = {"step": float(self.line.length) / points}
-        for _, element, at in trace(self.line, beam, space_charge=self.space_charge, **options):
+        if not course.effects and float(self.line.length) > 0.0:
+            course = Course.of(self.line, step=float(self.line.length) / points)
+        for _, element, at in trace_course(course, beam):
             yield element, moments_of(at)
 
 
-def run_problem(
-    line: Line, beam: Beam, space_charge: Any, options: dict[str, Any], tell: Callable[[str], None]
-) -> Outcome:
-    """Track a beam through a line, warmed up before, and time it."""
+def run_problem(course: Course, beam: Beam, tell: Callable[[str], None]) -> Outcome:
+    """Track a beam through a course, warmed up before, and time it."""
     backend = beam.backend
-    kicks = count_kicks(line, space_charge=space_charge, **options)
     if compiles(beam):
         tell("compiling")
-        backend.synchronize(track(line, beam, space_charge=space_charge, **options).coordinates)
+        backend.synchronize(track_course(course, beam).coordinates)
     else:
-        _warm_up(line, beam, space_charge, options)
-    tell(f"tracking {beam.n} particles" + (f" through {kicks} kicks" if kicks else ""))
+        _warm_up(course, beam)
+    tell(f"tracking {beam.n} particles" + (f" through {course.kicks} kicks" if course.kicks else ""))
     backend.synchronize(beam.coordinates)
     start = perf_counter()
     with quiet():
-        final = track(line, beam, space_charge=space_charge, **options)
+        final = track_course(course, beam)
         backend.synchronize(final.coordinates)
-    return Outcome(line, beam, final, space_charge, options, kicks, perf_counter() - start)
+    return Outcome(course, beam, final, perf_counter() - start)
 
 
 def quiet() -> Any:
@@ -99,19 +103,18 @@ def compiles(beam: Beam) -> bool:
     return beam.backend.recompiles
 
 
-def _warm_up(line: Line, beam: Beam, space_charge: Any, options: dict[str, Any]) -> None:
-    """Send a few particles through the line, so that what is loaded or compiled when first used is there."""
+def _warm_up(course: Course, beam: Beam) -> None:
+    """Send a few particles along, so that what is loaded or compiled when first used is there."""
     with quiet(), suppress(TrackingError):  # the run itself will say it
-        line, few, options = rehearsal(line, beam, options)
-        track(line, few, space_charge=space_charge, **options)
+        track_course(*rehearsal(course, beam))
 
 
-def rehearsal(line: Line, beam: Beam, options: dict[str, Any]) -> tuple[Line, Beam, dict[str, Any]]:
+def rehearsal(course: Course, beam: Beam) -> tuple[Course, Beam]:
     """What to run before a run that is timed: few particles, and the whole line only where its loops are compiled."""
     backend = beam.backend
     if backend.fuses and beam.n >= backend.fuse_from:
-        return line, few_of(beam, backend.fuse_from), options
-    return short_line(line), few_of(beam, WARM_UP_PARTICLES), {}
+        return course, few_of(beam, backend.fuse_from)
+    return short(course), few_of(beam, WARM_UP_PARTICLES)
 
 
 def few_of(beam: Beam, n: int) -> Beam:
@@ -122,10 +125,12 @@ def few_of(beam: Beam, n: int) -> Beam:
     )
 
 
-def short_line(line: Line) -> Line:
-    """One slice of the first element of a line that has a length."""
+def short(course: Course) -> Course:
+    """One slice of the first element of a line that has a length, with the effects that act along elements."""
+    line = course.line
     first = next((e for e in line.elements if e.is_thick), line.elements[0])
-    return Line([first.replace(slices=1)])
+    along = [e.replace(slices=None, step=None) for e in course.effects.values() if e.at is None]
+    return Course.of(Line([first.replace(slices=1)]), effects=along)
 
 
 # -- moments as plain numbers --------------------------------------------------------------------------------

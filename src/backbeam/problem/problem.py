@@ -10,28 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from backbeam.beam import Beam
+from backbeam.course import Course
+from backbeam.effects import Effect, SpaceCharge
 from backbeam.errors import InputError
 from backbeam.line import Line
 from backbeam.problem.differentiation import Derivative, Question, differentiate_problem, question
+from backbeam.problem.effects import read_effects, read_space_charge
 from backbeam.problem.examples import example_names, example_text
 from backbeam.problem.keys import Said, check_keys, check_mapping
 from backbeam.problem.lattice import DEFAULTS, Lattice, read_lattice
 from backbeam.problem.outcome import Outcome, run_problem
 from backbeam.problem.overrides import override, split_override
-from backbeam.problem.sections import (
-    FreeSpace,
-    Gradient,
-    Pipe,
-    Run,
-    Track,
-    check_beam,
-    draw_beam,
-    read,
-    read_space_charge,
-)
+from backbeam.problem.sections import Gradient, Run, Track, check_beam, draw_beam, read
 from backbeam.problem.text import ProblemError, Tree, read_tree, write_tree
 
-KEYS = ("title", "beam", "lattice", "space_charge", "track", "gradient", "run")
+KEYS = ("title", "beam", "lattice", "space_charge", "effects", "track", "gradient", "run")
 """Sections of a problem file."""
 LARGEST_FILE = 16 * 2**20
 """A file of more bytes than this is taken for something else."""
@@ -63,7 +56,8 @@ class Problem:
     settings: Run = field(init=False)
     """Where it runs: backend, device, dtype."""
     _track: Track = field(init=False, repr=False)
-    _space_charge: FreeSpace | Pipe | None = field(init=False, repr=False)
+    _space_charge: SpaceCharge | None = field(init=False, repr=False)
+    _effects: tuple[Effect, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         tree = check_mapping(self.tree, self.name, f"a mapping with {', '.join(KEYS)}")
@@ -73,17 +67,16 @@ class Problem:
         check_beam(tree.get("beam"))
         track = read(Track, tree.get("track"), "track")
         track.options()
-        space_charge = read_space_charge(tree.get("space_charge"))
-        if space_charge is not None:
-            space_charge.build()
         for name, value in (
             ("lattice", read_lattice(tree.get("lattice"), self.name)),
             ("gradient", read(Gradient, tree.get("gradient"), "gradient")),
             ("settings", read(Run, tree.get("run"), "run")),
             ("_track", track),
-            ("_space_charge", space_charge),
+            ("_space_charge", read_space_charge(tree.get("space_charge"))),
+            ("_effects", read_effects(tree.get("effects"))),
         ):
             object.__setattr__(self, name, value)
+        self.course()  # what does not fit together is said here
 
     # -- reading and writing ---------------------------------------------------------------------------------
 
@@ -177,9 +170,17 @@ class Problem:
         device = device if device is not None or (backend or run.backend) != run.backend else run.device
         return draw_beam(given, backend or run.backend, device, dtype or run.dtype)
 
-    def space_charge(self) -> Any:
+    def space_charge(self) -> SpaceCharge | None:
         """Model of space charge for `backbeam.track`; None for none."""
-        return None if self._space_charge is None else self._space_charge.build()
+        return self._space_charge
+
+    def effects(self) -> tuple[Effect, ...]:
+        """The other effects for `backbeam.track`."""
+        return self._effects
+
+    def course(self) -> Course:
+        """What the beam is sent through: the line, all effects, and how finely they cut it."""
+        return Course.of(self.line(), space_charge=self.space_charge(), effects=self.effects(), **self.track_options())
 
     def track_options(self) -> dict[str, Any]:
         """``slices`` or ``step`` for `backbeam.track`, if the problem says one of them."""
@@ -197,7 +198,7 @@ class Problem:
         tell = progress or (lambda stage: None)
         tell("drawing particles")
         beam = self.beam(backend, device, dtype, seed)
-        return run_problem(self.line(), beam, self.space_charge(), self.track_options(), tell)
+        return run_problem(self.course(), beam, tell)
 
     def differentiate(
         self,
@@ -216,7 +217,7 @@ class Problem:
         asked = asked or question(self)
         tell("drawing particles")
         beam = self.beam(backend, device, dtype, seed)
-        return differentiate_problem(self.line(), beam, self.space_charge(), self.track_options(), asked, tell)
+        return differentiate_problem(self.course(), beam, asked, tell)
 
 
 _KIND = {list: "list", str: "text", int: "number", float: "number", bool: "truth value"}

@@ -7,7 +7,6 @@ the objects that the sections become.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Annotated, Any
 
 from backbeam.beam import KINDS as DISTRIBUTIONS
@@ -19,8 +18,6 @@ from backbeam.errors import InputError
 from backbeam.extras import need
 from backbeam.plan import Slicing
 from backbeam.problem.keys import check_keys, check_mapping, missing, unknown
-from backbeam.effects.space_charge import BeamExtent, Extent, FixedExtent, RmsExtent, SpaceCharge3D
-from backbeam.effects.space_charge.pipe import SpaceCharge2DPipe
 from backbeam.species import Species
 
 (pydantic,) = need("cli", "pydantic", purpose="reading problem files")
@@ -84,60 +81,6 @@ class Gradient(Section):
     slots: Whole | None = pydantic.Field(None, description="a whole number of states, at least 1")
 
 
-class FreeSpace(Section):
-    """``space_charge`` with ``model: 3d``: `SpaceCharge3D`."""
-
-    model: str = pydantic.Field("3d", description="3d")
-    grid: list[Whole] = pydantic.Field([32, 32, 32], description="three whole numbers, each at least 4")
-    extent: Any = pydantic.Field("beam", description="beam, rms, or {fixed: {lower: [x, y, z], upper: [x, y, z]}}")
-    grid_gradient: str = pydantic.Field("exact", description="exact or frozen")
-
-    def build(self) -> SpaceCharge3D:
-        """Make the space-charge model."""
-        return SpaceCharge3D(grid=tuple(self.grid), extent=_extent(self.extent), grid_gradient=self.grid_gradient)
-
-
-class Pipe(Section):
-    """``space_charge`` with ``model: pipe``: `SpaceCharge2DPipe`."""
-
-    model: str = pydantic.Field("pipe", description="pipe")
-    width: Number = pydantic.Field(description="a length in m, greater than 0")
-    height: Number = pydantic.Field(description="a length in m, greater than 0")
-    length: Number = pydantic.Field(description="a length in m, greater than 0")
-    modes: list[Whole] = pydantic.Field([12, 12], description="two whole numbers, each at least 1")
-    origin: str = pydantic.Field("centre", description="centre or corner")
-    grid_gradient: str = pydantic.Field("exact", description="exact or frozen")
-
-    def build(self) -> SpaceCharge2DPipe:
-        """Make the space-charge model."""
-        return SpaceCharge2DPipe(
-            self.width, self.height, self.length, tuple(self.modes), self.origin, self.grid_gradient
-        )
-
-
-SPACE_CHARGE: dict[str, type[FreeSpace | Pipe]] = {"3d": FreeSpace, "pipe": Pipe}
-"""Section of each space-charge model by the name that ``model`` gives it."""
-EXTENTS: dict[str, type[Extent]] = {"beam": BeamExtent, "rms": RmsExtent, "fixed": FixedExtent}
-
-
-def _extent(given: Any) -> Any:
-    """``beam``, ``rms``, or a kind with its own keys: ``{rms: {sigmas: 5}}``."""
-    if not isinstance(given, Mapping):
-        return given
-    path = "space_charge.extent"
-    if len(given) != 1:
-        raise InputError(path, given, f"one of {', '.join(EXTENTS)} with its own keys")
-    ((kind, values),) = given.items()
-    if kind not in EXTENTS:
-        raise unknown(f"{path}.{kind}", kind, EXTENTS)
-    path = f"{path}.{kind}"
-    values = check_mapping(values, path, "keys of the extent")
-    names = [f.name for f in fields(EXTENTS[kind])]
-    required = {"lower": "three numbers (x, y, z) in m", "upper": "three numbers (x, y, z) in m"}
-    check_keys(values, names, required if kind == "fixed" else {}, path)
-    return EXTENTS[kind](**values)
-
-
 def read(section: type[Section], given: Any, path: str) -> Any:
     """Return the section that a mapping describes.
 
@@ -155,17 +98,6 @@ def read(section: type[Section], given: Any, path: str) -> Any:
     except pydantic.ValidationError as error:
         name = str(error.errors()[0]["loc"][0])
         raise InputError(f"{path}.{name}", given[name], keys[name].description or "another value") from None
-
-
-def read_space_charge(given: Any) -> FreeSpace | Pipe | None:
-    """Return the section of ``space_charge``; None for null: no space charge."""
-    if given is None:
-        return None
-    given = check_mapping(given, "space_charge", "null, or a mapping with model, grid, extent")
-    model = given.get("model", "3d")
-    if model not in SPACE_CHARGE:
-        raise InputError("space_charge.model", model, " or ".join(SPACE_CHARGE))
-    return read(SPACE_CHARGE[model], given, "space_charge")
 
 
 # -- the beam ------------------------------------------------------------------------------------------------

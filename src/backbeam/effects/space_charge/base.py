@@ -1,40 +1,29 @@
-"""What a model of space charge is: the contract between the kick and the tracking engine."""
+"""What models of space charge have in common."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import ClassVar
 
-if TYPE_CHECKING:
-    from backbeam.arrays import Array
-    from backbeam.reference import Reference
+from backbeam.effects.base import Effect
+
+BLOCK = 16_000
+"""Particles of a block. Little is done to each of them in a pass, so that blocks are large."""
+LEAST_BLOCK = 256
+"""Of however large a batch."""
 
 
-class SpaceCharge:
-    """A kick of the beam by its own field.
+@dataclass(frozen=True, kw_only=True)
+class SpaceCharge(Effect):
+    """A kick of the beam by its own field over a length, ``p["length"]`` [m]. Its kind is ``space_charge_<model>``."""
 
-    A model is a frozen dataclass of settings, without arrays. It gets X ``(..., 6, n)``, charges ``(..., n)`` [C],
-    ``alive`` ``(..., n)`` or None (all are), the reference, and the length ``ds`` of the kick [m] with the batch shape.
-    The lost give no charge and are not moved. `inverse` undoes `forward` to rounding, `reverse` is `inverse` and
-    `pullback` in one.
-    """
+    numbers: ClassVar[float | None] = None
 
-    def forward(self, X: Array, q: Array, alive: Array | None, reference: Reference, ds: Array) -> Array:
-        """Coordinates after the kick."""
-        raise NotImplementedError
+    @classmethod
+    def model(cls) -> str:
+        """What ``space_charge: {model: ...}`` of problem files calls it."""
+        return cls.kind.removeprefix("space_charge_")
 
-    def inverse(self, X1: Array, q: Array, alive: Array | None, reference: Reference, ds: Array) -> Array:
-        """Coordinates before the kick, from those after it."""
-        raise NotImplementedError
-
-    def pullback(
-        self, X: Array, q: Array, alive: Array | None, reference: Reference, ds: Array, X1_bar: Array
-    ) -> tuple[Array, Array, Array, Array]:
-        """Cotangents of X, q, ``reference.beta_gamma`` and ds, at the state before the kick."""
-        raise NotImplementedError
-
-    def reverse(
-        self, X1: Array, q: Array, alive: Array | None, reference: Reference, ds: Array, X1_bar: Array
-    ) -> tuple[Array, Array, Array, Array, Array]:
-        """X before the kick, then what `pullback` gives there, from the state after it."""
-        X = self.inverse(X1, q, alive, reference, ds)
-        return (X, *self.pullback(X, q, alive, reference, ds, X1_bar))
+    def block(self, batch: int) -> int | None:
+        """Particles of a block."""
+        return max(LEAST_BLOCK, BLOCK // batch)

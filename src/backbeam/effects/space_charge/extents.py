@@ -16,7 +16,8 @@ To add an extent: a subclass of `Extent` with those methods.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from backbeam.arrays import namespace
@@ -275,12 +276,34 @@ EXTENTS: dict[str, type[Extent]] = {"beam": BeamExtent, "rms": RmsExtent}
 
 
 def extent_named(extent: Any) -> Extent:
-    """Return the extent of that name; an `Extent` is returned as it is; `InputError` for anything else."""
+    """Return the extent of that name, or of ``{name: {fields}}``; an `Extent` is returned as it is.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
     if isinstance(extent, Extent):
         return extent
+    if isinstance(extent, Mapping) and len(extent) == 1:
+        return _with_fields(*next(iter(extent.items())))
     if isinstance(extent, str) and extent in EXTENTS:
         return EXTENTS[extent]()
     raise InputError("space_charge.extent", extent, f"{', '.join(EXTENTS)}, or an Extent (FixedExtent, ...)")
+
+
+def _with_fields(name: Any, values: Any) -> Extent:
+    """The extent of that name with these fields."""
+    if name not in EXTENTS:
+        raise InputError(f"space_charge.extent.{name}", name, f"one of {', '.join(EXTENTS)}")
+    values = {} if values is None else values
+    known = [f.name for f in fields(EXTENTS[name])]
+    if not isinstance(values, Mapping) or not set(values) <= set(known):
+        raise InputError(f"space_charge.extent.{name}", values, f"a mapping with {', '.join(known) or 'nothing'}")
+    missing = [f.name for f in fields(EXTENTS[name]) if f.default is MISSING and f.name not in values]
+    if missing:
+        raise InputError(f"space_charge.extent.{name}", values, f"{' and '.join(missing)}, too")
+    return EXTENTS[name](**values)
 
 
 def flatness(a: Array) -> float:

@@ -13,20 +13,23 @@ and needs nothing from the way forward.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from backbeam import backends
 from backbeam.arrays import namespace, per_particle
-from backbeam.errors import InputError
+from backbeam.effects.base import Bunch, EffectBars
 from backbeam.effects.space_charge import particles
 from backbeam.effects.space_charge.base import SpaceCharge
 from backbeam.effects.space_charge.extents import BeamExtent, Box, Extent, extent_named
 from backbeam.effects.space_charge.field import electric_field, potential, potential_and_keep, pull_back
 from backbeam.effects.space_charge.mesh import Mesh, block_of, meshed
+from backbeam.errors import InputError
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
+    from backbeam.effects.base import Parameters
     from backbeam.reference import Reference
 
     Rows = tuple[Array, ...]
@@ -52,9 +55,8 @@ class Fields(NamedTuple):
 class SpaceCharge3D(SpaceCharge):
     """Space charge in three dimensions and free space.
 
-    In all methods ``X`` is ``(..., 6, n)``, ``q (..., n)`` charges of macroparticles [C], ``alive (...,
-    n)`` boolean, or None for all, ``ds`` a length [m] of the batch shape. A particle that is not alive
-    carries no charge, sets no box, and stays as it is. Each beam of a batch has its own grid.
+    ``p["length"]`` is that of the kick [m]. A particle that is not alive carries no charge, sets no box, and stays as
+    it is. Each beam of a batch has its own grid.
 
     Parameters
     ----------
@@ -75,7 +77,10 @@ class SpaceCharge3D(SpaceCharge):
     extent: Extent = field(default_factory=BeamExtent)
     grid_gradient: str = "exact"
 
+    kind: ClassVar[str] = "space_charge_3d"
+
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "extent", extent_named(self.extent))
         least = max(4, 2 * self.extent.guard + 2)
         try:
@@ -91,28 +96,31 @@ class SpaceCharge3D(SpaceCharge):
         if self.grid_gradient not in GRID_GRADIENTS:
             raise InputError("space_charge.grid_gradient", self.grid_gradient, " or ".join(GRID_GRADIENTS))
 
-    def forward(self, X: Array, q: Array, alive: Array | None, reference: Reference, ds: Array) -> Array:
-        """Coordinates after the kick over ``ds``; `TrackingError` for charge outside the box."""
-        return self._kicked(_flat(X, q, alive, reference, ds), X, 1.0)
+    def forward(self, bunch: Bunch, p: Parameters) -> Array:
+        """Coordinates after the kick over its length; `TrackingError` for charge outside the box."""
+        return self._kicked(_flat(*bunch, p["length"]), bunch.X, 1.0)
 
-    def inverse(self, X1: Array, q: Array, alive: Array | None, reference: Reference, ds: Array) -> Array:
-        """Coordinates before the kick, from those after it."""
-        return self._kicked(_flat(X1, q, alive, reference, ds), X1, -1.0)
+    def inverse(self, bunch: Bunch, p: Parameters) -> Array:
+        """Coordinates before the kick, from the bunch after it."""
+        return self._kicked(_flat(*bunch, p["length"]), bunch.X, -1.0)
 
-    def pullback(
-        self, X: Array, q: Array, alive: Array | None, reference: Reference, ds: Array, X1_bar: Array
-    ) -> tuple[Array, Array, Array, Array]:
-        """Cotangents of X, q, ``reference.beta_gamma`` and ds, at the state X before the kick.
+    def pullback(self, bunch: Bunch, p: Parameters, X1_bar: Array) -> EffectBars:
+        """Cotangents at the bunch before the kick."""
+        return self._back(_flat(*bunch, p["length"]), X1_bar, False)[1]
 
-        Those of ``beta_gamma`` and ``ds`` have the batch shape of X.
-        """
-        return self._back(_flat(X, q, alive, reference, ds), X1_bar, False)[1:]
+    def reverse(self, bunch: Bunch, p: Parameters, X1_bar: Array) -> tuple[Array, EffectBars]:
+        """X before the kick and what `pullback` gives there, from the bunch after it: one field serves both."""
+        return self._back(_flat(*bunch, p["length"]), X1_bar, True)
 
-    def reverse(
-        self, X1: Array, q: Array, alive: Array | None, reference: Reference, ds: Array, X1_bar: Array
-    ) -> tuple[Array, Array, Array, Array, Array]:
-        """X before the kick and what `pullback` gives there, from X1 after it: one field serves both."""
-        return self._back(_flat(X1, q, alive, reference, ds), X1_bar, True)
+    def describe(self) -> str:
+        """Its grid."""
+        return f"{self.model()}, {' × '.join(map(str, self.grid))} nodes"
+
+    def sizes(self, n: int, batch: int, grids: int) -> dict[str, float]:
+        """Cells of the grids, what a grid one node larger each way has more, and cells that threads fill besides."""
+        cells = math.prod(self.grid)
+        faces = math.prod(m + 1 for m in self.grid) - cells
+        return {"cell": float(batch * cells), "face": float(batch * faces), "share": float(grids * cells)}
 
     def fields(self, X: Array, q: Array, alive: Array | None, reference: Reference) -> Fields:
         """Charge density and potential that the kick uses, and their grid."""
@@ -147,7 +155,7 @@ class SpaceCharge3D(SpaceCharge):
         X1, _ = backend.blockwise(moved, (beam.X, beam.alive, mesh.r), shared, block=block_of(beam.q))
         return namespace(X).reshape(X1, tuple(X.shape))
 
-    def _back(self, beam: _Beam, X1_bar: Array, is_after: bool) -> tuple[Array, Array, Array, Array, Array]:
+    def _back(self, beam: _Beam, X1_bar: Array, is_after: bool) -> tuple[Array, EffectBars]:
         """X before the kick, from X before or after it, and the cotangents of X, q, beta_gamma and ds before it.
 
         Five passes over the particles: box, charge, cotangents of the momenta (which make the nodes' own), those of the
@@ -228,12 +236,11 @@ class SpaceCharge3D(SpaceCharge):
             beta_gamma=-2.0 * by_strength / reference.beta_gamma,
         )
         batch = shape[:-2]
-        return (
-            xp.reshape(X, shape),
+        return xp.reshape(X, shape), EffectBars(
             xp.reshape(X_bar, shape),
             xp.reshape(q_bar, (*batch, shape[-1])),
             xp.reshape(beta_gamma_bar, batch),
-            xp.reshape(strength_bar * beam.strength_per_ds, batch),
+            {"length": xp.reshape(strength_bar * beam.strength_per_ds, batch)},
         )
 
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from backbeam import backends
 from backbeam.arrays import namespace
-from backbeam.errors import TrackingError
 from backbeam.effects.space_charge import particles
+from backbeam.effects.space_charge.base import BLOCK, LEAST_BLOCK
 from backbeam.effects.space_charge.cloud_in_cell import in_spacings, kernels
 from backbeam.effects.space_charge.extents import Box, Extent
+from backbeam.errors import TrackingError
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
 
 OUTSIDE = 1e-4
 """Part of a cell by which rounding may carry a particle over the edge of its box."""
-
-
-BLOCK = 16_000
-"""Particles of a block. Little is done to each of them in a pass, so that blocks are large."""
-LEAST_BLOCK = 256
-"""Of however large a batch."""
 
 
 def block_of(row: Array) -> int:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backbeam.arrays import join, namespace, over_particles, rows
-from backbeam.maps.kinematics import delta_pz
 from backbeam.effects.space_charge.transforms import to_fixed_s, to_fixed_s_pullback, to_fixed_t, to_fixed_t_pullback
+from backbeam.maps.kinematics import delta_pz
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array

@@ -24,14 +24,15 @@ cosine a plane.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from backbeam import backends
 from backbeam.arrays import join, namespace, over_particles, per_particle, rows
-from backbeam.errors import InputError, TrackingError
+from backbeam.effects.base import Bunch, EffectBars
 from backbeam.effects.space_charge.base import SpaceCharge
+from backbeam.errors import InputError, TrackingError
 from backbeam.species import VACUUM_PERMITTIVITY
 
 if TYPE_CHECKING:
@@ -39,10 +40,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from backbeam.arrays import Array
+    from backbeam.effects.base import Parameters
     from backbeam.reference import Reference
 
 ORIGINS = ("centre", "corner")
 """centre: the pipe stays about the axis. corner: it follows the beam, its lowest particles on the walls."""
+
+SIZE = {"allowed": "a length in m, greater than 0"}
 
 GRID_GRADIENTS = ("exact", "frozen")
 """exact: through the corner that follows the beam, too. frozen: with the corner held still."""
@@ -62,10 +66,8 @@ MOST_MODES = 1024
 class SpaceCharge2DPipe(SpaceCharge):
     """Space charge of a coasting beam in a grounded rectangular pipe, by a sum of waves.
 
-    In all methods ``X`` is ``(..., 6, n)``, ``q (..., n)`` charges of macroparticles [C], ``alive (...,
-    n)`` boolean, or None for all, ``ds`` a length [m] of the batch shape. A particle that is not alive
-    carries no charge, sets no corner, and stays as it is. Only px and py change, at fixed s; tau and pt
-    have no influence.
+    ``p["length"]`` is that of the kick [m]. A particle that is not alive carries no charge, sets no corner, and stays
+    as it is. Only px and py change, at fixed s; tau and pt have no influence.
 
     A particle alive outside the pipe is an error: `backbeam.errors.TrackingError` where values can be
     looked at, NaN in all px and py where the library only traces. An aperture of the pipe's size in the
@@ -95,46 +97,50 @@ class SpaceCharge2DPipe(SpaceCharge):
         For sizes that are not positive, no waves, or a name that is not known.
     """
 
-    width: float
-    height: float
-    length: float
+    width: float = field(metadata=SIZE)
+    height: float = field(metadata=SIZE)
+    length: float = field(metadata=SIZE)
     modes: tuple[int, int] = (12, 12)
     origin: str = "centre"
     grid_gradient: str = "exact"
 
+    kind: ClassVar[str] = "space_charge_pipe"
+
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("width", "height", "length"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-                raise InputError(f"space_charge.{name}", value, "a length in m, greater than 0")
+                raise InputError(f"space_charge.{name}", value, SIZE["allowed"])
         object.__setattr__(self, "modes", _checked_modes(self.modes))
         for name, allowed in (("origin", ORIGINS), ("grid_gradient", GRID_GRADIENTS)):
             if getattr(self, name) not in allowed:
                 raise InputError(f"space_charge.{name}", getattr(self, name), " or ".join(allowed))
 
-    def forward(self, X: Array, q: Array, alive: Array | None, reference: Reference, ds: Array) -> Array:
-        """Coordinates after the kick over ``ds``; `TrackingError` for a particle outside the pipe."""
-        return self._kicked(X, q, alive, reference, ds, 1.0)
+    def forward(self, bunch: Bunch, p: Parameters) -> Array:
+        """Coordinates after the kick over its length; `TrackingError` for a particle outside the pipe."""
+        return self._kicked(*bunch, p["length"], 1.0)
 
-    def inverse(self, X1: Array, q: Array, alive: Array | None, reference: Reference, ds: Array) -> Array:
-        """Coordinates before the kick, from those after it."""
-        return self._kicked(X1, q, alive, reference, ds, -1.0)
+    def inverse(self, bunch: Bunch, p: Parameters) -> Array:
+        """Coordinates before the kick, from the bunch after it."""
+        return self._kicked(*bunch, p["length"], -1.0)
 
-    def pullback(
-        self, X: Array, q: Array, alive: Array | None, reference: Reference, ds: Array, X1_bar: Array
-    ) -> tuple[Array, Array, Array, Array]:
-        """Cotangents of X, q, ``reference.beta_gamma`` and ds, at the state X before the kick.
+    def pullback(self, bunch: Bunch, p: Parameters, X1_bar: Array) -> EffectBars:
+        """Cotangents at the bunch before the kick."""
+        return self._back(*bunch, p["length"], X1_bar)[1]
 
-        Those of ``beta_gamma`` and ``ds`` have the batch shape of X.
-        """
-        return self._back(X, q, alive, reference, ds, X1_bar)[1:]
+    def reverse(self, bunch: Bunch, p: Parameters, X1_bar: Array) -> tuple[Array, EffectBars]:
+        """X before the kick and what `pullback` gives there, from the bunch after it; one potential does both."""
+        slope, bars = self._back(*bunch, p["length"], X1_bar)
+        return _moved(bunch.X, slope, bunch.alive, _strength(bunch.X, bunch.reference, p["length"])), bars
 
-    def reverse(
-        self, X1: Array, q: Array, alive: Array | None, reference: Reference, ds: Array, X1_bar: Array
-    ) -> tuple[Array, Array, Array, Array, Array]:
-        """X before the kick, then what `pullback` gives there, from X1 after it; one potential does both."""
-        slope, *bars = self._back(X1, q, alive, reference, ds, X1_bar)
-        return (_moved(X1, slope, alive, _strength(X1, reference, ds)), *bars)
+    def describe(self) -> str:
+        """Its waves."""
+        return f"{self.model()}, {' × '.join(map(str, self.modes))} waves"
+
+    def sizes(self, n: int, batch: int, grids: int) -> dict[str, float]:
+        """Particles times waves of both planes."""
+        return {"wave": float(batch * n * sum(self.modes))}
 
     # -- the kick --------------------------------------------------------------------------------------------
 
@@ -146,7 +152,7 @@ class SpaceCharge2DPipe(SpaceCharge):
 
     def _back(
         self, X: Array, q: Array, alive: Array | None, reference: Reference, ds: Array, X1_bar: Array
-    ) -> tuple[tuple[Array, Array], Array, Array, Array, Array]:
+    ) -> tuple[tuple[Array, Array], EffectBars]:
         """Slope of phi at the particles, and the cotangents of X, q, beta_gamma and ds.
 
         With k those of (px, py), the sum of -k grad(phi) over the particles is -sum_lm phi_lm T_lm with
@@ -180,12 +186,11 @@ class SpaceCharge2DPipe(SpaceCharge):
         beta_gamma_bar = reference.pull_back(
             gamma=-relative / reference.gamma, beta_gamma=-2.0 * relative / reference.beta_gamma
         )
-        return (
-            (slope_x, slope_y),
+        return (slope_x, slope_y), EffectBars(
             join(x_bar, px_bar, y_bar, py_bar, tau_bar, pt_bar),
             _living(each * by_q, alive),
             beta_gamma_bar,
-            by_strength * _strength(X, reference, 1.0),
+            {"length": by_strength * _strength(X, reference, 1.0)},
         )
 
     def _amplitudes(self, sums: Array) -> Array:

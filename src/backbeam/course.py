@@ -1,0 +1,159 @@
+"""A course: a line, the effects that act in it, and how finely they cut it. What a beam is sent through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
+
+from backbeam.effects.base import Effect
+from backbeam.elements.base import Element
+from backbeam.errors import InputError
+from backbeam.line import Line
+from backbeam.plan import Plan, Slicing, compile_line, compile_pieces, count_kicks, merge_linear
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """A line with effects, by the names under which their parameters are known. Make one by `of`."""
+
+    line: Line
+    effects: Mapping[str, Effect]
+    slicing: Slicing
+
+    @classmethod
+    def of(
+        cls,
+        line: Line,
+        *,
+        space_charge: Effect | None = None,
+        effects: Iterable[Effect] | Effect = (),
+        slices: int | None = None,
+        step: float | None = None,
+    ) -> Course:
+        """The course that the arguments of `backbeam.track` describe.
+
+        Raises
+        ------
+        InputError
+            For what is no line and no effect, for a name that two of them bear, and for effects at no element.
+        """
+        if not isinstance(line, Line):
+            raise InputError("line", line, "a Line")
+        given = [effects] if isinstance(effects, Effect) else list(effects)
+        if space_charge is not None:
+            given.insert(0, space_charge)
+        for k, effect in enumerate(given):
+            if not isinstance(effect, Effect):
+                field = "space_charge" if effect is space_charge else f"effects[{k}]"
+                raise InputError(field, effect, "an effect, such as SpaceCharge3D()")
+            for name in effect.at or ():
+                line[name]
+        return cls(line, _named(given, line), Slicing(slices, step))
+
+    # -- plans -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The steps of the way, neighbouring linear maps merged."""
+        return merge_linear(compile_line(self.line, self.slicing, self.effects))
+
+    def pieces(self) -> list[tuple[str, float, Plan]]:
+        """(element, fraction of its length, steps) for every slice."""
+        return compile_pieces(self.line, self.slicing, self.effects)
+
+    @property
+    def kicks(self) -> int:
+        """Number of kicks of all effects."""
+        return count_kicks(self.plan)
+
+    def kicks_of(self, name: str) -> int:
+        """Number of kicks of one effect."""
+        return count_kicks(compile_line(self.line, self.slicing, {name: self.effects[name]}))
+
+    # -- parameters --------------------------------------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Value of every parameter that is present, as ``name.parameter``: those of the line, then of the effects."""
+        mine = {f"{name}.{p}": v for name, effect in self.effects.items() for p, v in effect.parameters().items()}
+        return {**self.line.parameters, **mine}
+
+    def owner(self, name: str) -> Element | Effect:
+        """The element or effect of that name."""
+        return self.effects[name] if name in self.effects else self.line[name]
+
+    def get(self, path: str) -> Any:
+        """Value of ``name.parameter``; None where the parameter is absent."""
+        name, _, field = path.rpartition(".")
+        if name not in self.effects:
+            return self.line.get(path)
+        return getattr(self.effects[name], self._checked(name, field, path))
+
+    def _checked(self, name: str, field: str, path: str) -> str:
+        """The parameter of an effect; `InputError` for another word."""
+        allowed = self.effects[name].parameter_names()
+        if field not in allowed:
+            close = get_close_matches(field, allowed, 1)
+            hint = f"{name}.{close[0]}" if close else f"{name} with one of {', '.join(allowed)}"
+            raise InputError("parameter", path, hint if allowed else f"an effect with parameters; {name} has none")
+        return field
+
+    def unit(self, path: str) -> str:
+        """Unit of ``name.parameter``; ``1`` for a number without."""
+        name, _, field = path.rpartition(".")
+        return type(self.owner(name)).rule(field)["unit"]
+
+    def replace(self, changes: Mapping[str, Any]) -> Course:
+        """Same course with other values: ``{"qf.k1": 30.0, "wake_1.scale": 2.0}``."""
+        of_line: dict[str, Any] = {}
+        of_effects: dict[str, dict[str, Any]] = {}
+        for path, value in changes.items():
+            name, _, field = path.rpartition(".")
+            if name in self.effects:
+                of_effects.setdefault(name, {})[self._checked(name, field, path)] = value
+            else:
+                of_line[path] = value
+        changed = {n: e.replace(**of_effects.get(n, {})) for n, e in self.effects.items()}
+        return replace(self, line=self.line.replace(of_line) if of_line else self.line, effects=changed)
+
+    def with_present(self, names: Sequence[str]) -> Course:
+        """Same course in which the parameters that are named are present: those left out are 0.
+
+        Raises
+        ------
+        InputError
+            For a name that is not known, and for a length that an element does not have.
+        """
+        absent = []
+        for path in names:
+            name, _, field = path.rpartition(".")
+            if self.get(path) is None:
+                if field == "length":
+                    raise InputError("wrt", path, "a length that the element has")
+                absent.append(path)
+            known = self.owner(name).parameter_names()
+            if field not in known:
+                raise InputError("wrt", path, f"{name} with one of {', '.join(known)}")
+        return self.replace(dict.fromkeys(absent, 0.0)) if absent else self
+
+
+def _named(effects: Sequence[Effect], line: Line) -> dict[str, Effect]:
+    """Effects by name, those without one numbered by kind; no name of the line, and none twice."""
+    taken = {*line.names, "beam"}
+    for effect in effects:
+        if effect.name is not None:
+            if effect.name in taken:
+                raise InputError("effects", effect.name, "a name that no element and no other effect bears")
+            taken.add(effect.name)
+    found: dict[str, Effect] = {}
+    for effect in effects:
+        name, number = effect.name, 0
+        while name is None or (effect.name is None and name in taken):
+            number += 1
+            name = f"{effect.kind}_{number}"
+        taken.add(name)
+        found[name] = effect
+    return found

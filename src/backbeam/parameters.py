@@ -1,0 +1,107 @@
+"""Parameters: the fields of an element or an effect that a gradient can be asked for.
+
+A parameter is a number, or an array of any library with leading axes for a batch of settings. One left at None is
+absent: it costs nothing. All other fields are static, and compiled code may depend on them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from backbeam.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REQUIRED: Any = object()
+
+
+def parameter(
+    default: Any = None,
+    *,
+    unit: str,
+    minimum: float | None = None,
+    positive: bool = False,
+    shape: tuple[int | None, ...] = (),
+    kw_only: bool = False,
+) -> Any:
+    """Dataclass field of a parameter; ``REQUIRED`` as default makes it so, None makes it absent.
+
+    ``shape`` is its own shape behind the batch axes, None in it any number; ``minimum`` and ``positive`` bound plain
+    numbers.
+    """
+    metadata = {"parameter": True, "unit": unit, "minimum": minimum, "positive": positive, "shape": shape}
+    if default is REQUIRED:
+        return field(metadata=metadata, kw_only=kw_only)
+    return field(default=default, metadata=metadata, kw_only=kw_only)
+
+
+@dataclass(frozen=True, eq=False)
+class Parametrised:
+    """Base of what has a name, parameters, and static settings.
+
+    Parameters
+    ----------
+    name:
+        How results and gradients refer to it.
+    """
+
+    name: str | None = field(default=None, kw_only=True)
+
+    kind: ClassVar[str]
+    """What problem files call it."""
+
+    def _label(self, name: str) -> str:
+        return f"{self.name or self.kind}.{name}"
+
+    def _check_parameters(self) -> None:
+        """Raise `InputError` for a plain number out of its bounds; arrays are looked at by `track`."""
+        for f in fields(self):
+            if f.metadata.get("parameter"):
+                self._check_parameter(f.name, f.metadata)
+
+    def _check_parameter(self, name: str, rule: Mapping[str, Any]) -> None:
+        value = getattr(self, name)
+        if value is None or hasattr(value, "shape"):
+            return  # absent, or an array: looked at by `track`, which knows its library
+        unit = "without unit" if rule["unit"] == "1" else f"in {rule['unit']}"
+        if rule["shape"]:
+            raise InputError(self._label(name), value, f"an array of shape {rule['shape']} {unit}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            if callable(getattr(value, "__array_namespace__", None)) or type(value).__module__ != "builtins":
+                return  # an array-like or a placeholder of a pytree
+            raise InputError(self._label(name), value, f"a number {unit}")
+        if not math.isfinite(value):
+            raise InputError(self._label(name), value, f"a finite number {unit}")
+        if rule["positive"] and not value > 0:
+            raise InputError(self._label(name), value, f"a number {unit}, greater than 0")
+        if rule["minimum"] is not None and value < rule["minimum"]:
+            raise InputError(self._label(name), value, f"a number {unit}, at least {rule['minimum']:g}")
+
+    @classmethod
+    def parameter_names(cls) -> tuple[str, ...]:
+        """Names of all parameters that it can have."""
+        return tuple(f.name for f in fields(cls) if f.metadata.get("parameter"))
+
+    @classmethod
+    def rule(cls, name: str) -> Mapping[str, Any]:
+        """Unit, own shape and bounds of a parameter."""
+        return cls.__dataclass_fields__[name].metadata
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that are present, by name."""
+        return {n: v for n in self.parameter_names() if (v := getattr(self, n)) is not None}
+
+    def static(self) -> dict[str, Any]:
+        """The fields that are no parameters, and which parameters are absent: what a compiled line depends on."""
+        names = self.parameter_names()
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in names}
+
+    def replace(self, **changes: Any) -> Self:
+        """Same thing with other values."""
+        for name in changes:
+            if name not in {f.name for f in fields(self)}:
+                raise InputError(self._label(name), changes[name], f"one of {', '.join(f.name for f in fields(self))}")
+        return replace(self, **changes)
