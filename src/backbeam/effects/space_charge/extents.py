@@ -294,16 +294,17 @@ def extent_named(extent: Any) -> Extent:
 
 def _with_fields(name: Any, values: Any) -> Extent:
     """The extent of that name with these fields."""
-    if name not in EXTENTS:
-        raise InputError(f"space_charge.extent.{name}", name, f"one of {', '.join(EXTENTS)}")
+    kinds = {**EXTENTS, "fixed": FixedExtent}
+    if name not in kinds:
+        raise InputError(f"space_charge.extent.{name}", name, f"one of {', '.join(kinds)}")
     values = {} if values is None else values
-    known = [f.name for f in fields(EXTENTS[name])]
+    known = [f.name for f in fields(kinds[name])]
     if not isinstance(values, Mapping) or not set(values) <= set(known):
         raise InputError(f"space_charge.extent.{name}", values, f"a mapping with {', '.join(known) or 'nothing'}")
-    missing = [f.name for f in fields(EXTENTS[name]) if f.default is MISSING and f.name not in values]
+    missing = [f.name for f in fields(kinds[name]) if f.default is MISSING and f.name not in values]
     if missing:
         raise InputError(f"space_charge.extent.{name}", values, f"{' and '.join(missing)}, too")
-    return EXTENTS[name](**values)
+    return kinds[name](**values)
 
 
 def flatness(a: Array) -> float:
