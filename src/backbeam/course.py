@@ -102,7 +102,9 @@ class Course:
         return field
 
     def unit(self, path: str) -> str:
-        """Unit of ``name.parameter``; ``1`` for a number without."""
+        """Unit of ``name.parameter``; ``1`` for a number without, and for a knob."""
+        if path in self.line.knobs:
+            return "1"
         name, _, field = path.rpartition(".")
         return type(self.owner(name)).rule(field)["unit"]
 
@@ -129,6 +131,8 @@ class Course:
         """
         absent = []
         for path in names:
+            if path in self.line.knobs:
+                continue
             name, _, field = path.rpartition(".")
             if self.get(path) is None:
                 if field == "length":

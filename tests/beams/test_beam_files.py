@@ -14,10 +14,10 @@ from beam_files import beam_of
 from backbeam import beams
 from backbeam.beam import Beam
 from backbeam.beams import BeamFileWarning
+from backbeam.effects.space_charge import SpaceCharge3D
 from backbeam.elements import Aperture, Drift, Quadrupole, RFCavity
 from backbeam.errors import InputError
 from backbeam.line import Line
-from backbeam.effects.space_charge import SpaceCharge3D
 from backbeam.species import Species
 from backbeam.tracking import track
 

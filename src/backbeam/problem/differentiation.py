@@ -123,7 +123,7 @@ def expand(patterns: Sequence[str], course: Course, beam: Beam) -> tuple[str, ..
             found[pattern] = None
             continue
         fitting = [name for name in known if fnmatchcase(name, pattern)]
-        fitting = fitting or [name for name in line.knobs if fnmatchcase(name, pattern)]
+        fitting = fitting or [name for name in course.line.knobs if fnmatchcase(name, pattern)]
         if not fitting:
             fields = dict.fromkeys(name.rpartition(".")[2] for name in known)
             raise InputError("wrt", pattern, f"a pattern that a parameter fits; those here end in {', '.join(fields)}")
@@ -155,8 +155,6 @@ _UNITS_OF_BEAM = (
 def unit_of(name: str, course: Course) -> str:
     """Unit of a parameter; ``1`` for a number without."""
     owner, _, field = name.rpartition(".")
-    if name in line.knobs:
-        return "1"
     if owner == "beam":
         return next((unit for start, unit in _UNITS_OF_BEAM if field.startswith(start)), "1")
     return course.unit(name)
