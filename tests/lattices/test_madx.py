@@ -293,7 +293,7 @@ def test_the_reference_particle(tmp_path, text, species, momentum):
 @pytest.mark.parametrize(
     "text,message",
     [
-        ("x: crabcavity, volt=1, freq=400", "ring.madx:2: crabcavity x: there is no such element here; replace="),
+        ("x: elseparator, ex=1", "ring.madx:2: elseparator x: there is no such element here; replace="),
         ("x: quadrupole, l=1, k1=1, k3=2", "quadrupole x: k3 = 2.0 would change what it does"),
         ("x: sbend, l=1, angle=0.1, h1=0.2", "sbend x: h1 = 0.2 would change"),
         ("x: marker; efcomp, order=1, dkn={1}", "ring.madx:2: efcomp : errors of the field are not applied"),
@@ -321,15 +321,15 @@ def test_refusals_say_file_and_line(tmp_path, text, message):
 
 
 def test_what_is_refused_can_be_replaced(tmp_path):
-    text = "x: crabcavity, l=0.4, volt=1, freq=400; y: sextupole, l=0.1, k2=3; ring: line=(x, y, x);"
-    loaded = load(tmp_path, text, replace={"crabcavity": "drift", "y": "marker"})
+    text = "x: elseparator, l=0.4, ex=1; y: sextupole, l=0.1, k2=3; ring: line=(x, y, x);"
+    loaded = load(tmp_path, text, replace={"elseparator": "drift", "y": "marker"})
     assert [e.kind for e in loaded.line] == ["drift", "marker", "drift"] and loaded.line["x"].length == 0.4
     assert [str(n).partition(": ")[2] for n in loaded.report.replaced] == [
-        "crabcavity x by drift",
+        "elseparator x by drift",
         "sextupole y by marker",
     ]
     with pytest.raises(bb.InputError, match="replace is 'wire'; allowed: a kind or an element of the line; its kinds"):
-        load(tmp_path, text, replace={"crabcavity": "drift", "wire": "drift"})
+        load(tmp_path, text, replace={"elseparator": "drift", "wire": "drift"})
     with pytest.raises(bb.InputError, match=r"replace\['y'\] is 'nothing'"):
         load(tmp_path, text, replace={"y": "nothing"})
 

@@ -10,18 +10,21 @@ quadrupole       length k1 k1s
 sextupole        length k2 k2s
 octupole         length k3 k3s
 multipole        length kn ks: lists of strengths per metre, by order, normal and skew
-thin_multipole   knl ksl: lists of integrated strengths, by order
+thin_multipole   knl ksl: lists of integrated strengths, by order; angle by which it bends the reference, lrad
 bend             length (of the arc) angle k0 k1 k1s k2 e1 e2 fint hgap fintx hgapx rectangular (0 or 1)
 dipole_edge      curvature e fint hgap
-solenoid         length ks
+solenoid         length ks k1 k1s
 corrector        length hkick vkick
-cavity           length voltage frequency phase (0 on crest, late is positive)
-matrix           length matrix (6 x 6)
+cavity           length voltage frequency phase (0 on crest, late is positive) structure, as of `RFCavity`; gaps: how
+                 many; axial (0 or 1): without the field across the axis
+crab             length voltage frequency phase (0 deflects towards +x, late is positive) gaps
+patch            dx dy ds pitch yaw roll, as in `backbeam.Patch`
+matrix           matrix (6 x 6)
 ===============  ==========================================================================================
 
-Every kind may have ``dx dy tilt``. An attribute that is absent, None or 0 is not there. What a reader hands over and
-nothing here takes would have changed the optics: it is refused, with the place where it stands, unless the user says
-what to put there instead.
+Every other kind may have ``dx dy ds pitch yaw roll tilt`` and a ``pivot``, as in `backbeam.elements`. An attribute that
+is absent, None or 0 is not there. What a reader hands over and nothing here takes would have changed the optics: it is
+refused, with the place where it stands, unless the user says what to put there instead.
 
 To add a kind: a function that takes what it knows and makes an element.
 """
@@ -35,7 +38,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backbeam import elements
-from backbeam.elements.base import Element
+from backbeam.elements.base import ERRORS, Element
 from backbeam.errors import InputError
 from backbeam.formulas import Formula
 from backbeam.knobs import Knobs
@@ -84,15 +87,14 @@ class Given:
         return {pattern.format(j): v for j, v in enumerate(self.take(name, ())) if not _absent(v)}
 
     def make(self, cls: type[Element], **parameters: Any) -> Element:
-        """Element of a class; parameters that are None are left out, formulas are kept beside their values."""
-        parameters |= {"dx": self.take("dx"), "dy": self.take("dy")}
-        tilt = self.take("tilt")
-        if tilt is not None:
-            parameters["tilt" if "tilt" in cls.parameter_names() else "roll"] = tilt
+        """Element of a class; what is None is left out, formulas are kept beside their values."""
+        for name in (*ERRORS, "tilt"):
+            parameters.setdefault(name, self.take(name))
+        static = {} if "pivot" not in self.rest else {"pivot": self.take("pivot")}
         present = {name: value for name, value in parameters.items() if value is not None}
         formulas = tuple((name, value) for name, value in present.items() if isinstance(value, Formula))
         values = {name: self.knobs.evaluate(value) for name, value in present.items()}
-        return cls(**values, name=self.item.name, formulas=formulas)
+        return cls(**values, **static, name=self.item.name, formulas=formulas)
 
 
 def _absent(value: Any) -> bool:
@@ -159,11 +161,12 @@ def _multipole(a: Given) -> Element:
 
 def _thin_multipole(a: Given) -> Element:
     strengths = _strengths(a, elements.ThinMultipole, "knl", "ksl", "k{}l")
-    if not strengths:
+    angle, lrad = a.take("angle"), a.take("lrad")
+    if not strengths and angle is None:
         return a.make(elements.Marker)
-    if "k0l" in strengths or "k0sl" in strengths:
-        raise Refused("a thin multipole that bends the reference (k0l, ks0l)")
-    return a.make(elements.ThinMultipole, **strengths)
+    if angle is None or "k0l" not in strengths:
+        lrad = None  # it counts only where the reference bends
+    return a.make(elements.ThinMultipole, **strengths, angle=angle, lrad=lrad)
 
 
 def _bend(a: Given) -> Element:
@@ -194,12 +197,12 @@ def _dipole_edge(a: Given) -> Element:
 
 
 def _solenoid(a: Given) -> Element:
-    length, ks = a.take("length"), a.take("ks")
+    length, ks, k1, k1s = a.take("length"), a.take("ks"), a.take("k1"), a.take("k1s")
     if length is None:
-        if ks is None:
+        if ks is None and k1 is None and k1s is None:
             return a.make(elements.Marker)
         raise Refused("a solenoid without length")
-    return a.make(elements.Solenoid, length=length, ks=ks or 0.0)
+    return a.make(elements.Solenoid, length=length, ks=0.0 if ks is None else ks, k1=k1, k1s=k1s)
 
 
 def _corrector(a: Given) -> Element:
@@ -210,17 +213,33 @@ def _corrector(a: Given) -> Element:
 
 
 def _cavity(a: Given) -> Element:
-    length, voltage, frequency, phase = a.take("length"), a.take("voltage"), a.take("frequency"), a.take("phase")
+    radial, structure = not a.number("axial"), a.take("structure", "gaps")
+    wave = _wave(a)
+    if wave is None:
+        return _drift(a)
+    return a.make(elements.RFCavity, **wave, radial_kick=radial, structure=structure)
+
+
+def _crab(a: Given) -> Element:
+    wave = _wave(a)
+    return _drift(a) if wave is None else a.make(elements.CrabCavity, **wave)
+
+
+def _wave(a: Given) -> dict[str, Any] | None:
+    """What cavities share; None where there is no voltage."""
+    frequency, phase, gaps = a.take("frequency", 0.0), a.take("phase", 0.0), a.number("gaps")
+    voltage = a.take("voltage")
     if voltage is None:
-        return a.make(elements.Marker) if length is None else a.make(elements.Drift, length=length)
-    return a.make(
-        elements.RFCavity, length=length, voltage=voltage, frequency=frequency or 0.0, phase=phase or 0.0
-    )  # fmt: skip
+        return None
+    found = {"length": a.take("length"), "voltage": voltage, "frequency": frequency, "phase": phase}
+    return found | ({"steps": int(gaps)} if gaps else {})
+
+
+def _patch(a: Given) -> Element:
+    return a.make(elements.Patch if any(n in a.rest for n in ERRORS) else elements.Marker)
 
 
 def _matrix(a: Given) -> Element:
-    if a.take("length") is not None:
-        raise Refused("a matrix with a length")
     rows = a.take("matrix")
     if any(isinstance(v, Formula) for row in rows for v in row):
         raise Refused("a matrix that follows knobs")
@@ -241,6 +260,8 @@ KINDS: dict[str, Callable[[Given], Element]] = {
     "solenoid": _solenoid,
     "corrector": _corrector,
     "cavity": _cavity,
+    "crab": _crab,
+    "patch": _patch,
     "matrix": _matrix,
 }
 """How each kind is made; what has no entry is refused."""

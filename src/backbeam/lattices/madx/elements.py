@@ -17,7 +17,7 @@ Attributes = dict[str, Any]
 
 IDLE = frozenset(
     """type slot_id assembly_id mech_sep v_pos magnet model calib polarity apertype aperture aper_tol aper_offset
-    aper_vx aper_vy at from kmax kmin thick method bv exact nst no_cavity_totalpath n_bessel comments lagf lrad dx_aper
+    aper_vx aper_vy at from kmax kmin thick method bv exact nst no_cavity_totalpath n_bessel comments lagf dx_aper
     kill_ent_fringe kill_exi_fringe bend_fringe add_angle ktap k1tap secname""".split()
 )
 """Attributes that do not change the optics of a line, or are looked at elsewhere."""
@@ -78,8 +78,14 @@ def _bend(w: Word) -> tuple[str, Attributes]:
 
 
 def _multipole(w: Word) -> tuple[str, Attributes]:
-    w.rest.update(w.take(lrad="lrad"))
-    return "thin_multipole", w.take("knl", "ksl", "tilt", "angle")
+    """Its dipole bends the reference by as much, unless it says another angle."""
+    found = w.take("knl", "ksl", "tilt", "angle", "lrad")
+    knl, ksl = found.get("knl") or [0.0], found.get("ksl") or [0.0]
+    if "angle" not in found:
+        found["angle"] = knl[0]
+    if not _zero(ksl[0]):
+        w.rest["a skew dipole, ksl[0]"] = ksl[0]
+    return "thin_multipole", found
 
 
 def _dipedge(w: Word) -> tuple[str, Attributes]:
@@ -109,13 +115,21 @@ def _kicker(w: Word) -> tuple[str, Attributes]:
 def _cavity(w: Word) -> tuple[str, Attributes]:
     harmon, freq = w.get("harmon"), 1e6 * w.get("freq")
     found = w.take("tilt", length="l")
-    found["voltage"] = 1e6 / abs(w.charge) * w.get("volt")
+    found |= {"gaps": 1.0, "axial": 1.0, "voltage": 1e6 / abs(w.charge) * w.get("volt")}
     found["frequency"] = freq if _zero(harmon) else w.frequency(harmon)
     if found["frequency"] is None and not _zero(found["voltage"]):
         w.rest["harmon (of a beam that the file does not say)"] = harmon
     # MAD-X: V sin(2 pi (lag - f t)); ours: V cos(phase + 2 pi f t).
     found["phase"] = 0.5 * pi - 2.0 * pi * w.get("lag")
     return "cavity", found
+
+
+def _crab(w: Word) -> tuple[str, Attributes]:
+    """Its kick is V sin(2 pi (lag - f T)), ours V cos(phase + k tau)."""
+    found = w.take("tilt", length="l")
+    found |= {"gaps": 1.0, "voltage": 1e6 / abs(w.charge) * w.get("volt"), "frequency": 1e6 * w.get("freq")}
+    found["phase"] = 2.0 * pi * w.get("lag") - 0.5 * pi
+    return "crab", found
 
 
 def _matrix(w: Word) -> tuple[str, Attributes]:
@@ -127,7 +141,8 @@ def _matrix(w: Word) -> tuple[str, Attributes]:
 
 
 def _rotation(w: Word) -> tuple[str, Attributes]:
-    return "rotation", {"axis": {"srotation": "s", "xrotation": "x", "yrotation": "y"}[w.base]} | w.take("angle")
+    angle = w.get("angle")
+    return "patch", {"srotation": {"roll": angle}, "xrotation": {"pitch": -angle}, "yrotation": {"yaw": angle}}[w.base]
 
 
 def _translation(w: Word) -> tuple[str, Attributes]:
@@ -171,7 +186,7 @@ WORDS: dict[str, Callable[[Word], tuple[str, Attributes]]] = {
     **dict.fromkeys(("srotation", "xrotation", "yrotation"), _rotation),
     "translation": _translation,
     "twcavity": _only_if_idle("volt"),
-    "crabcavity": _only_if_idle("volt"),
+    "crabcavity": _crab,
     "elseparator": _only_if_idle("ex", "ey"),
     "rfmultipole": _only_if_idle("volt", "knl", "ksl"),
     "hacdipole": _only_if_idle("volt"),
