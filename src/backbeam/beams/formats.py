@@ -132,5 +132,5 @@ def _recognised(path: Path, head: bytes) -> Any:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    text = " ".join(str(error).split())
+    text = " ".join(str(error)[:200].split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
