@@ -29,7 +29,17 @@ from __future__ import annotations
 from backbeam import effects, observables
 from backbeam.adjoint import Auto, Checkpoint, Reversible, Store, Tape
 from backbeam.beam import Beam
-from backbeam.effects import Effect, SpaceCharge, SpaceCharge2DPipe, SpaceCharge3D
+from backbeam.effects import (
+    CSR,
+    Effect,
+    ResistiveWallWake,
+    ResonatorWake,
+    SpaceCharge,
+    SpaceCharge2DPipe,
+    SpaceCharge3D,
+    SteadyCSR,
+    TableWake,
+)
 from backbeam.effects.space_charge import BeamExtent, FixedExtent, RmsExtent
 from backbeam.elements import (
     Aperture,
@@ -63,6 +73,7 @@ from backbeam.species import Species
 from backbeam.tracking import count_kicks, trace, track
 
 __all__ = [
+    "CSR",
     "Aperture",
     "Auto",
     "BackbeamError",
@@ -91,6 +102,8 @@ __all__ = [
     "RFCavity",
     "RectangularBend",
     "Reference",
+    "ResistiveWallWake",
+    "ResonatorWake",
     "Reversible",
     "RmsExtent",
     "Screen",
@@ -101,7 +114,9 @@ __all__ = [
     "SpaceCharge2DPipe",
     "SpaceCharge3D",
     "Species",
+    "SteadyCSR",
     "Store",
+    "TableWake",
     "Tape",
     "ThinMultipole",
     "TrackingError",

@@ -3,6 +3,22 @@
 from __future__ import annotations
 
 from backbeam.effects.base import Bunch, Effect, EffectBars, Place
+from backbeam.effects.csr import CSR, SteadyCSR
 from backbeam.effects.space_charge import SpaceCharge, SpaceCharge2DPipe, SpaceCharge3D
+from backbeam.effects.wake import ResistiveWallWake, ResonatorWake, TableWake, Wake
 
-__all__ = ["Bunch", "Effect", "EffectBars", "Place", "SpaceCharge", "SpaceCharge2DPipe", "SpaceCharge3D"]
+__all__ = [
+    "CSR",
+    "Bunch",
+    "Effect",
+    "EffectBars",
+    "Place",
+    "ResistiveWallWake",
+    "ResonatorWake",
+    "SpaceCharge",
+    "SpaceCharge2DPipe",
+    "SpaceCharge3D",
+    "SteadyCSR",
+    "TableWake",
+    "Wake",
+]

@@ -176,8 +176,10 @@ class Effect(Parametrised):
         length = getattr(element, "length", None)
         return element.is_thick and not (isinstance(length, int | float) and length == 0)
 
-    def needs(self, place: Place) -> dict[str, tuple[Term, ...]]:
+    def needs(self, place: Place) -> dict[str, tuple[Term, ...]] | None:
         """What ``p`` has to hold of elements: name -> terms (owner, parameter, factor), which are summed.
+
+        None: there is nothing for it to do at that place.
 
         By default ``length``, that of the kick [m], for an effect along elements, and nothing ``at`` points.
         """

@@ -178,7 +178,10 @@ class _Compiler:
             own = {field: ((label, field, 1.0),) for field in effect.parameters()}
             for k in range(count):
                 part = Place(self.elements, self.names, place, Fraction(k, count), Fraction(k + 1, count))
-                kick = Kick(effect.bare(), name, tuple({**own, **effect.needs(part)}.items()))
+                needs = effect.needs(part)
+                if needs is None:
+                    continue
+                kick = Kick(effect.bare(), name, tuple({**own, **needs}.items()))
                 middle = Fraction(2 * k + 1, 2 * count)
                 found[middle] = (*found.get(middle, ()), kick)
         return found

@@ -1,0 +1,1 @@
+"""Meshes that a beam is laid on: one file a kind."""
