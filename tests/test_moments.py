@@ -41,6 +41,29 @@ def test_every_library_gives_the_same(backend):
         np.testing.assert_allclose(backend.to_numpy(a), b, rtol=1e-13)
 
 
+@pytest.mark.parametrize("batch", [(), (3,), (70,)], ids=str)
+def test_loops_of_many_particles_give_the_same(batch):
+    """What is compiled and done in blocks, against a handful of particles at a time, which is not."""
+    X, q, alive = particles(np.random.default_rng(8), batch=batch, n=5000 if batch != (70,) else 100)
+    found, bars = moments.mean_and_cov(X, q, alive), np.random.default_rng(9).standard_normal((*batch, 6, 6))
+    X_bar, q_bar = moments.pullback(X, q, alive, bars[..., 0], bars)
+    pair = moments.plane(X[..., :2, :], q, alive)
+    for k in np.ndindex(batch):
+        w = q[k] * alive[k] / (q[k] * alive[k]).sum()
+        mean = (w * X[k]).sum(axis=-1)
+        D = X[k] - mean[:, None]
+        cov = (w * D) @ D.T
+        np.testing.assert_allclose(found.mean[k], mean, rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(found.cov[k], cov, rtol=1e-11, atol=1e-13 * abs(cov).max())
+        np.testing.assert_allclose(found.sigma[k], np.sqrt(np.diag(cov)), rtol=1e-12)
+        np.testing.assert_allclose(pair.emittance[k], np.sqrt(np.linalg.det(cov[:2, :2])), rtol=1e-10)
+        wanted = w * (bars[k][:, :1] + (bars[k] + bars[k].T) @ D)
+        np.testing.assert_allclose(X_bar[k], wanted, rtol=1e-10, atol=1e-14 * abs(wanted).max())
+        of_charge = (bars[k][:, 0] @ D + (D * (bars[k] @ D)).sum(axis=0) - (bars[k] * cov).sum()) * alive[k]
+        of_charge /= (q[k] * alive[k]).sum()
+        np.testing.assert_allclose(q_bar[k], of_charge, rtol=1e-9, atol=1e-12 * abs(of_charge).max())
+
+
 def test_batch_is_a_loop():
     X, q, alive = particles(np.random.default_rng(2), batch=(3,))
     whole = moments.cov(X, q, alive)

@@ -466,6 +466,13 @@ class Beam:
         """Covariance ``(..., 6, 6)``."""
         return moments.cov(self.coordinates, self.charges, self.alive)
 
+    def moments(self) -> moments.Moments:
+        """Mean ``(..., 6)`` and covariance ``(..., 6, 6)`` together, with ``sigma`` from them.
+
+        For a batch of beams this is the quickest way to all of them.
+        """
+        return moments.mean_and_cov(self.coordinates, self.charges, self.alive)
+
     def plane(self, plane: str) -> moments.Plane:
         """Second moments of plane x, y or z, which is (tau, pt)."""
         return moments.plane(self.pair(plane), self.charges, self.alive)

@@ -13,14 +13,20 @@ negative, and good to rounding/sqrt(1 - correlation^2) where the determinant wou
 correlation^2).
 
 Sums are written as elementwise products and sums, not as matrix products, which some devices run in reduced
-precision.
+precision. What happens to each particle stands in functions of their own, ``_..._of``: an adapter compiles them, and
+runs them block by block. Weights are made anew in each pass, which takes less than to carry them to memory and back.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+from backbeam import backends
 from backbeam.arrays import Array, namespace, over_particles, per_particle
+
+BLOCK = 100_000
+"""Particles of a block: one loop over them has no temporaries that would have to stay in the cache."""
 
 
 def safe_sqrt(value: Array) -> Array:
@@ -39,42 +45,107 @@ def safe_divide(numerator: Array, denominator: Array) -> Array:
     return xp.where(defined, quotient, xp.zeros_like(quotient))
 
 
-class Weights(NamedTuple):
-    """What each particle counts for."""
-
-    w: Array
-    """Weights ``(..., n)`` that add to 1, or to 0 where all particles are lost."""
-    slope: Array
-    """``(..., n)``: d<f>/dq_i = slope_i (f_i - <f>) [1/C]; 0 for the lost and where there is no charge."""
+# -- passes over the particles ---------------------------------------------------------------------------------------
 
 
-def weights(q: Array, alive: Array) -> Weights:
-    """Weights from charges ``(..., n)`` [C] and a boolean ``(..., n)``."""
-    xp = namespace(q, alive)
-    one = xp.astype(alive, q.dtype)
-    charge = one * q
-    total, count = over_particles(charge), over_particles(one)
-    charged = per_particle(total != 0.0)
-    w = xp.where(charged, safe_divide(charge, per_particle(total)), safe_divide(one, per_particle(count)))
-    return Weights(w, safe_divide(one, per_particle(total)))
+class _Beam(NamedTuple):
+    """Rows with their charges, all of one batch shape, and what gives the weights."""
+
+    X: Array
+    """``(..., k, n)``"""
+    q: Array
+    """``(..., n)`` [C]"""
+    alive: Array
+    """``(..., n)``, boolean"""
+    charge: Array
+    """Of all that are alive ``(...)`` [C]."""
+    count: Array
+    """Of all that are alive ``(...)``."""
 
 
-def centred(X: Array, w: Array, alive: Array) -> tuple[Array, Array]:
-    """Mean ``(..., k)`` of rows ``(..., k, n)``, and the rows less it; 0 for the lost, whatever they are."""
+def _beam(X: Array, q: Array, alive: Array) -> _Beam:
     xp = namespace(X)
-    w, alive = w[..., None, :], alive[..., None, :]
-    X = xp.where(alive, X, xp.zeros_like(X))
-    first = over_particles(w * X)
-    D = X - per_particle(first)
-    # The weights add to 1 only to rounding: what a large offset leaves over is taken out once more.
-    rest = over_particles(w * D)
-    D = xp.where(alive, D - per_particle(rest), xp.zeros_like(D))
-    return first + rest, D
+    shape = (*X.shape[:-2], X.shape[-1])
+    q, alive = xp.broadcast_to(q, shape), xp.broadcast_to(alive, shape)
+    return _Beam(X, q, alive, *_over(_total_of, (q, alive), ())[1])
+
+
+def _over(function: Callable[..., Any], particles: Any, shared: Any) -> tuple[Any, Any]:
+    """What a function of particles makes of each, and its sums over them: compiled, block by block."""
+
+    def of_block(block: Any, shared: Any) -> tuple[Any, Any]:
+        return backends.of(block[-1]).compile(function)(*block, *shared)
+
+    return backends.of(particles[-1]).blockwise(of_block, particles, shared, block=BLOCK)
+
+
+def _sums(function: Callable[..., Any], beam: _Beam, *shared: Array) -> Any:
+    return _over(function, beam[:3], (*beam[3:], *shared))[1]
+
+
+def _each(function: Callable[..., Any], beam: _Beam, *shared: Array) -> Any:
+    return _over(function, beam[:3], (*beam[3:], *shared))[0]
+
+
+def _total_of(q: Array, alive: Array) -> tuple[None, tuple[Array, Array]]:
+    one = namespace(q).astype(alive, q.dtype)
+    return None, (over_particles(one * q), over_particles(one))
+
+
+def _weight(q: Array, alive: Array, charge: Array, count: Array) -> Array:
+    """What each particle counts for: weights ``(..., n)`` that add to 1, or to 0 where all particles are lost."""
+    xp = namespace(q)
+    one, charge, count = xp.astype(alive, q.dtype), per_particle(charge), per_particle(count)
+    return xp.where(charge != 0.0, safe_divide(one * q, charge), safe_divide(one, count))
+
+
+def _charge_slope(q: Array, alive: Array, charge: Array) -> Array:
+    """``(..., n)``: d<f>/dq_i = slope_i (f_i - <f>) [1/C]; 0 for the lost and where there is no charge."""
+    return safe_divide(namespace(q).astype(alive, q.dtype), per_particle(charge))
+
+
+def _less(X: Array, alive: Array, mean: Array) -> Array:
+    """Rows less their means; 0 for the lost, whatever they are."""
+    xp = namespace(X)
+    return xp.where(alive[..., None, :], X - per_particle(mean), xp.zeros_like(X))
+
+
+def _mean_of(X: Array, q: Array, alive: Array, charge: Array, count: Array, about: Array) -> tuple[None, Array]:
+    return None, over_particles(_weight(q, alive, charge, count)[..., None, :] * _less(X, alive, about))
+
+
+def _squares_of(
+    X: Array, q: Array, alive: Array, charge: Array, count: Array, about: Array
+) -> tuple[None, tuple[Array, Array]]:
+    D = _less(X, alive, about)
+    weighted = _weight(q, alive, charge, count)[..., None, :] * D
+    return None, (over_particles(weighted), over_particles(weighted * D))
+
+
+def _products_of(
+    X: Array, q: Array, alive: Array, charge: Array, count: Array, about: Array
+) -> tuple[None, tuple[Array, Array]]:
+    xp, k = namespace(X), X.shape[-2]
+    D = _less(X, alive, about)
+    weighted = _weight(q, alive, charge, count)[..., None, :] * D
+    upper = {(i, j): over_particles(weighted[..., i, :] * D[..., j, :]) for i in range(k) for j in range(i, k)}
+    square = [xp.stack([upper[min(i, j), max(i, j)] for j in range(k)], axis=-1) for i in range(k)]
+    return None, (over_particles(weighted), xp.stack(square, axis=-2))
+
+
+# -- mean and covariance ---------------------------------------------------------------------------------------------
+
+
+def _roughly(beam: _Beam) -> Array:
+    """Mean to rounding of the offset: the weights add to 1 only to rounding, and a large offset leaves something."""
+    return _sums(_mean_of, beam, namespace(beam.X).zeros_like(beam.X[..., 0]))
 
 
 def centroid(X: Array, q: Array, alive: Array) -> Array:
     """Mean ``(..., k)`` of rows ``(..., k, n)``."""
-    return centred(X, weights(q, alive).w, alive)[0]
+    beam = _beam(X, q, alive)
+    first = _roughly(beam)
+    return first + _sums(_mean_of, beam, first)
 
 
 def centroid_pullback(X: Array, q: Array, alive: Array, mean_bar: Array) -> tuple[Array, Array]:
@@ -84,43 +155,87 @@ def centroid_pullback(X: Array, q: Array, alive: Array, mean_bar: Array) -> tupl
 
 def variance(X: Array, q: Array, alive: Array) -> Array:
     """Central second moments ``(..., k)`` of rows ``(..., k, n)``: the diagonal of `cov`."""
-    w = weights(q, alive).w
-    D = centred(X, w, alive)[1]
-    return over_particles(w[..., None, :] * D * D)
+    beam = _beam(X, q, alive)
+    rest, squares = _sums(_squares_of, beam, _roughly(beam))
+    return squares - rest * rest
+
+
+class Moments(NamedTuple):
+    """First and second moments of rows."""
+
+    mean: Array
+    """``(..., k)``"""
+    cov: Array
+    """About the mean ``(..., k, k)``, symmetric to the last bit."""
+
+    @property
+    def sigma(self) -> Array:
+        """Rms sizes about the mean ``(..., k)``."""
+        k = self.cov.shape[-1]
+        return safe_sqrt(namespace(self.cov).stack([self.cov[..., i, i] for i in range(k)], axis=-1))
+
+
+def mean_and_cov(X: Array, q: Array, alive: Array) -> Moments:
+    """`centroid` ``(..., k)`` and `cov` ``(..., k, k)`` of rows ``(..., k, n)`` together, for the price of one."""
+    return _mean_and_cov(_beam(X, q, alive))
+
+
+def _mean_and_cov(beam: _Beam) -> Moments:
+    first = _roughly(beam)
+    # About nearly the mean, so that taking the rest out cancels nothing.
+    rest, products = _sums(_products_of, beam, first)
+    return Moments(first + rest, products - rest[..., :, None] * rest[..., None, :])
 
 
 def cov(X: Array, q: Array, alive: Array) -> Array:
     """Central second moments ``(..., k, k)`` of rows ``(..., k, n)``; symmetric to the last bit."""
-    w = weights(q, alive).w
-    return _second(centred(X, w, alive)[1], w)
-
-
-def _second(D: Array, w: Array) -> Array:
-    k = D.shape[-2]
-    weighted = w[..., None, :] * D
-    upper = {(i, j): over_particles(weighted[..., i, :] * D[..., j, :]) for i in range(k) for j in range(i, k)}
-    xp = namespace(D)
-    return xp.stack([xp.stack([upper[min(i, j), max(i, j)] for j in range(k)], axis=-1) for i in range(k)], axis=-2)
+    return mean_and_cov(X, q, alive).cov
 
 
 def pullback(X: Array, q: Array, alive: Array, mean_bar: Array | None, cov_bar: Array | None) -> tuple[Array, Array]:
     """Cotangents of X ``(..., k, n)`` and q ``(..., n)`` from those of `centroid` and `cov`, or None."""
+    xp, beam = namespace(X), _beam(X, q, alive)
+    if cov_bar is None:
+        first = _roughly(beam)
+        mean = first + _sums(_mean_of, beam, first)
+        return _each(_pulled_mean_of, beam, mean, xp.zeros_like(mean) if mean_bar is None else mean_bar)
+    mean, second = _mean_and_cov(beam)
+    expected = xp.sum(xp.sum(cov_bar * second, axis=-1), axis=-1)
+    both = cov_bar + xp.matrix_transpose(cov_bar)
+    return _each(_pulled_of, beam, mean, xp.zeros_like(mean) if mean_bar is None else mean_bar, both, expected)
+
+
+def _pulled_mean_of(
+    X: Array, q: Array, alive: Array, charge: Array, count: Array, mean: Array, mean_bar: Array
+) -> tuple[tuple[Array, Array], None]:
     xp = namespace(X)
-    w, slope = weights(q, alive)
-    D = centred(X, w, alive)[1]
-    X_bar, q_bar = xp.zeros_like(D), xp.zeros_like(D[..., 0, :])
-    if mean_bar is not None:
-        X_bar = X_bar + per_particle(mean_bar)
-        q_bar = q_bar + xp.sum(per_particle(mean_bar) * D, axis=-2)
-    if cov_bar is not None:
-        both = cov_bar + xp.matrix_transpose(cov_bar)
-        pulled = xp.zeros_like(D)
-        for j in range(D.shape[-2]):
-            pulled = pulled + per_particle(both[..., :, j]) * D[..., j, :][..., None, :]
-        X_bar = X_bar + pulled
-        expected = xp.sum(xp.sum(cov_bar * _second(D, w), axis=-1), axis=-1)
-        q_bar = q_bar + 0.5 * xp.sum(pulled * D, axis=-2) - per_particle(expected)
-    return w[..., None, :] * X_bar, slope * q_bar
+    D, X_bar = _less(X, alive, mean), xp.broadcast_to(per_particle(mean_bar), X.shape)
+    q_bar = xp.sum(X_bar * D, axis=-2)
+    weight, slope = _weight(q, alive, charge, count), _charge_slope(q, alive, charge)
+    return (weight[..., None, :] * X_bar, slope * q_bar), None
+
+
+def _pulled_of(
+    X: Array,
+    q: Array,
+    alive: Array,
+    charge: Array,
+    count: Array,
+    mean: Array,
+    mean_bar: Array,
+    both: Array,
+    expected: Array,
+) -> tuple[tuple[Array, Array], None]:
+    xp, D = namespace(X), _less(X, alive, mean)
+    pulled = xp.zeros_like(D)
+    for j in range(X.shape[-2]):
+        pulled = pulled + per_particle(both[..., :, j]) * D[..., j, :][..., None, :]
+    q_bar = xp.sum((per_particle(mean_bar) + 0.5 * pulled) * D, axis=-2) - per_particle(expected)
+    weight, slope = _weight(q, alive, charge, count), _charge_slope(q, alive, charge)
+    return (weight[..., None, :] * (per_particle(mean_bar) + pulled), slope * q_bar), None
+
+
+# -- planes ----------------------------------------------------------------------------------------------------------
 
 
 class Plane(NamedTuple):
@@ -171,23 +286,48 @@ class Plane(NamedTuple):
         return Plane(safe_divide(half, self.size), zero, safe_divide(half, self.rest))
 
 
-def _regression(X: Array, q: Array, alive: Array) -> tuple[Plane, Weights, Array, Array]:
-    weighted = weights(q, alive)
-    w = weighted.w
-    D = centred(X, w, alive)[1]
-    a, b = D[..., 0, :], D[..., 1, :]
-    size = over_particles(w * a * a)
-    slope = safe_divide(over_particles(w * a * b), size)
-    r = b - per_particle(slope) * a
+class _Regression(NamedTuple):
+    """A pair (q, p) as p = slope q + r about its means."""
+
+    beam: _Beam
+    mean: Array
+    """``(..., 2)``"""
+    plane: Plane
+
+
+def _regression(X: Array, q: Array, alive: Array) -> _Regression:
+    beam = _beam(X, q, alive)
+    mean, second = _mean_and_cov(beam)
+    size = second[..., 0, 0]
+    slope = safe_divide(second[..., 0, 1], size)
     # Once more, for the slope's own rounding.
-    more = safe_divide(over_particles(w * a * r), size)
-    r = r - per_particle(more) * a
-    return Plane(size, slope + more, over_particles(w * r * r)), weighted, a, r
+    slope = slope + safe_divide(_sums(_leaning_of, beam, mean, slope), size)
+    return _Regression(beam, mean, Plane(size, slope, _sums(_remaining_of, beam, mean, slope)))
+
+
+def _remainder(X: Array, alive: Array, mean: Array, slope: Array) -> tuple[Array, Array]:
+    """q about its mean, and r = p - slope q."""
+    D = _less(X, alive, mean)
+    return D[..., 0, :], D[..., 1, :] - per_particle(slope) * D[..., 0, :]
+
+
+def _leaning_of(
+    X: Array, q: Array, alive: Array, charge: Array, count: Array, mean: Array, slope: Array
+) -> tuple[None, Array]:
+    a, r = _remainder(X, alive, mean, slope)
+    return None, over_particles(_weight(q, alive, charge, count) * a * r)
+
+
+def _remaining_of(
+    X: Array, q: Array, alive: Array, charge: Array, count: Array, mean: Array, slope: Array
+) -> tuple[None, Array]:
+    _, r = _remainder(X, alive, mean, slope)
+    return None, over_particles(_weight(q, alive, charge, count) * r * r)
 
 
 def plane(X: Array, q: Array, alive: Array) -> Plane:
     """Second moments of the pair of rows ``(..., 2, n)``."""
-    return _regression(X, q, alive)[0]
+    return _regression(X, q, alive).plane
 
 
 def plane_pullback(X: Array, q: Array, alive: Array, bar: Plane) -> tuple[Array, Array]:
@@ -196,17 +336,31 @@ def plane_pullback(X: Array, q: Array, alive: Array, bar: Plane) -> tuple[Array,
     The rest is stationary in the slope, and <a r> = 0: with the pair's centred rows a and b = slope a + r,
     d size = 2<a da>, d rest = 2<r (db - slope da)>, d slope = <a db + (r - slope a) da>/size.
     """
-    moments, (w, q_slope), a, r = _regression(X, q, alive)
-    slope = per_particle(moments.slope)
-    size_bar, slope_bar, rest_bar = (
-        per_particle(b) for b in (bar.size, safe_divide(bar.slope, moments.size), bar.rest)
+    beam, mean, found = _regression(X, q, alive)
+    return _each(_pulled_plane_of, beam, mean, *found, bar.size, safe_divide(bar.slope, found.size), bar.rest)
+
+
+def _pulled_plane_of(
+    X: Array,
+    q: Array,
+    alive: Array,
+    charge: Array,
+    count: Array,
+    mean: Array,
+    size: Array,
+    slope: Array,
+    rest: Array,
+    size_bar: Array,
+    slope_bar: Array,
+    rest_bar: Array,
+) -> tuple[tuple[Array, Array], None]:
+    a, r = _remainder(X, alive, mean, slope)
+    size, slope, rest, size_bar, slope_bar, rest_bar = map(
+        per_particle, (size, slope, rest, size_bar, slope_bar, rest_bar)
     )
     p_bar = 2.0 * rest_bar * r + slope_bar * a
     q_row_bar = 2.0 * size_bar * a + slope_bar * r - slope * p_bar
-    X_bar = namespace(X).stack([w * q_row_bar, w * p_bar], axis=-2)
-    charge_bar = (
-        size_bar * (a * a - per_particle(moments.size))
-        + rest_bar * (r * r - per_particle(moments.rest))
-        + slope_bar * a * r
-    )
-    return X_bar, q_slope * charge_bar
+    weight = _weight(q, alive, charge, count)
+    X_bar = namespace(X).stack([weight * q_row_bar, weight * p_bar], axis=-2)
+    charge_bar = size_bar * (a * a - size) + rest_bar * (r * r - rest) + slope_bar * a * r
+    return (X_bar, _charge_slope(q, alive, charge) * charge_bar), None

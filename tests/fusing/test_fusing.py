@@ -11,6 +11,7 @@ import pytest
 from array_api_compat import array_namespace
 
 from backbeam import backends
+from backbeam.arrays import namespace
 from backbeam_backends.fusing import Fused, available, machine
 from backbeam_backends.setbacks import PlainPathWarning
 
@@ -226,6 +227,19 @@ def test_fused_functions_may_call_one_another():
     inner = Fused(lambda x: x * x, (), 0)
     x = rows(100)
     np.testing.assert_allclose(fused(lambda x: inner(x) + 1.0, x)(x), np.square(x) + 1.0, rtol=1e-15)
+
+
+def test_a_long_batch_is_a_loop_too():
+    """Its length does not compare with the number of particles, and need not."""
+
+    def function(x, k):
+        return x * k[..., None], namespace(x).sum(x, axis=-1)
+
+    x, k = np.random.default_rng(4).normal(size=(70, 200)), np.linspace(0.0, 1.0, 70)
+    found = Fused(function, (), 0)
+    for a, b in zip(found(x, k), function(x, k), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-13)
+    assert [kernel.batch for kernel in found.kernels] == [(70,)]
 
 
 def test_an_axis_as_long_as_the_beam_is_never_mistaken():

@@ -18,7 +18,7 @@ import numpy as np
 from backbeam_backends.fusing.emission import needed
 from backbeam_backends.fusing.graph import BOOL, LANE, UNIFORM, Graph, Node, Untraceable
 from backbeam_backends.fusing.kernel import Kernel
-from backbeam_backends.fusing.symbols import PARTICLES, Dim, Symbol, cells
+from backbeam_backends.fusing.symbols import Dim, Symbol, cells, has_particles
 
 THREADS = 256
 """Threads of a block."""
@@ -106,7 +106,7 @@ class _Writer:
             raise Untraceable("one particle is looked at")
         self.sums = [node for node in live if node.op == "sum"]
         read = {node.value[0] for node in live if node.op == "input"}
-        self.rows = tuple(sorted(k for k in read if PARTICLES in inputs[k].shape))
+        self.rows = tuple(sorted(k for k in read if has_particles(inputs[k].shape)))
         self.scalars = tuple(sorted(read.difference(self.rows)))
 
     def program(self) -> Program:

@@ -21,7 +21,7 @@ from backbeam_backends.fusing.emission import NAME, Layout, Row, emit, needed
 from backbeam_backends.fusing.graph import LANE, Graph, Node, Untraceable
 from backbeam_backends.fusing.namespace import Namespace
 from backbeam_backends.fusing.nests import builder, flatten
-from backbeam_backends.fusing.symbols import PARTICLES, Dim, Shape, Symbol, cells
+from backbeam_backends.fusing.symbols import PARTICLES, Dim, Shape, Symbol, cells, has_particles
 from backbeam_backends.fusing.trigonometry import LARGEST
 
 
@@ -48,7 +48,7 @@ class Kernel:
         self._compile(graph)
 
     def _input(self, graph: Graph, space: Namespace, leaf: int, shape: Shape, dtype: np.dtype) -> Symbol:
-        if sum(m is PARTICLES for m in shape) > 1 or (PARTICLES in shape and shape[-1] is not PARTICLES):
+        if sum(m is PARTICLES for m in shape) > 1 or (has_particles(shape) and shape[-1] is not PARTICLES):
             raise Untraceable(f"an input of shape {shape}")
         nodes = np.empty(cells(shape), dtype=object)
         for place, at in enumerate(np.ndindex(nodes.shape)):
@@ -58,7 +58,7 @@ class Kernel:
     def _host(self, name: str, symbol: Symbol) -> Symbol:
         """What linear algebra on the host makes of an input: one more input."""
         leaf = self._same(symbol)
-        if leaf is None or leaf >= self.count or PARTICLES in symbol.shape:
+        if leaf is None or leaf >= self.count or has_particles(symbol.shape):
             raise Untraceable(f"{name} of what is not an input")
         self.derived.append((name, leaf))
         made = self._input(symbol.graph, symbol.space, len(self.inputs), symbol.shape, symbol.dtype)
@@ -85,9 +85,9 @@ class Kernel:
         if self.rank and lead != self.batch:
             raise Untraceable("a result that is not in the batch")
         core = shape[self.rank :]
-        if any(isinstance(m, Dim) and m is not PARTICLES for m in core) or PARTICLES in core[:-1]:
+        if any(isinstance(m, Dim) and m is not PARTICLES for m in core) or has_particles(core[:-1]):
             raise Untraceable(f"a result of shape {shape}")
-        lane = core[-1:] == (PARTICLES,)
+        lane = has_particles(core)
         return ("lane" if lane else "numbers", symbol, core[:-1] if lane else core)
 
     def _compile(self, graph: Graph) -> None:
@@ -130,7 +130,7 @@ class Kernel:
     def rank_of(self, leaf: int) -> int:
         """Number of the batch's axes that an input has."""
         shape = self.inputs[leaf].shape
-        return self.rank if len(shape) > self.rank or PARTICLES not in shape else 0
+        return self.rank if len(shape) > self.rank or not has_particles(shape) else 0
 
     def _row(self, node: Node, addresses: dict[int, int]) -> Row:
         leaf, place = node.value

@@ -77,6 +77,11 @@ PARTICLES = Dim("particles")
 Shape = tuple[int | Dim, ...]
 
 
+def has_particles(shape: Shape) -> bool:
+    """Whether one of the axes is that over particles: by identity, for a long batch does not compare with it."""
+    return any(m is PARTICLES for m in shape)
+
+
 def _refuse(what: str) -> Any:
     raise Untraceable(what)
 
