@@ -64,15 +64,15 @@ def test_is_an_arrival_error_seen_from_another_reference():
         assert float(off.mean(name)) == pytest.approx(float(late.mean(name)), rel=1e-7, abs=1e-12)
 
 
-@pytest.mark.parametrize("parameter", ["c.phase", "c.voltage", "q.k1", "q.design_momentum", "h.hkick"])
+@pytest.mark.parametrize("parameter", ["c.phase", "c.voltage", "q.k1", "q.design_momentum"])
 def test_gradient_equals_differences(parameter):
     start = beam(n=50)
     machine = line().hold_fields(start.reference)
-    found = bb.gradient(machine, start, objective="sigma_x", wrt=[parameter]).gradients[parameter]
+    _, gradient = bb.value_and_grad(bb.observables.sigma("x"), machine, start, [parameter])
     value = machine.get(parameter)
     h = 1e-5 * abs(value)
     ends = [float(bb.track(machine.replace({parameter: value + s * h}), start).sigma("x")) for s in (1, -1)]
-    assert float(found) == pytest.approx((ends[0] - ends[1]) / (2.0 * h), rel=1e-6)
+    assert float(gradient[parameter]) == pytest.approx((ends[0] - ends[1]) / (2.0 * h), rel=1e-6)
 
 
 def test_linear_maps_stay_linear():
