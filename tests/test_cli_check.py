@@ -23,7 +23,7 @@ BALL = ("expanding-beam", "--set", "beam.n=200", "--set", "space_charge.grid=[8,
 DRIFT = (*FODO[:3], "--set", "lattice=[{drift: {length: 1, name: d}}]", "--wrt", "d.length,beam.beta_x")
 KEYS = [
     "rows", "worst_deviation", "finite_difference_deviation", "ok", "objective", "dtype", "particles", "kicks",
-    "tolerance", "difference_tolerance", "reference", "finite_difference", "skipped",
+    "tolerance", "difference_tolerance", "reference", "finite_difference", "skipped", "warnings",
 ]  # fmt: skip
 ROW = ["backend", "adjoint", "value", "gradient", "deviation", "value_deviation", "mismatch"]
 EVERY = ["reversible", "store", "checkpoint", "tape"]

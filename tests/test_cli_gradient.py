@@ -21,7 +21,7 @@ FODO = ("fodo", "--set", "beam.n=200")
 CELL = ("fodo-space-charge", "--set", "beam.n=300", "--set", "space_charge.grid=[8,8,8]")
 KEYS = [
     "value", "gradient", "adjoint", "seconds", "memory", "anchors", "backend", "device", "dtype", "particles", "kicks",
-    "objective", "mismatch",
+    "objective", "mismatch", "warnings",
 ]  # fmt: skip
 
 

@@ -64,7 +64,7 @@ from backbeam.elements import (
     Solenoid,
     ThinMultipole,
 )
-from backbeam.errors import BackbeamError, BackendError, InputError, TrackingError
+from backbeam.errors import BackbeamError, BackbeamWarning, BackendError, InputError, TrackingError
 from backbeam.gradient import value_and_grad
 from backbeam.lattices import Loaded, load
 from backbeam.line import Line
@@ -77,6 +77,7 @@ __all__ = [
     "Aperture",
     "Auto",
     "BackbeamError",
+    "BackbeamWarning",
     "BackendError",
     "Beam",
     "BeamExtent",

@@ -37,3 +37,7 @@ class BackendError(BackbeamError, RuntimeError):
 
 class TrackingError(BackbeamError, ArithmeticError):
     """Tracking that has no answer, such as particles that would turn round."""
+
+
+class BackbeamWarning(UserWarning):
+    """A value that is formally right and surely meant otherwise: one line, with the question."""

@@ -15,6 +15,8 @@ from backbeam.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from backbeam.proportion import Usual
+
 REQUIRED: Any = object()
 
 
@@ -25,14 +27,16 @@ def parameter(
     minimum: float | None = None,
     positive: bool = False,
     shape: tuple[int | None, ...] = (),
+    usual: Usual | None = None,
     kw_only: bool = False,
 ) -> Any:
     """Dataclass field of a parameter; ``REQUIRED`` as default makes it so, None makes it absent.
 
     ``shape`` is its own shape behind the batch axes, None in it any number; ``minimum`` and ``positive`` bound plain
-    numbers.
+    numbers, and beyond the ``usual`` ones there is a warning.
     """
     metadata = {"parameter": True, "unit": unit, "minimum": minimum, "positive": positive, "shape": shape}
+    metadata["usual"] = usual
     if default is REQUIRED:
         return field(metadata=metadata, kw_only=kw_only)
     return field(default=default, metadata=metadata, kw_only=kw_only)
@@ -79,6 +83,8 @@ class Parametrised:
             raise InputError(self._label(name), value, f"a number {unit}, greater than 0")
         if rule["minimum"] is not None and value < rule["minimum"]:
             raise InputError(self._label(name), value, f"a number {unit}, at least {rule['minimum']:g}")
+        if rule["usual"] is not None:
+            rule["usual"].ask(self._label(name), value)
 
     @classmethod
     def parameter_names(cls) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backbeam.errors import InputError
+from backbeam.proportion import MASS
 
 SPEED_OF_LIGHT = 299_792_458.0
 """c in m/s (exact)."""
@@ -40,6 +41,7 @@ class Species:
     def __post_init__(self) -> None:
         if not self.mass > 0:
             raise InputError("species.mass", self.mass, "a rest energy in eV, greater than 0")
+        MASS.ask("species.mass", self.mass)
 
 
 ELECTRON_MASS = 510_998.95

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 import click
 
+from backbeam.cli.warned import saying_warnings
 from backbeam.errors import BackbeamError
 
 COMMANDS = {
@@ -55,7 +56,8 @@ class App(click.Group):
         """Run; what a user can have caused ends in one line on stderr and exit code 2."""
         extra["standalone_mode"] = False
         try:
-            code = super().main(args, prog_name or "backbeam", **extra)
+            with saying_warnings() as extra["obj"]:
+                code = super().main(args, prog_name or "backbeam", **extra)
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message())
             code = 0

@@ -14,6 +14,7 @@ from backbeam.cli.options import (
     showing_progress,
     split_names,
 )
+from backbeam.cli.warned import with_warnings
 
 
 @click.command("check")
@@ -63,7 +64,7 @@ def command(
             tell=tell,
         )
     if as_json:
-        click.echo(json.dumps(found.summary(), allow_nan=False))
+        click.echo(json.dumps(with_warnings(found.summary()), allow_nan=False))
     else:
         from backbeam.cli.check_table import print_check
 

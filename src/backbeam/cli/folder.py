@@ -16,6 +16,7 @@ import numpy as np
 from backbeam.arrays import COORDINATES
 from backbeam.beam import PLANES
 from backbeam.beams.archive import arrays_of
+from backbeam.cli.warned import with_warnings
 from backbeam.errors import BackbeamError, InputError
 from backbeam.problem import Outcome, Problem
 
@@ -32,7 +33,7 @@ def write_folder(folder: Path, problem: Problem, outcome: Outcome, rows: Iterabl
         "problem": problem.name,
         "title": problem.title,
         "backbeam": version("backbeam"),
-        **outcome.summary(),
+        **with_warnings(outcome.summary()),
     }
     archive = io.BytesIO()
     np.savez_compressed(archive, **arrays_of(outcome.final))

@@ -15,6 +15,7 @@ from backbeam.cli.options import (
     showing_progress,
     split_names,
 )
+from backbeam.cli.warned import with_warnings
 
 
 @click.command("gradient")
@@ -59,7 +60,7 @@ def command(
         problem = load_problem(name, overrides, backend, device, dtype, seed)
         asked = question(problem, objective, split_names(wrt), adjoint, anchor_every, slots)
         found = problem.differentiate(asked, progress=tell)
-    text = json.dumps(found.summary(), allow_nan=False)
+    text = json.dumps(with_warnings(found.summary()), allow_nan=False)
     if plot:
         from backbeam.plotting import save
         from backbeam.sensitivity_plot import draw_gradient

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from backbeam.cli.options import load_problem, naming, problem_options, showing_progress
+from backbeam.cli.warned import with_warnings
 
 
 @click.command("run")
@@ -61,6 +62,6 @@ def command(
     if save_beam:
         outcome.final.save(save_beam)
     if as_json:
-        click.echo(json.dumps(outcome.summary(), allow_nan=False))
+        click.echo(json.dumps(with_warnings(outcome.summary()), allow_nan=False))
     else:
         print_run(problem, outcome)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from backbeam import backends
+from backbeam import backends, proportion
 from backbeam.arrays import COORDINATES, Array, namespace, per_particle
 from backbeam.errors import BackendError, InputError
 from backbeam.reference import Reference
@@ -183,7 +183,9 @@ def reference_of(place: Place, species: Species, kinetic_energy: Any, momentum: 
         raise InputError("beam.kinetic_energy", kinetic_energy, "one of kinetic_energy and reference_momentum [eV]")
     if momentum is None:
         energy = place.array("beam.kinetic_energy", kinetic_energy, KINETIC_ENERGY)
+        proportion.KINETIC_ENERGY.ask("beam.kinetic_energy", kinetic_energy)
         return Reference.from_kinetic_energy(energy, species)
+    proportion.MOMENTUM.ask("beam.reference_momentum", momentum)
     momentum = place.array("beam.reference_momentum", momentum, REFERENCE_MOMENTUM)
     return Reference(momentum / species.mass, species)
 
@@ -202,6 +204,7 @@ def even_charges(place: Place, species: Species, charge: Any, n: int) -> Array:
         lambda v: (abs(v) <= LARGEST_CHARGE * abs(sign)) & ((v >= 0) | (sign < 0)),
     )
     total = place.array("beam.charge", charge, rule)
+    proportion.CHARGE.ask("beam.charge", charge)
     xp = namespace(total)
     one_each = place.asarray(np.full(n, 1.0 / n))
     # |v| without its kink at 0, where a gradient may be asked for.

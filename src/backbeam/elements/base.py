@@ -23,6 +23,7 @@ from backbeam.errors import InputError
 from backbeam.maps.misalignment import Misalign
 from backbeam.maps.rigid import FACES, ROTATIONS, SHIFTS, Face, Rigid
 from backbeam.parameters import REQUIRED, Parametrised, parameter
+from backbeam.proportion import ANGLE, PHASE
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -96,10 +97,10 @@ class Element(Parametrised):
     dx: Array | float | None = parameter(None, unit="m", kw_only=True)
     dy: Array | float | None = parameter(None, unit="m", kw_only=True)
     ds: Array | float | None = parameter(None, unit="m", kw_only=True)
-    pitch: Array | float | None = parameter(None, unit="rad", kw_only=True)
-    yaw: Array | float | None = parameter(None, unit="rad", kw_only=True)
-    roll: Array | float | None = parameter(None, unit="rad", kw_only=True)
-    tilt: Array | float | None = parameter(None, unit="rad", kw_only=True)
+    pitch: Array | float | None = parameter(None, unit="rad", usual=ANGLE, kw_only=True)
+    yaw: Array | float | None = parameter(None, unit="rad", usual=ANGLE, kw_only=True)
+    roll: Array | float | None = parameter(None, unit="rad", usual=PHASE, kw_only=True)
+    tilt: Array | float | None = parameter(None, unit="rad", usual=PHASE, kw_only=True)
     design_momentum: Array | float | None = parameter(None, unit="eV", positive=True, kw_only=True)
     pivot: str = field(default="entrance", kw_only=True)
     formulas: tuple[tuple[str, Formula], ...] = field(default=(), kw_only=True, repr=False)

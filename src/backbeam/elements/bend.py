@@ -12,6 +12,7 @@ from backbeam.maps.combined_bend import CombinedBend
 from backbeam.maps.edge import BendEdge
 from backbeam.maps.edge import DipoleEdge as EdgeMap
 from backbeam.maps.linear import LinearBody
+from backbeam.proportion import ANGLE
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -29,11 +30,11 @@ class _Bend(Element):
     """Body and edges; ``_share`` is the part of the angle that each face angle begins with."""
 
     length: Array | float = parameter(REQUIRED, unit="m", positive=True)
-    angle: Array | float = parameter(REQUIRED, unit="rad")
+    angle: Array | float = parameter(REQUIRED, unit="rad", usual=ANGLE)
     k1: Array | float | None = parameter(None, unit="1/m^2")
     k2: Array | float | None = parameter(None, unit="1/m^3")
-    e1: Array | float | None = parameter(None, unit="rad")
-    e2: Array | float | None = parameter(None, unit="rad")
+    e1: Array | float | None = parameter(None, unit="rad", usual=ANGLE)
+    e2: Array | float | None = parameter(None, unit="rad", usual=ANGLE)
     fint: Array | float | None = parameter(None, unit="1")
     hgap: Array | float | None = parameter(None, unit="m", minimum=0.0)
     model: str = "exact"
@@ -122,7 +123,7 @@ class DipoleEdge(Element):
     """
 
     curvature: Array | float = parameter(REQUIRED, unit="1/m")
-    e: Array | float | None = parameter(None, unit="rad")
+    e: Array | float | None = parameter(None, unit="rad", usual=ANGLE)
     fint: Array | float | None = parameter(None, unit="1")
     hgap: Array | float | None = parameter(None, unit="m", minimum=0.0)
 

@@ -14,6 +14,7 @@ from backbeam.maps.quadrupole import sequence
 from backbeam.maps.rf import LinearRFGap, RFGap
 from backbeam.maps.rf_structure import LinearRFBody, RFBody
 from backbeam.maps.rf_wave import RFEnd, RFWave
+from backbeam.proportion import FREQUENCY, PHASE
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -76,8 +77,8 @@ class RFCavity(_Cavity):
 
     length: Array | float | None = parameter(None, unit="m", minimum=0.0)
     voltage: Array | float = parameter(REQUIRED, unit="V", kw_only=True)
-    frequency: Array | float = parameter(REQUIRED, unit="Hz", minimum=0.0, kw_only=True)
-    phase: Array | float = parameter(0.0, unit="rad", kw_only=True)
+    frequency: Array | float = parameter(REQUIRED, unit="Hz", usual=FREQUENCY, minimum=0.0, kw_only=True)
+    phase: Array | float = parameter(0.0, unit="rad", usual=PHASE, kw_only=True)
     model: str = "exact"
     steps: int = 8
     structure: str = "gaps"
@@ -139,8 +140,8 @@ class Buncher(_Cavity):
     """
 
     voltage: Array | float = parameter(REQUIRED, unit="V")
-    frequency: Array | float = parameter(REQUIRED, unit="Hz", minimum=0.0)
-    phase: Array | float = parameter(-0.5 * pi, unit="rad")
+    frequency: Array | float = parameter(REQUIRED, unit="Hz", usual=FREQUENCY, minimum=0.0)
+    phase: Array | float = parameter(-0.5 * pi, unit="rad", usual=PHASE)
     model: str = "exact"
     radial_kick: bool = True
 

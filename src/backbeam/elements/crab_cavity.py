@@ -10,6 +10,7 @@ from backbeam.elements.base import REQUIRED, Bound, Element, bind, parameter, st
 from backbeam.errors import InputError
 from backbeam.maps.drift import Drift
 from backbeam.maps.rf_deflection import RFDeflection
+from backbeam.proportion import FREQUENCY, PHASE
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -38,8 +39,8 @@ class CrabCavity(Element):
 
     length: Array | float | None = parameter(None, unit="m", minimum=0.0)
     voltage: Array | float = parameter(REQUIRED, unit="V", kw_only=True)
-    frequency: Array | float = parameter(REQUIRED, unit="Hz", minimum=0.0, kw_only=True)
-    phase: Array | float = parameter(-0.5 * pi, unit="rad", kw_only=True)
+    frequency: Array | float = parameter(REQUIRED, unit="Hz", usual=FREQUENCY, minimum=0.0, kw_only=True)
+    phase: Array | float = parameter(-0.5 * pi, unit="rad", usual=PHASE, kw_only=True)
     steps: int = 8
 
     kind: ClassVar[str] = "crab_cavity"

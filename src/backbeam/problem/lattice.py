@@ -36,6 +36,7 @@ from backbeam.elements.multipoles import SPLITTINGS
 from backbeam.errors import InputError
 from backbeam.line import Line
 from backbeam.problem.keys import Said, check_keys, check_mapping, missing, unknown
+from backbeam.quantities import looks_like_quantity, quantity
 
 LARGEST = 1_000_000
 """More elements than this are taken for a slip."""
@@ -215,6 +216,8 @@ def _value(field: Any, value: Any, path: str) -> Any:
         if array.shape != shape or not np.isfinite(array).all():
             raise InputError(path, value, f"finite numbers of shape {shape}")
         return array
+    if isinstance(value, str) and field.metadata.get("parameter") and looks_like_quantity(value):
+        return quantity(value, field.metadata["unit"], path)
     if field.name in ("steps", "slices") and isinstance(value, float) and value.is_integer():
         return int(value)
     return value

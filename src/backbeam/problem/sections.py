@@ -18,6 +18,7 @@ from backbeam.errors import InputError
 from backbeam.extras import need
 from backbeam.plan import Slicing
 from backbeam.problem.keys import check_keys, check_mapping, missing, unknown
+from backbeam.quantities import looks_like_quantity, quantity
 from backbeam.species import Species
 
 (pydantic,) = need("cli", "pydantic", purpose="reading problem files")
@@ -140,9 +141,23 @@ def check_beam(given: Any) -> Mapping[str, Any]:
     return given
 
 
+_UNITS = (
+    ("charge", "C"), ("kinetic_energy", "eV"), ("reference_momentum", "eV"), ("radius", "m"), ("emittance", "m"),
+    ("normalized_emittance", "m"), ("beta_", "m"), ("sigma_p", "1"), ("mean_p", "1"), ("sigma_", "m"), ("mean_", "m"),
+)  # fmt: skip
+
+
+def _in_its_unit(key: str, value: Any) -> Any:
+    """A number where the value is text with a unit; all else as it is."""
+    if not isinstance(value, str) or not looks_like_quantity(value):
+        return value
+    unit = next((unit for start, unit in _UNITS if key.startswith(start)), None)
+    return value if unit is None else quantity(value, unit, f"beam.{key}")
+
+
 def draw_beam(given: Mapping[str, Any], backend: str, device: str | None, dtype: str) -> Beam:
     """Draw the beam that a checked section describes, or read its file."""
-    arguments = {name: value for name, value in given.items() if value is not None}
+    arguments = {name: _in_its_unit(name, value) for name, value in given.items() if value is not None}
     try:
         if "species" in arguments:
             arguments["species"] = _species(arguments["species"])
