@@ -15,7 +15,7 @@ from backbeam.beams.asked import Asked
 from backbeam.beams.hdf5 import MAGIC, number, opened, series
 from backbeam.errors import InputError
 from backbeam.reference import Reference
-from backbeam.species import ELEMENTARY_CHARGE, KNOWN, SPEED_OF_LIGHT, Species
+from backbeam.species import ELEMENTARY_CHARGE, SPEED_OF_LIGHT, Species, species_like
 
 NAME = "impactx"
 SUFFIXES = ()
@@ -53,9 +53,5 @@ def load(path: Path, asked: Asked) -> Beam:
 
 
 def _species(mass: float, charge: float) -> Species:
-    """Species of a mass [kg] and charge [C]: the known one, if they agree to eight digits."""
-    rest_energy, charge_number = mass * SPEED_OF_LIGHT**2 / ELEMENTARY_CHARGE, charge / ELEMENTARY_CHARGE
-    for known in KNOWN.values():
-        if abs(rest_energy / known.mass - 1) < 1e-8 and abs(charge_number - known.charge_number) < 1e-8:
-            return known
-    return Species("particle", rest_energy, charge_number)
+    """Species of a mass [kg] and a charge [C]."""
+    return species_like(mass * SPEED_OF_LIGHT**2 / ELEMENTARY_CHARGE, charge / ELEMENTARY_CHARGE)
