@@ -159,25 +159,30 @@ extern "C" __global__ void gather_slope(const REAL *__restrict__ field, const RE
     }
 }
 
-// Difference over the neighbours along an axis, or over the one that there is at its ends.
-static __device__ REAL difference(const REAL *at, int index, int nodes, whole step, REAL factor)
+// Difference along an axis: of second order, one-sided at its ends; or of fourth, 0 at the outermost two nodes.
+static __device__ REAL difference(const REAL *at, int index, int nodes, whole step, REAL factor, int order)
 {
+    if (order == 4) {
+        if (index < 2 || index > nodes - 3)
+            return 0;
+        return factor * ((at[step] - at[-step]) * (REAL)(2.0 / 3.0) - (at[2 * step] - at[-2 * step]) * (REAL)(1.0 / 12.0));
+    }
     const bool has_lower = index > 0, has_upper = index < nodes - 1;
     return (has_lower && has_upper ? (REAL)0.5 * factor : factor) * (at[has_upper ? step : 0] - at[has_lower ? -step : 0]);
 }
 
 // phi is (beams, nx, ny, nz), factors (3, beams), found (beams, nx, ny, nz, 3). One thread a node; blockIdx.y counts beams.
 extern "C" __global__ void gradient(const REAL *__restrict__ phi, const REAL *factors, REAL *found, whole n, int beams,
-                                    int nx, int ny, int nz)
+                                    int nx, int ny, int nz, int order)
 {
     for (int b = blockIdx.y; b < beams; b += gridDim.y) {
         const REAL x = factors[b], y = factors[beams + b], z = factors[2 * (whole)beams + b];
         for (whole p = (whole)blockIdx.x * blockDim.x + threadIdx.x; p < n; p += (whole)gridDim.x * blockDim.x) {
             const REAL *at = phi + b * n + p;
             REAL *out = found + 3 * (b * n + p);
-            out[0] = difference(at, p / ((whole)ny * nz), nx, (whole)ny * nz, x);
-            out[1] = difference(at, p / nz % ny, ny, nz, y);
-            out[2] = difference(at, p % nz, nz, 1, z);
+            out[0] = difference(at, p / ((whole)ny * nz), nx, (whole)ny * nz, x, order);
+            out[1] = difference(at, p / nz % ny, ny, nz, y, order);
+            out[2] = difference(at, p % nz, nz, 1, z, order);
         }
     }
 }

@@ -33,7 +33,7 @@ class CupyCloudInCell:
 
     def deposit(
         self,
-        values: cupy.ndarray,
+        values: Rows,
         r: Rows,
         centre: cupy.ndarray,
         spacing: cupy.ndarray,
@@ -41,25 +41,26 @@ class CupyCloudInCell:
         guard: int,
     ) -> cupy.ndarray:
         """Atomic adds of float64."""
-        k, batch, _ = values.shape
-        with values.device:
+        k, batch, dtype = len(values), r[0].shape[0], values[0].dtype
+        with values[0].device:
             node = cupy.zeros((k, batch, *grid), dtype=cupy.float64)
-            given = (*_rows(values), *_positions(r), *_frames(centre, spacing), node)
-            _launch("deposit", k, values.dtype, given, r[0].shape, *grid, guard)
-            return node.astype(values.dtype, copy=False)
+            given = (*_rows(cupy.stack(values)), *_positions(r), *_frames(centre, spacing), node)
+            _launch("deposit", k, dtype, given, r[0].shape, *grid, guard)
+            return node.astype(dtype, copy=False)
 
     def arrange(self, field: cupy.ndarray) -> cupy.ndarray:
         """Return ``(B, nx, ny, nz, k)``."""
         with field.device:
             return cupy.ascontiguousarray(cupy.moveaxis(field, 0, -1))
 
-    def gradient(self, phi: cupy.ndarray, factors: cupy.ndarray) -> cupy.ndarray:
+    def gradient(self, phi: cupy.ndarray, factors: cupy.ndarray, order: int) -> cupy.ndarray:
         """One thread a node."""
         with phi.device:
             found = cupy.empty((*phi.shape, 3), dtype=phi.dtype)
             given = (cupy.ascontiguousarray(phi), cupy.ascontiguousarray(factors.astype(phi.dtype, copy=False)), found)
-            _launch("gradient", 3, phi.dtype, given, (phi.shape[0], prod(phi.shape[1:])), *phi.shape[1:])
-            return found
+            shape = phi.shape[0], prod(phi.shape[1:])
+            _launch("gradient", 3, phi.dtype, given, shape, *phi.shape[1:], order)
+            return found.astype(factors.dtype, copy=False)
 
     def gather(
         self, field: cupy.ndarray, r: Rows, centre: cupy.ndarray, spacing: cupy.ndarray, guard: int
@@ -75,7 +76,7 @@ class CupyCloudInCell:
     def gather_slope(
         self,
         field: cupy.ndarray,
-        factors: cupy.ndarray,
+        factors: Rows,
         r: Rows,
         centre: cupy.ndarray,
         spacing: cupy.ndarray,
@@ -86,7 +87,7 @@ class CupyCloudInCell:
         with field.device:
             found = cupy.empty((k, *r[0].shape), dtype=field.dtype)
             slopes = cupy.empty((3, *r[0].shape), dtype=field.dtype)
-            given = (field, *_rows(factors), *_positions(r), *_frames(centre, spacing), found, slopes)
+            given = (field, *_rows(cupy.stack(factors)), *_positions(r), *_frames(centre, spacing), found, slopes)
             _launch("gather_slope", k, field.dtype, given, r[0].shape, *grid, guard)
             return found, (slopes[0], slopes[1], slopes[2])
 

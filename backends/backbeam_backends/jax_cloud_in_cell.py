@@ -24,7 +24,7 @@ from jax import lax
 
 from backbeam_backends.setbacks import Setbacks
 
-Rows = tuple[jax.Array, jax.Array, jax.Array]
+Rows = tuple[jax.Array, ...]
 Grid = tuple[int, int, int]
 Mesh = tuple[Grid, int]
 """Nodes along each axis, and the number of guard cells."""
@@ -66,10 +66,10 @@ class CloudInCell:
     """`Backend.cloud_in_cell` of JAX."""
 
     def deposit(
-        self, values: jax.Array, r: Rows, centre: jax.Array, spacing: jax.Array, grid: Grid, guard: int
+        self, values: Rows, r: Rows, centre: jax.Array, spacing: jax.Array, grid: Grid, guard: int
     ) -> jax.Array:
-        """Share ``values (k, B, n)`` among the nodes ``(k, B, nx, ny, nz)``."""
-        return _deposit(values, r, centre, spacing, (tuple(grid), guard))
+        """Share rows of values ``(B, n)`` among the nodes ``(k, B, nx, ny, nz)``."""
+        return _deposit(jnp.stack(values), r, centre, spacing, (tuple(grid), guard))
 
     def arrange(self, field: jax.Array) -> jax.Array:
         """As it is."""
@@ -80,10 +80,10 @@ class CloudInCell:
         return _gather(field, r, centre, spacing, (tuple(field.shape[2:]), guard))
 
     def gather_slope(
-        self, field: jax.Array, factors: jax.Array, r: Rows, centre: jax.Array, spacing: jax.Array, guard: int
+        self, field: jax.Array, factors: Rows, r: Rows, centre: jax.Array, spacing: jax.Array, guard: int
     ) -> tuple[jax.Array, Rows]:
         """Return `gather`, and the derivatives of ``sum(factors * gather)`` by positions in spacings ``(B, n)``."""
-        total, *slopes = _gather_slope(field, factors, r, centre, spacing, (tuple(field.shape[2:]), guard))
+        total, *slopes = _gather_slope(field, jnp.stack(factors), r, centre, spacing, (tuple(field.shape[2:]), guard))
         return total, tuple(slopes)
 
 

@@ -60,13 +60,13 @@ class LentCloudInCell:
         """See `backbeam_backends.particle_mesh.CloudInCell`."""
         return lent(self.weights.arrange, field)
 
-    def gradient(self, phi: Any, factors: Any) -> Any:
+    def gradient(self, phi: Any, factors: Any, order: int) -> Any:
         """See `backbeam_backends.particle_mesh.CloudInCell`."""
-        return lent(self.weights.gradient, phi, factors)
+        return lent(lambda *arrays: self.weights.gradient(*arrays, order), phi, factors)
 
-    def gradient_transpose(self, E_bar: Any, factors: Any, phi: Any) -> Any:
+    def gradient_transpose(self, E_bar: Any, factors: Any, order: int) -> Any:
         """See `backbeam_backends.particle_mesh.CloudInCell`."""
-        return lent(self.weights.gradient_transpose, E_bar, factors, phi)
+        return lent(lambda *arrays: self.weights.gradient_transpose(*arrays, order), E_bar, factors)
 
     def gather(self, field: Any, r: Any, centre: Any, spacing: Any, guard: int) -> Any:
         """See `backbeam_backends.particle_mesh.CloudInCell`."""

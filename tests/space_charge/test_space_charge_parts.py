@@ -13,7 +13,8 @@ from called import forward
 from backbeam import backends
 from backbeam.effects.space_charge import SpaceCharge3D
 from backbeam.effects.space_charge.cloud_in_cell import deposit, gather, gather_slope, locate
-from backbeam.effects.space_charge.extents import BeamExtent, Box, RmsExtent
+from backbeam.effects.space_charge.drive import Drive
+from backbeam.effects.space_charge.extents import BeamExtent, Box, FixedExtent, RmsExtent, widened
 from backbeam.effects.space_charge.green import green, green_slope
 from backbeam.effects.space_charge.poisson import columns, convolve, convolve_both, even_transform
 from backbeam.effects.space_charge.stencil import difference, difference_transpose
@@ -58,15 +59,23 @@ def test_transforms_undo_each_other(backend, dtype):
 # -- stencil -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("order", [2, 4])
 @pytest.mark.parametrize("axis", [-1, -2, -3])
-def test_difference(backend, axis):
-    """That of NumPy's gradient, and its transpose."""
-    f, g = rng().normal(size=(2, 2, 4, 5, 6))
+def test_difference(backend, axis, order):
+    """NumPy's gradient; exact for polynomials of its order; and its transpose."""
+    f, g = rng().normal(size=(2, 2, 4, 5, 6)) if order == 2 else rng().normal(size=(2, 2, 6, 7, 8))
     f0, g0 = given(backend, f, g)
-    found = backend.to_numpy(difference(f0, axis))
-    np.testing.assert_allclose(found, np.gradient(f, axis=axis), rtol=1e-14, atol=1e-14)
-    transposed = backend.to_numpy(difference_transpose(g0, axis))
+    found = backend.to_numpy(difference(f0, axis, order))
+    if order == 2:
+        np.testing.assert_allclose(found, np.gradient(f, axis=axis), rtol=1e-14, atol=1e-14)
+    transposed = backend.to_numpy(difference_transpose(g0, axis, order))
     assert np.sum(found * g) == pytest.approx(np.sum(f * transposed), rel=1e-12)
+    nodes = np.arange(f.shape[axis]) - 2.0
+    at = np.broadcast_to(np.moveaxis(nodes[:, None, None], 0, axis), f.shape[1:])[None]
+    slope = backend.to_numpy(difference(given(backend, at**order)[0], axis, order))
+    inner = slice(order // 2, -(order // 2))
+    found, target = np.moveaxis(slope, axis, -1)[..., inner], order * nodes[inner] ** (order - 1)
+    np.testing.assert_allclose(found, np.broadcast_to(target, found.shape), rtol=1e-13, atol=1e-13)
 
 
 # -- cloud in cell -------------------------------------------------------------------------------------------
@@ -144,12 +153,15 @@ def test_green_function_of_the_cell_itself():
 
 def test_slopes_of_the_green_function():
     spacing = np.array([[1e-3], [2e-3], [4e-3]])
-    value, slopes = green_slope((5, 6, 7), spacing)
-    assert worst(value, green((5, 6, 7), spacing)) < 1e-12
-    for k in range(3):
-        step = 1e-5 * spacing * np.eye(3)[k][:, None]
-        target = (green((5, 6, 7), spacing + step) - green((5, 6, 7), spacing - step)) / (2e-5 * spacing[k])
-        assert worst(slopes[k], target) < 1e-7
+    for order in (2, 4):
+        value, slopes = green_slope((5, 6, 7), spacing, order)
+        assert value.shape == (1, 5, 6, 7)
+        assert worst(value, green((5, 6, 7), spacing, order)) < 1e-12
+        for k in range(3):
+            step = 1e-5 * spacing * np.eye(3)[k][:, None]
+            ends = (green((5, 6, 7), spacing + sign * step, order) for sign in (1, -1))
+            target = (next(ends) - next(ends)) / (2e-5 * spacing[k])
+            assert worst(slopes[k], target) < 1e-7
 
 
 @pytest.mark.parametrize("sides", [(1.0, 1.0, 1.0), (1.0, 1.0, 500.0), (1.0, 30.0, 0.1)])
@@ -176,8 +188,8 @@ def test_kick_in_jax_without_its_x64_flag():
         arrays = given(adapter, X, q, ref.beta_gamma, ds, dtype="float32")
         X1 = jax.jit(lambda X, q, u, ds: forward(sc, X, q, None, Reference(u, ref.species), ds))(*arrays)
         assert adapter.wide(X1) == adapter.namespace.float32
-        kick = momenta(adapter.to_numpy(X1).astype(float), ref)
-    target = momenta(forward(sc, X, q, None, ref, ds), ref)
+        kick = momenta(adapter.to_numpy(X1).astype(float))
+    target = momenta(forward(sc, X, q, None, ref, ds))
     for a, b in zip(kick, target, strict=True):
         assert np.std(a - b) < 1e-3 * np.std(b)
 
@@ -218,40 +230,55 @@ def test_convolution_is_the_sum_over_pairs(backend):
 # -- extents -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("extent", [BeamExtent(), RmsExtent(3.0)])
+def drive_of(stretch):
+    return Drive(stretch, np.ones_like(stretch), np.sqrt(1.0 + stretch**2) / stretch)
+
+
+@pytest.mark.parametrize("extent", [BeamExtent(), RmsExtent(3.0), FixedExtent((-9.0,) * 3, (8.0, 9.0, 10.0))])
 @pytest.mark.parametrize("flat", [False, True])
 def test_pullback_of_a_box(extent, flat):
-    """A width that is none hangs on the largest one and on gamma."""
+    """A width that is none hangs on the smallest other one, and on the energy; no particle without charge has a say."""
     generator = rng()
     r = generator.normal(size=(3, 2, 30)) * np.array([1.0, 0.0 if flat else 0.5, 0.4])[:, None, None]
-    alive, gamma, grid = generator.random((2, 30)) > 0.3, np.array([1.5, 4.0]), (8, 9, 10)
+    q, stretch, grid = 1.0 * (generator.random((2, 30)) > 0.3), np.array([1.5, 4.0]), ((8, 9, 10), 2)
     bar = Box(*generator.normal(size=(2, 3, 2)))
-    if flat:
+    if flat and not isinstance(extent, FixedExtent):
         bar.spacing[1] *= 1e6
-    survey = extent.survey(tuple(r), alive)
-    tally = extent.tally(tuple(r), alive, survey)
-    shares, gamma_bar = extent.pullback(survey, tally, gamma, grid, bar)
-    r_bar = extent.share(tuple(r), alive, shares)
+    survey = extent.survey(tuple(r), q)
+    tally = extent.tally(tuple(r), q, survey)
+    shares, bars = extent.pullback(survey, tally, drive_of(stretch), *grid, bar)
+    r_bar = np.zeros_like(r) if shares is None else np.stack(extent.share(tuple(r), q, shares))
+    assert np.all(r_bar[:, q == 0.0] == 0.0)
     directions = generator.normal(size=r.shape) * (r != 0.0), generator.normal(size=2)
 
     def value(step):
-        box = extent.box(extent.survey(tuple(r + step * directions[0]), alive), gamma + step * directions[1], grid)
+        drive = drive_of(stretch + step * directions[1])
+        box = extent.box(extent.survey(tuple(r + step * directions[0]), q), drive, *grid)
         return np.sum(bar.centre * box.centre) + np.sum(bar.spacing * box.spacing)
 
     slope = (value(1e-6) - value(-1e-6)) / 2e-6
-    found = sum(np.sum(a * b) for a, b in zip(r_bar, directions[0], strict=True)) + np.sum(gamma_bar * directions[1])
+    of_pace = -1.0 / (stretch**2 * np.sqrt(1.0 + stretch**2))
+    found = np.sum(r_bar * directions[0]) + np.sum((bars.stretch + bars.pace * of_pace) * directions[1])
     assert found == pytest.approx(slope, rel=1e-7)
 
 
 @pytest.mark.parametrize("extent", [BeamExtent(), RmsExtent(3.0)])
 def test_survey_of_parts(extent):
-    """Joined in any order, it is that of the whole, lost parts and all."""
+    """Joined in any order, it is that of the whole, parts without charge and all."""
     r = rng().normal(size=(3, 2, 30)) + 5.0
-    alive = rng().random((2, 30)) > 0.3
-    alive[:, 10:20] = False
-    whole = extent.survey(tuple(r), alive)
-    parts = [extent.survey(tuple(r[..., cut]), alive[:, cut]) for cut in (slice(10), slice(10, 20), slice(20, 30))]
+    q = 1.0 * (rng().random((2, 30)) > 0.3)
+    q[:, 10:20] = 0.0
+    whole = extent.survey(tuple(r), q)
+    parts = [extent.survey(tuple(r[..., cut]), q[:, cut]) for cut in (slice(10), slice(10, 20), slice(20, 30))]
     for order in ((0, 1, 2), (1, 2, 0)):
         first, second, third = (parts[k] for k in order)
         for a, b in zip(extent.combine(extent.combine(first, second), third), whole, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-14)
+
+
+def test_only_widths_of_nothing_are_widened():
+    """5 um beside 30 m of rest-frame length stay 5 um."""
+    width = np.array([[5e-4, 5e-4, 5e-4], [5e-6, 0.0, 0.0], [5e-3, 5e-3, 0.0]])
+    found = widened(width, np.array([6000.0, 6000.0, 6000.0]))
+    np.testing.assert_array_equal(found[:, 0], width[:, 0])
+    assert found[1, 1] == pytest.approx(5e-10) and found[2, 2] == pytest.approx(5e-10 / 6000.0)

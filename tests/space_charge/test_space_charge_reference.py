@@ -41,8 +41,9 @@ def setting(case):
     mass = case["kin_energy_MeV"] * 1e6 / (gamma - 1.0)
     assert abs(mass / PROTON_MASS - 1.0) < 1e-8
     ref = Reference(np.asarray(np.sqrt((gamma - 1.0) * (gamma + 1.0))), Species("proton", mass, 1.0))
-    extent = FixedExtent(case["grid_lo"], case["grid_hi"])
-    kick = SpaceCharge3D(tuple(n + 1 for n in case["n_cell"]), extent)
+    # ImpactX kicks at fixed t, with the energy of the reference, and has no guard nodes.
+    extent = FixedExtent(case["grid_lo"], case["grid_hi"], guard=0)
+    kick = SpaceCharge3D(tuple(n + 1 for n in case["n_cell"]), extent, at="t")
     X = particles(case, "input")
     return (
         kick,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 Array = Any
-Rows = tuple[Array, Array, Array]
+Rows = tuple[Array, ...]
 
 
 class CloudInCell(Protocol):
@@ -22,24 +22,26 @@ class CloudInCell(Protocol):
     """
 
     def deposit(
-        self, values: Array, r: Rows, centre: Array, spacing: Array, grid: tuple[int, int, int], guard: int
+        self, values: Rows, r: Rows, centre: Array, spacing: Array, grid: tuple[int, int, int], guard: int
     ) -> Array:
-        """Share ``values (k, B, n)`` among the nodes: ``(k, B, nx, ny, nz)``."""
+        """Share k rows of values ``(B, n)`` among the nodes: ``(k, B, nx, ny, nz)``."""
         ...
 
     def arrange(self, field: Array) -> Any:
         """A field ``(k, B, nx, ny, nz)`` as `gather` and `gather_slope` take it: in their own layout."""
         ...
 
-    def gradient(self, phi: Array, factors: Array) -> Any:
-        """Difference quotients of ``phi (B, nx, ny, nz)`` along x, y, z per spacing times ``factors (3, B)``, arranged.
+    def gradient(self, phi: Array, factors: Array, order: int) -> Any:
+        """Differences of ``phi (B, nx, ny, nz)`` along x, y, z per spacing times ``factors (3, B)``, in their type,
+        arranged.
 
-        They are central, and one-sided at the ends of an axis. Optional, as `gradient_transpose`.
+        Central, of order 2 or 4; at the outermost ``order/2`` nodes of any axis one-sided at order 2, 0 at order 4.
+        Optional, as `gradient_transpose`.
         """
         ...
 
-    def gradient_transpose(self, E_bar: Array, factors: Array, phi: Array) -> tuple[Array, Array]:
-        """Transpose of `gradient` for ``E_bar (3, B, nx, ny, nz)``; sums of each axis's part times phi ``(3, B)``."""
+    def gradient_transpose(self, E_bar: Array, factors: Array, order: int) -> Array:
+        """Transpose of `gradient` ``(B, nx, ny, nz)``, in float64, for ``E_bar (3, B, nx, ny, nz)``: 0 where that is."""
         ...
 
     def gather(self, field: Any, r: Rows, centre: Array, spacing: Array, guard: int) -> Array:
@@ -47,10 +49,11 @@ class CloudInCell(Protocol):
         ...
 
     def gather_slope(
-        self, field: Any, factors: Array, r: Rows, centre: Array, spacing: Array, guard: int
+        self, field: Any, factors: Rows, r: Rows, centre: Array, spacing: Array, guard: int
     ) -> tuple[Array, Rows]:
         """Return `gather` of the field and the derivatives of ``sum(factors * gather(field))``.
 
-        ``factors`` is ``(k, B, n)``; the derivatives are with respect to positions in spacings, three rows ``(B, n)``.
+        ``factors`` are k rows ``(B, n)``; the derivatives are with respect to positions in spacings, three rows ``(B,
+        n)``.
         """
         ...

@@ -11,6 +11,12 @@ from backbeam_backends.blocks import thread_count
 from backbeam_backends.particle_mesh import numba_kernels as kernels
 from backbeam_backends.particle_mesh.contract import Rows
 
+GRADIENTS = {
+    2: (kernels.gradient_2, kernels.gradient_2_transpose, (1.0, 1.0 / 2.0)),
+    4: (kernels.gradient_4, kernels.gradient_4_transpose, (2.0 / 3.0, -1.0 / 12.0)),
+}
+"""Loops for differences of an order, and the weights that they want: at order 2 of a step of one node, and of two."""
+
 SHARE = 131_072
 """Fewest particles for which a thread and a grid of its own are worth while."""
 
@@ -24,7 +30,7 @@ class NumbaCloudInCell:
 
     def deposit(
         self,
-        values: np.ndarray,
+        values: Rows,
         r: Rows,
         centre: np.ndarray,
         spacing: np.ndarray,
@@ -32,7 +38,7 @@ class NumbaCloudInCell:
         guard: int,
     ) -> np.ndarray:
         """Each thread has a grid of its own, added in order: the same bits for the same number of threads."""
-        k, batch, n = values.shape
+        k, (batch, n) = len(values), r[0].shape
         shares = self.threads(batch, n)
         edges = [n * s // shares for s in range(shares + 1)]
         # Three components side by side, as `gradient_transpose` reads them.
@@ -41,7 +47,7 @@ class NumbaCloudInCell:
         def share(j: int, b: int, start: int, stop: int) -> np.ndarray:
             x, y, z = (_row(a[b])[start:stop] for a in r)
             node = np.zeros((*grid, together))  # thousands may meet in a node
-            rows = (_row(a)[start:stop] for a in values[j : j + together, b])
+            rows = (_row(a[b])[start:stop] for a in values[j : j + together])
             loop = kernels.deposit_three if together == 3 else kernels.deposit
             loop(*rows, x, y, z, frame(centre, spacing, b, grid, guard), node.reshape(-1), *grid[1:])
             return node
@@ -55,30 +61,28 @@ class NumbaCloudInCell:
             total = np.zeros((len(starts), batch, *grid, together))
             for (j, b, _, _), node in zip(jobs, made, strict=True):
                 total[j // together, b] += node
-        total = total.astype(values.dtype, copy=False)
+        total = total.astype(values[0].dtype, copy=False)
         return total[..., 0] if together == 1 else np.moveaxis(total[0], -1, 0)
 
     def arrange(self, field: np.ndarray) -> np.ndarray:
         """Return ``(B, nx, ny, nz, k)``."""
         return np.ascontiguousarray(np.moveaxis(field, 0, -1))
 
-    def gradient(self, phi: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    def gradient(self, phi: np.ndarray, factors: np.ndarray, order: int) -> np.ndarray:
         """In one pass over the nodes."""
-        found = np.empty((*phi.shape, 3), phi.dtype)
+        loop, _, weights = GRADIENTS[order]
+        found = np.zeros((*phi.shape, 3), factors.dtype)
         for b, one in enumerate(np.ascontiguousarray(phi)):
-            kernels.gradient(one, *_weights(factors[:, b], phi.dtype), found[b])
+            loop(one, *(w * factors[:, b].astype(phi.dtype) for w in weights), found[b])
         return found
 
-    def gradient_transpose(
-        self, E_bar: np.ndarray, factors: np.ndarray, phi: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def gradient_transpose(self, E_bar: np.ndarray, factors: np.ndarray, order: int) -> np.ndarray:
         """In one pass over the nodes."""
-        bars, phi_bar, sums = self.arrange(E_bar), np.empty_like(phi), np.zeros((3, phi.shape[0]), phi.dtype)
-        for b, one in enumerate(np.ascontiguousarray(phi)):
-            total = np.zeros(3, phi.dtype)
-            kernels.gradient_transpose(bars[b], *_weights(factors[:, b], phi.dtype), one, phi_bar[b], total)
-            sums[:, b] = total
-        return phi_bar, sums
+        _, loop, weights = GRADIENTS[order]
+        bars, phi_bar = self.arrange(E_bar), np.zeros(E_bar.shape[1:])
+        for b, one in enumerate(phi_bar):
+            loop(bars[b], *(w * factors[:, b].astype(np.float64) for w in weights), one)
+        return phi_bar
 
     def gather(self, field: np.ndarray, r: Rows, centre: np.ndarray, spacing: np.ndarray, guard: int) -> np.ndarray:
         """One loop for a field of one or of three components."""
@@ -94,7 +98,7 @@ class NumbaCloudInCell:
     def gather_slope(
         self,
         field: np.ndarray,
-        factors: np.ndarray,
+        factors: Rows,
         r: Rows,
         centre: np.ndarray,
         spacing: np.ndarray,
@@ -107,7 +111,7 @@ class NumbaCloudInCell:
         for b in range(batch):
             x, y, z = (_row(a[b]) for a in r)
             place = frame(centre, spacing, b, grid, guard)
-            rows = (_row(a) for a in factors[:, b])
+            rows = (_row(a[b]) for a in factors)
             loop(field[b].reshape(-1), *rows, x, y, z, place, grid[1], grid[2], *found[:, b], *slopes[:, b])
         return found, (slopes[0], slopes[1], slopes[2])
 
@@ -121,11 +125,6 @@ def frame(centre: np.ndarray, spacing: np.ndarray, b: int, grid: tuple[int, int,
     nodes = np.asarray(grid)
     parts = (centre[:, b], 1.0 / spacing[:, b], 0.5 * (nodes - 1), [guard], nodes - 2 - guard, [1])
     return np.concatenate(parts).astype(centre.dtype)
-
-
-def _weights(factors: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """Of a difference over one spacing, and of one over two."""
-    return factors.astype(dtype), (0.5 * factors).astype(dtype)
 
 
 def _row(a: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from backbeam.arrays import Array
     from backbeam_backends.particle_mesh import CloudInCell
 
-    Rows = tuple[Array, Array, Array]
+    Rows = tuple[Array, ...]
 
 
 def kernels(*arrays: Array) -> CloudInCell:
@@ -35,11 +35,11 @@ class Plain:
     """The contract of `CloudInCell` in array operations, differentiable by the library."""
 
     def deposit(
-        self, values: Array, r: Rows, centre: Array, spacing: Array, grid: tuple[int, int, int], guard: int
+        self, values: Rows, r: Rows, centre: Array, spacing: Array, grid: tuple[int, int, int], guard: int
     ) -> Array:
-        """Share ``values (k, B, n)`` among the nodes: ``(k, B, nx, ny, nz)``."""
+        """Share rows of values ``(B, n)`` among the nodes: ``(k, B, nx, ny, nz)``."""
         cloud = locate(in_spacings(r, centre, spacing, grid), grid, guard)
-        return deposit(namespace(values).reshape(values, (values.shape[0], -1)), cloud)
+        return deposit(_flat(values), cloud)
 
     def arrange(self, field: Array) -> Array:
         """Return the field ``(k, B, nx, ny, nz)`` as it is."""
@@ -52,14 +52,20 @@ class Plain:
         return namespace(field).reshape(found, (field.shape[0], *r[0].shape))
 
     def gather_slope(
-        self, field: Array, factors: Array, r: Rows, centre: Array, spacing: Array, guard: int
+        self, field: Array, factors: Rows, r: Rows, centre: Array, spacing: Array, guard: int
     ) -> tuple[Array, Rows]:
         """Return `gather` of the field and the derivatives of ``sum(factors * gather(field))``."""
         xp, grid = namespace(field), tuple(field.shape[-3:])
         cloud = locate(in_spacings(r, centre, spacing, grid), grid, guard)
-        found, slopes = gather_slope(field, xp.reshape(factors, (factors.shape[0], -1)), cloud)
+        found, slopes = gather_slope(field, _flat(factors), cloud)
         x, y, z = (xp.reshape(slope, tuple(r[0].shape)) for slope in slopes)
-        return xp.reshape(found, tuple(factors.shape)), (x, y, z)
+        return xp.reshape(found, (field.shape[0], *r[0].shape)), (x, y, z)
+
+
+def _flat(values: Rows) -> Array:
+    """Rows ``(B, n)``, several or one, as ``(k, B n)``."""
+    xp = namespace(*values)
+    return xp.stack([xp.reshape(row, (-1,)) for row in values])
 
 
 def in_spacings(r: Rows, centre: Array, spacing: Array, grid: tuple[int, int, int]) -> Rows:

@@ -1,14 +1,15 @@
 """Which box the grid covers, and the gradient through it.
 
-An extent turns the positions of the particles at fixed t into a `Box`: the centre of the grid and the
-spacing of its nodes. Where the box follows the beam, the kick depends on it, and the exact gradient of the
-discrete kick goes through it: `Extent.pullback` and `Extent.share`.
+An extent turns the positions of the charge into a `Box`: the centre of the grid and the spacing of its nodes. A
+particle without charge has no say in it. Where the box follows the charge, the kick depends on it, and the exact
+gradient of the discrete kick goes through it: `Extent.pullback` and `Extent.share`.
 
 A beam may be looked at in parts: `Extent.survey` takes what the box depends on from some of the particles, and
 `Extent.combine` joins two surveys.
 
-A beam that is flat in a plane has no width to divide by: a width below `flatness` of the largest one in the
-rest frame counts as that. A beam that is a single point has no field, and gets a box of about 1 m.
+A beam that is flat in a plane has no width to divide by: a width of nothing, which is one below `NOTHING` of the
+largest one in the rest frame, counts as `flatness` of the smallest that is something. A beam that is a single point
+has no field, and gets a box of about 1 m.
 
 To add an extent: a subclass of `Extent` with those methods.
 """
@@ -21,6 +22,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from backbeam.arrays import namespace
+from backbeam.effects.space_charge.drive import Drive
 from backbeam.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,12 +36,12 @@ if TYPE_CHECKING:
 
 
 class Box(NamedTuple):
-    """A grid in space, at fixed t."""
+    """A grid in space: its third axis is tau at fixed s, and the distance behind the reference at fixed t."""
 
     centre: Array
     """Middle of the grid ``(3, B)`` [m]."""
     spacing: Array
-    """Distance of neighbouring nodes along x, y, z ``(3, B)`` [m], in the laboratory."""
+    """Distance of neighbouring nodes along the axes ``(3, B)`` [m], in the laboratory."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,13 @@ class Extent:
     holds_all: ClassVar[bool] = False
     """Whether no particle can be outside."""
 
-    guard = 0
-    """Empty cells kept around the charge; with one, all that gathers sees central differences."""
+    guard = 1
+    """Least number of empty cells kept around the charge; order 4 keeps two, so that no difference is one-sided."""
 
-    def survey(self, r: Rows, alive: Array | None) -> Survey:
+    def survey(self, r: Rows, q: Array) -> Survey:
         """What the box depends on: arrays without the axis of the particles.
 
-        ``r`` are positions at fixed t, three rows ``(B, n)`` [m], ``alive (B, n)``, or None for all.
+        ``r`` are positions, three rows ``(B, n)`` [m], ``q (B, n)`` charges.
         """
         return ()
 
@@ -63,38 +65,32 @@ class Extent:
         """Survey of the particles of two surveys."""
         return ()
 
-    def box(self, survey: Survey, gamma: Array, grid: Shape) -> Box:
-        """Box for the particles surveyed; ``gamma (B,)`` stretches z to rest."""
+    def box(self, survey: Survey, drive: Drive, grid: Shape, guard: int) -> Box:
+        """Box for the charge surveyed, with so many nodes and guard cells."""
         raise NotImplementedError
 
-    def tally(self, r: Rows, alive: Array | None, survey: Survey) -> Survey:
+    def tally(self, r: Rows, q: Array, survey: Survey) -> Survey:
         """What `pullback` needs beside the survey of all: sums over particles."""
         return ()
 
     def pullback(
-        self, survey: Survey, tally: Survey, gamma: Array, grid: Shape, box_bar: Box
-    ) -> tuple[Survey, Array] | None:
-        """Arrays for `share`, and the cotangent of gamma; None if the box does not depend on the beam."""
+        self, survey: Survey, tally: Survey, drive: Drive, grid: Shape, guard: int, box_bar: Box
+    ) -> tuple[Survey | None, Drive]:
+        """Arrays for `share`, None if the box does not hang on positions, and cotangents of the drive."""
         raise NotImplementedError
 
-    def share(self, r: Rows, alive: Array | None, shares: Survey) -> Rows:
+    def share(self, r: Rows, q: Array, shares: Survey) -> Rows:
         """Cotangents of the positions, three rows ``(B, n)``."""
         raise NotImplementedError
 
-    def _check_guard(self) -> None:
-        if isinstance(self.guard, bool) or not isinstance(self.guard, int) or self.guard < 1:
-            raise InputError("space_charge.extent.guard", self.guard, "a whole number of cells, at least 1")
-
-    def _cells(self, grid: Shape, like: Array) -> Array:
-        """Number of cells ``(3, 1)`` that may hold charge."""
-        xp = namespace(like)
-        one = xp.ones_like(like[0, :1])
-        return xp.stack([one * float(n - 1 - 2 * self.guard) for n in grid])
+    def _check_guard(self, least: int = 1) -> None:
+        if isinstance(self.guard, bool) or not isinstance(self.guard, int) or self.guard < least:
+            raise InputError("space_charge.extent.guard", self.guard, f"a whole number of cells, at least {least}")
 
 
 @dataclass(frozen=True)
 class BeamExtent(Extent):
-    """From the first to the last particle along each axis, plus guard cells: no charge is left out.
+    """From the first to the last charge along each axis, plus guard cells: none is left out.
 
     The gradient through the box goes to the outermost particles; where several are outermost, to each its
     share.
@@ -107,13 +103,12 @@ class BeamExtent(Extent):
     def __post_init__(self) -> None:
         self._check_guard()
 
-    def survey(self, r: Rows, alive: Array | None) -> Survey:
-        """Least and greatest position of the particles alive ``(3, B)``; where none is, inf and -inf."""
-        xp = namespace(*r)
+    def survey(self, r: Rows, q: Array) -> Survey:
+        """Least and greatest position of the charge ``(3, B)``; where none is, inf and -inf."""
+        xp, charged = namespace(q), q != 0.0
         ends = []
         for reduce, beyond in ((xp.min, math.inf), (xp.max, -math.inf)):
-            seen = r if alive is None else [xp.where(alive, a, xp.full_like(a, beyond)) for a in r]
-            ends.append(xp.stack([reduce(a, axis=-1) for a in seen]))
+            ends.append(xp.stack([reduce(xp.where(charged, a, xp.full_like(a, beyond)), axis=-1) for a in r]))
         return tuple(ends)
 
     def combine(self, a: Survey, b: Survey) -> Survey:
@@ -121,40 +116,37 @@ class BeamExtent(Extent):
         xp = namespace(a[0])
         return xp.minimum(a[0], b[0]), xp.maximum(a[1], b[1])
 
-    def box(self, survey: Survey, gamma: Array, grid: Shape) -> Box:
-        """Middle between the outermost particles, and their distance over the cells between guards."""
+    def box(self, survey: Survey, drive: Drive, grid: Shape, guard: int) -> Box:
+        """Middle between the outermost charges, and their distance over the cells between guards."""
         low, high = _ends(survey)
-        return Box(0.5 * (low + high), widened(high - low, gamma) / self._cells(grid, low))
+        return Box(0.5 * (low + high), widened(high - low, drive.stretch) / _cells(grid, guard, low))
 
-    def tally(self, r: Rows, alive: Array | None, survey: Survey) -> Survey:
+    def tally(self, r: Rows, q: Array, survey: Survey) -> Survey:
         """How many particles are at either end of each axis."""
-        xp = namespace(*r)
-        return tuple(
-            xp.stack([xp.sum(_at(a, alive, end[k, :, None]), axis=-1) for k, a in enumerate(r)]) for end in survey
-        )
+        xp = namespace(q)
+        return tuple(xp.stack([xp.sum(_at(a, q, end[k, :, None]), axis=-1) for k, a in enumerate(r)]) for end in survey)
 
     def pullback(
-        self, survey: Survey, tally: Survey, gamma: Array, grid: Shape, box_bar: Box
-    ) -> tuple[Survey, Array] | None:
+        self, survey: Survey, tally: Survey, drive: Drive, grid: Shape, guard: int, box_bar: Box
+    ) -> tuple[Survey | None, Drive]:
         """Ends, and what each particle at them gets."""
-        xp = namespace(gamma)
+        xp = namespace(drive.stretch)
         low, high = _ends(survey)
-        width_bar, gamma_bar = widened_pullback(high - low, gamma, box_bar.spacing / self._cells(grid, low))
-        # An all-lost beam has nobody there.
+        width_bar, stretch_bar = widened_pullback(high - low, drive.stretch, box_bar.spacing / _cells(grid, guard, low))
+        # A beam without charge has nobody there.
         low_share, high_share = (
             bar / xp.clip(count, 1.0, None)
             for bar, count in zip(
                 (0.5 * box_bar.centre - width_bar, 0.5 * box_bar.centre + width_bar), tally, strict=True
             )
         )
-        return (low, low_share, high, high_share), gamma_bar
+        return (low, low_share, high, high_share), _only(stretch_bar)
 
-    def share(self, r: Rows, alive: Array | None, shares: Survey) -> Rows:
+    def share(self, r: Rows, q: Array, shares: Survey) -> Rows:
         """To each of the outermost particles its share."""
         low, low_share, high, high_share = shares
         x, y, z = (
-            _at(a, alive, low[k, :, None]) * low_share[k, :, None]
-            + _at(a, alive, high[k, :, None]) * high_share[k, :, None]
+            _at(a, q, low[k, :, None]) * low_share[k, :, None] + _at(a, q, high[k, :, None]) * high_share[k, :, None]
             for k, a in enumerate(r)
         )
         return x, y, z
@@ -164,10 +156,12 @@ class BeamExtent(Extent):
 class RmsExtent(Extent):
     """A multiple of the rms size on either side of the mean: a box that changes smoothly with the beam.
 
+    Mean and size are those of the particles with charge, each counted once.
+
     Parameters
     ----------
     sigmas:
-        Half the width of the box in rms sizes. A particle outside is an error:
+        Half the width of the box in rms sizes. A charge outside is an error:
         `backbeam.errors.TrackingError` where values can be looked at, NaN in the result where the library
         only traces.
     """
@@ -180,15 +174,15 @@ class RmsExtent(Extent):
         if isinstance(self.sigmas, bool) or not isinstance(self.sigmas, int | float) or not 0 < self.sigmas < math.inf:
             raise InputError("space_charge.extent.sigmas", self.sigmas, "a number of rms sizes, greater than 0")
 
-    def survey(self, r: Rows, alive: Array | None) -> Survey:
-        """Number ``(1, B)``, mean and variance ``(3, B)`` of the particles alive."""
-        xp = namespace(*r)
-        one = xp.ones_like(r[0])
-        weight = one if alive is None else xp.where(alive, one, xp.zeros_like(one))
+    def survey(self, r: Rows, q: Array) -> Survey:
+        """Number ``(1, B)``, mean and variance ``(3, B)`` of the particles with charge."""
+        xp, charged = namespace(q), q != 0.0
+        weight = xp.astype(charged, q.dtype)
         count = xp.sum(weight, axis=-1)
         weight = weight / xp.clip(count, 1.0, None)[:, None]
-        mean = xp.stack([xp.sum(weight * a, axis=-1) for a in r])
-        off = (a - mean[k, :, None] for k, a in enumerate(r))
+        seen = [xp.where(charged, a, xp.zeros_like(a)) for a in r]
+        mean = xp.stack([xp.sum(weight * a, axis=-1) for a in seen])
+        off = (a - mean[k, :, None] for k, a in enumerate(seen))
         variance = xp.stack([xp.sum(weight * a * a, axis=-1) for a in off])
         return count[None, :], mean, variance
 
@@ -199,51 +193,56 @@ class RmsExtent(Extent):
         apart = b[1] - a[1]
         return count, a[1] + apart * other, one * a[2] + other * b[2] + apart * apart * one * other
 
-    def box(self, survey: Survey, gamma: Array, grid: Shape) -> Box:
+    def box(self, survey: Survey, drive: Drive, grid: Shape, guard: int) -> Box:
         """Mean, and ``2 sigmas`` rms sizes over the cells that are not guard cells."""
         _, mean, variance = survey
-        return Box(mean, widened(2.0 * self.sigmas * _root(variance), gamma) / self._cells(grid, mean))
+        return Box(mean, widened(2.0 * self.sigmas * _root(variance), drive.stretch) / _cells(grid, guard, mean))
 
     def pullback(
-        self, survey: Survey, tally: Survey, gamma: Array, grid: Shape, box_bar: Box
-    ) -> tuple[Survey, Array] | None:
+        self, survey: Survey, tally: Survey, drive: Drive, grid: Shape, guard: int, box_bar: Box
+    ) -> tuple[Survey | None, Drive]:
         """Mean, and the part of each particle's cotangent that is constant and that which grows with its distance."""
-        xp = namespace(gamma)
+        xp = namespace(drive.stretch)
         count, mean, variance = survey
         sigma = _root(variance)
-        width_bar, gamma_bar = widened_pullback(
-            2.0 * self.sigmas * sigma, gamma, box_bar.spacing / self._cells(grid, mean)
+        width_bar, stretch_bar = widened_pullback(
+            2.0 * self.sigmas * sigma, drive.stretch, box_bar.spacing / _cells(grid, guard, mean)
         )
         # d sigma/dr = weight (r - mean)/sigma; at sigma = 0 the width does not depend on sigma.
         slope = xp.where(sigma > 0.0, 2.0 * self.sigmas * width_bar, xp.zeros_like(sigma))
         slope = slope / xp.where(sigma > 0.0, sigma, xp.ones_like(sigma))
         count = xp.clip(count, 1.0, None)
-        return (mean, box_bar.centre / count, slope / count), gamma_bar
+        return (mean, box_bar.centre / count, slope / count), _only(stretch_bar)
 
-    def share(self, r: Rows, alive: Array | None, shares: Survey) -> Rows:
-        """To every particle alive."""
-        xp = namespace(*r)
+    def share(self, r: Rows, q: Array, shares: Survey) -> Rows:
+        """To every particle with charge."""
+        xp, charged = namespace(q), q != 0.0
         mean, constant, slope = shares
         bars = [constant[k, :, None] + slope[k, :, None] * (a - mean[k, :, None]) for k, a in enumerate(r)]
-        x, y, z = bars if alive is None else (xp.where(alive, bar, xp.zeros_like(bar)) for bar in bars)
+        x, y, z = (xp.where(charged, bar, xp.zeros_like(bar)) for bar in bars)
         return x, y, z
 
 
 @dataclass(frozen=True)
 class FixedExtent(Extent):
-    """A box that stays: the first and the last node along each axis.
+    """A box that stays.
 
-    A particle outside is an error: `backbeam.errors.TrackingError` where values can be looked at, NaN in
-    the result where the library only traces. At the outer nodes the field is a one-sided difference.
+    Guard cells lie outside of it. A charge outside is an error: `backbeam.errors.TrackingError` where values can be
+    looked at, NaN in the result where the library only traces.
 
     Parameters
     ----------
     lower, upper:
-        Corners (x, y, z) at fixed t [m].
+        Corners (x, y, z) of the box that may hold charge [m]; z is the distance ahead of the reference, at fixed s
+        -beta tau with the beta of the beam's mean energy.
+    guard:
+        0 leaves the guard cells out, at order 2: differences at the outer nodes are one-sided, as ImpactX makes them,
+        and the beam's own field pushes it as a whole.
     """
 
     lower: tuple[float, float, float]
     upper: tuple[float, float, float]
+    guard: int = 1
 
     def __post_init__(self) -> None:
         for name in ("lower", "upper"):
@@ -257,18 +256,31 @@ class FixedExtent(Extent):
             object.__setattr__(self, name, numbers)
         if not all(a < b for a, b in zip(self.lower, self.upper, strict=True)):
             raise InputError("space_charge.extent.upper", self.upper, f"greater than lower, {self.lower}")
+        self._check_guard(0)
 
-    def box(self, survey: Survey, gamma: Array, grid: Shape) -> Box:
-        """The same for every beam of the batch."""
-        corners = zip(self.lower, self.upper, grid, strict=True)
-        centre, spacing = zip(*((0.5 * (a + b), (b - a) / (n - 1)) for a, b, n in corners), strict=True)
-        return Box(_constants(centre, gamma), _constants(spacing, gamma))
+    def box(self, survey: Survey, drive: Drive, grid: Shape, guard: int) -> Box:
+        """The same for every beam of the batch; its third axis points backwards."""
+        corners = zip(self.lower, self.upper, strict=True)
+        centre, width = (
+            _numbers(a, drive.pace) for a in zip(*((0.5 * (a + b), b - a) for a, b in corners), strict=True)
+        )
+        return Box(centre * self._to_axes(drive, -1.0), width * self._to_axes(drive, 1.0) / _cells(grid, guard, centre))
 
     def pullback(
-        self, survey: Survey, tally: Survey, gamma: Array, grid: Shape, box_bar: Box
-    ) -> tuple[Survey, Array] | None:
-        """Return None: nothing moves it."""
-        return None
+        self, survey: Survey, tally: Survey, drive: Drive, grid: Shape, guard: int, box_bar: Box
+    ) -> tuple[Survey | None, Drive]:
+        """No positions move it, but the pace of the beam does."""
+        box, xp = self.box(survey, drive, grid, guard), namespace(drive.pace)
+        bar = box_bar.centre[2, :] * box.centre[2, :] + box_bar.spacing[2, :] * box.spacing[2, :]
+        nothing = xp.zeros_like(bar)
+        return None, Drive(nothing, nothing, bar / drive.pace)
+
+    @staticmethod
+    def _to_axes(drive: Drive, sign: float) -> Array:
+        """Lengths of the grid for those of the laboratory ``(3, B)``."""
+        xp = namespace(drive.pace)
+        one = xp.ones_like(drive.pace)
+        return xp.stack([one, one, sign * drive.pace])
 
 
 EXTENTS: dict[str, type[Extent]] = {"beam": BeamExtent, "rms": RmsExtent}
@@ -307,65 +319,84 @@ def _with_fields(name: Any, values: Any) -> Extent:
     return kinds[name](**values)
 
 
+NOTHING = {"wide": 1e-11, "narrow": 1e-9}
+"""Part of the largest rest-frame width below which a width is none, in float64 and in float32."""
+
+
 def flatness(a: Array) -> float:
-    """Part of the largest rest-frame width below which a width counts as none.
+    """What a width of nothing counts as, beside the smallest that is something.
 
     The field in a flat plane is a difference of equal potentials: their rounding over this number is what
     remains of it beside the field in the other planes.
     """
-    xp = namespace(a)
-    return 1e-6 if a.dtype == xp.float64 else 3e-5
+    return 1e-6 if _is_wide(a) else 3e-5
 
 
-def widened(width: Array, gamma: Array) -> Array:
-    """Widths ``(3, B)``, none below `flatness` of the largest in the rest frame."""
+def widened(width: Array, stretch: Array) -> Array:
+    """Widths ``(3, B)``, those of nothing `flatness` of the smallest other in the rest frame."""
+    scale, is_some, smallest = _smallest(width, stretch)
+    return namespace(width).where(is_some, width, flatness(width) * smallest[None, :] / scale)
+
+
+def widened_pullback(width: Array, stretch: Array, bar: Array) -> tuple[Array, Array]:
+    """Cotangents of the widths ``(3, B)`` and of the stretch ``(B,)`` for `widened`."""
     xp = namespace(width)
-    _, _, least = _least(width, gamma)
-    return xp.where(width > least, width, least)
+    scale, is_some, smallest = _smallest(width, stretch)
+    nothing = xp.zeros_like(bar)
+    flat_bar = xp.where(is_some, nothing, bar * flatness(width) / scale)
+    # Two that are smallest share, as in a library's own derivative of the least of several.
+    is_smallest = xp.astype(is_some & (width * scale == smallest[None, :]), width.dtype)
+    share = is_smallest / xp.clip(xp.sum(is_smallest, axis=0), 1.0, None)
+    at_rest_bar = share * xp.sum(flat_bar, axis=0)[None, :]
+    stretch_bar = at_rest_bar[2, ...] * width[2, ...] - flat_bar[2, ...] * smallest / stretch
+    return xp.where(is_some, bar, nothing) + at_rest_bar * scale, stretch_bar
 
 
-def widened_pullback(width: Array, gamma: Array, bar: Array) -> tuple[Array, Array]:
-    """Cotangents of the widths ``(3, B)`` and of gamma ``(B,)`` for `widened`."""
+def _smallest(width: Array, stretch: Array) -> tuple[Array, Array, Array]:
+    """Stretch to the rest frame ``(3, B)``, which widths are something, and the smallest of them there ``(B,)``."""
     xp = namespace(width)
-    stretch, largest, least = _least(width, gamma)
-    zero = xp.zeros_like(bar)
-    least_bar = xp.where(width > least, zero, bar)
-    rest_bar = xp.sum(flatness(width) / stretch * least_bar, axis=0)
-    at_largest = xp.astype((width * stretch == largest[None, :]), width.dtype)
-    share = at_largest / xp.clip(xp.sum(at_largest, axis=0), 1.0, None)
-    stretched_bar = share * rest_bar[None, :]
-    gamma_bar = stretched_bar[2, ...] * width[2, ...] - least_bar[2, ...] * least[2, ...] / gamma
-    return xp.where(width > least, bar, zero) + stretched_bar * stretch, gamma_bar
+    one = xp.ones_like(stretch)
+    scale = xp.stack([one, one, stretch])
+    at_rest = width * scale
+    is_some = at_rest > NOTHING["wide" if _is_wide(width) else "narrow"] * xp.max(at_rest, axis=0)
+    smallest = xp.min(xp.where(is_some, at_rest, xp.full_like(at_rest, math.inf)), axis=0)
+    return scale, is_some, xp.where(xp.isinf(smallest), one / flatness(width), smallest)
 
 
-def _least(width: Array, gamma: Array) -> tuple[Array, Array, Array]:
-    """Stretch to the rest frame ``(3, B)``, largest width there ``(B,)``, least width in the laboratory."""
-    xp = namespace(width)
-    one = xp.ones_like(gamma)
-    stretch = xp.stack([one, one, gamma])
-    largest = xp.max(width * stretch, axis=0)
-    largest = xp.where(largest > 0.0, largest, one / flatness(width))
-    return stretch, largest, flatness(width) * largest[None, :] / stretch
+def _is_wide(a: Array) -> bool:
+    return a.dtype == namespace(a).float64
 
 
-def _constants(numbers: tuple[float, ...], like: Array) -> Array:
+def _only(stretch: Array) -> Drive:
+    """Cotangents of a drive of which only the stretch has one."""
+    nothing = namespace(stretch).zeros_like(stretch)
+    return Drive(stretch, nothing, nothing)
+
+
+def _cells(grid: Shape, guard: int, like: Array) -> Array:
+    """Number of cells that may hold charge ``(3, 1)``."""
+    xp = namespace(like)
+    one = xp.ones_like(like[0, :1])
+    return xp.stack([one * float(n - 1 - 2 * guard) for n in grid])
+
+
+def _numbers(numbers: tuple[float, ...], like: Array) -> Array:
     """Three numbers for each beam of a batch: ``(3, B)``."""
     one = namespace(like).ones_like(like)
     return namespace(like).stack([number * one for number in numbers])
 
 
 def _ends(survey: Survey) -> Survey:
-    """Least and greatest position, 0 where no particle is alive."""
+    """Least and greatest position, 0 where there is no charge."""
     low, high = survey
     xp = namespace(low)
     nobody = low > high
     return xp.where(nobody, xp.zeros_like(low), low), xp.where(nobody, xp.zeros_like(high), high)
 
 
-def _at(position: Array, alive: Array | None, end: Array) -> Array:
-    """1 for particles alive that are at the end, 0 for others ``(B, n)``."""
-    there = position == end
-    return namespace(position).astype(there if alive is None else there & alive, position.dtype)
+def _at(position: Array, q: Array, end: Array) -> Array:
+    """1 for particles with charge that are at the end, 0 for others ``(B, n)``."""
+    return namespace(position).astype((position == end) & (q != 0.0), position.dtype)
 
 
 def _root(variance: Array) -> Array:

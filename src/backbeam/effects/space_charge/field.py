@@ -1,15 +1,18 @@
-"""The field of a beam on the nodes of its grid, at fixed t: potential and gradient, and the way back.
+"""The field of a beam on the nodes of its grid: potential and gradient, and the way back.
 
-The pullback of the field is made of the same parts. With E_bar the cotangents of the field on the nodes,
-which is a deposit of those at the particles, the potential has phi_bar = -transpose of difference
-(E_bar/h), the charge has the convolution of phi_bar with the Green function, which is even, and a
-particle's charge and position get their share by a gather. What is left goes through the box: its spacing
-stands in the difference, in the Green function and in the particles' positions on the grid.
+Positions are (x, y, tau); ``stretch`` turns tau into length at rest. The potential is that of 1/r, so that the
+strength of the kick holds all constants.
+
+The pullback of the field is made of the same parts. With E_bar the cotangents of the field on the nodes, which is a
+deposit of those at the particles, the potential has phi_bar = transpose of difference (E_bar/h), the charge has the
+convolution of phi_bar with the Green function, which is even, and a particle's charge and position get their share by
+a gather. What is left goes through the box: its spacing stands in the Green function, and in the difference and the
+particles' positions, whose part is a sum over particles. All this is done in the widest float of the device: a flat
+beam's field is a difference of potentials that are nearly equal.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backbeam import backends
@@ -18,7 +21,6 @@ from backbeam.effects.space_charge.extents import Box
 from backbeam.effects.space_charge.green import green, green_slope
 from backbeam.effects.space_charge.poisson import columns, convolve, convolve_both, even_transform
 from backbeam.effects.space_charge.stencil import difference, difference_transpose
-from backbeam.species import VACUUM_PERMITTIVITY
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -26,18 +28,15 @@ if TYPE_CHECKING:
 
     Rows = tuple[Array, Array, Array]
 
-COULOMB = 1.0 / (4.0 * math.pi * VACUUM_PERMITTIVITY)
-"""1/(4 pi epsilon_0) [V m/C]."""
-
 AXES = (-3, -2, -1)
-"""Axes x, y, z of a grid."""
+"""Axes x, y, tau of a grid."""
+SIGNS = (-1.0, -1.0, 1.0)
+"""Of the field beside the gradient: (tau, -pt) is the canonical pair."""
 
 
 class Kept(NamedTuple):
     """What the pullback of a potential needs."""
 
-    phi: Array
-    """Potential ``(B, nx, ny, nz)`` [V]."""
     charge: Array
     """`columns` of the charge."""
     green: Array
@@ -52,79 +51,75 @@ class Back(NamedTuple):
     charge_bar: Array
     """Of the charge of each node ``(B, nx, ny, nz)``."""
     spacing_bar: Array
-    """Of the spacing, with the particles where they are on the grid ``(3, B)``."""
-    gamma_bar: Array
-    """Of gamma0 ``(B,)``."""
+    """Of the spacing in the Green function ``(3, B)``."""
+    stretch_bar: Array
+    """Of the stretch ``(B,)``."""
 
 
-def potential(charge: Array, box: Box, gamma: Array) -> Array:
-    """Potential in the laboratory [V], of the charge of each node [C], both ``(B, nx, ny, nz)``."""
-    g = green(tuple(charge.shape[1:]), _rest_spacing(box, gamma))
-    return _solved(columns(charge), _transform(g, charge), gamma)
+def potential(charge: Array, box: Box, stretch: Array, order: int) -> Array:
+    """Potential [C/m] of the charge of each node [C], both ``(B, nx, ny, nz)``."""
+    charge = _wide(charge)
+    g = green(tuple(charge.shape[1:]), _rest_spacing(box, stretch), order)
+    return convolve(columns(charge), even_transform(g, backends.of(g).fft))
 
 
-def potential_and_keep(charge: Array, box: Box, gamma: Array) -> Kept:
-    """`potential`, and what `pull_back` needs beside it."""
-    g, slope = green_slope(tuple(charge.shape[1:]), _rest_spacing(box, gamma))
-    spectrum, transform = columns(charge), _transform(g, charge)
-    return Kept(_solved(spectrum, transform, gamma), spectrum, transform, slope)
+def potential_and_keep(charge: Array, box: Box, stretch: Array, order: int) -> tuple[Array, Kept]:
+    """`potential`, and what `pull_back` needs."""
+    charge = _wide(charge)
+    g, slope = green_slope(tuple(charge.shape[1:]), _rest_spacing(box, stretch), order)
+    spectrum, transform = columns(charge), even_transform(g, backends.of(g).fft)
+    return convolve(spectrum, transform), Kept(spectrum, transform, slope)
 
 
-def electric_field(phi: Array, box: Box, weights: CloudInCell) -> Any:
-    """-grad(phi) ``(3, B, nx, ny, nz)`` [V/m], as the weights arrange it."""
+def electric_field(phi: Array, box: Box, weights: CloudInCell, order: int) -> Any:
+    """(-d/dx, -d/dy, d/dtau) phi ``(3, B, nx, ny, nz)`` [C/m^2] in the type of the box, as the weights arrange it."""
+    factors = _factors(box)
     if hasattr(weights, "gradient"):
-        return weights.gradient(phi, -1.0 / box.spacing)
-    parts = [difference(phi, axis) / _per_node(-box.spacing[k, ...]) for k, axis in enumerate(AXES)]
-    return weights.arrange(namespace(phi).stack(parts))
+        return weights.gradient(phi, factors, order)
+    xp = namespace(phi)
+    parts = [difference(phi, axis, order) * _per_node(factors[k, ...]) for k, axis in enumerate(AXES)]
+    return weights.arrange(xp.astype(xp.stack(parts), factors.dtype, copy=False))
 
 
-def pull_back(kept: Kept, E_bar: Array, box: Box, gamma: Array, weights: CloudInCell) -> Back:
-    """Cotangents from those of `electric_field` ``(3, B, nx, ny, nz)``."""
-    xp = namespace(E_bar)
+def pull_back(
+    kept: Kept, E_bar: Array, box: Box, stretch: Array, weights: CloudInCell, order: int, per_field: Array
+) -> Back:
+    """Cotangents from those of `electric_field` ``(3, B, nx, ny, nz)``, ``E_bar`` times ``per_field (B,)``."""
+    factors = _factors(box) * per_field
     if hasattr(weights, "gradient_transpose"):
-        phi_bar, along = weights.gradient_transpose(E_bar, -1.0 / box.spacing, kept.phi)
+        phi_bar = weights.gradient_transpose(E_bar, factors, order)
     else:
+        E_bar = _wide(E_bar)
         parts = [
-            difference_transpose(E_bar[k, ...], axis) / _per_node(-box.spacing[k, ...]) for k, axis in enumerate(AXES)
+            difference_transpose(E_bar[k, ...], axis, order) * _per_node(factors[k, ...]) for k, axis in enumerate(AXES)
         ]
         phi_bar = parts[0] + parts[1] + parts[2]
-        along = xp.stack([_sum_nodes(part * kept.phi) for part in parts])  # sum of E_bar E
-    charge_bar, g_bar = convolve_both(kept.charge, columns(phi_bar * _per_node(COULOMB * gamma)), kept.green)
-    # Rest-frame spacing (hx, hy, gamma hz), and gamma in front of the potential.
-    rest_bar = _over_nodes(kept.green_slope, g_bar)
-    gamma_bar = xp.sum(along, axis=0) / gamma + rest_bar[2] * box.spacing[2, ...]
-    spacing_bar = xp.stack([rest_bar[0], rest_bar[1], rest_bar[2] * gamma]) - along / box.spacing
-    return Back(charge_bar, spacing_bar, gamma_bar)
+    charge_bar, g_bar = convolve_both(kept.charge, columns(_wide(phi_bar)), kept.green)
+    xp, (a, b, c) = namespace(charge_bar), kept.green_slope
+    a, b, c = (xp.astype(xp.sum(g_bar * s, axis=AXES), stretch.dtype, copy=False) for s in (a, b, c))
+    # Rest-frame spacing (hx, hy, stretch htau).
+    spacing_bar = xp.stack([a, b, c * stretch])
+    return Back(xp.astype(charge_bar, stretch.dtype, copy=False), spacing_bar, c * box.spacing[2, ...])
 
 
-def _transform(g: Array, like: Array) -> Array:
-    """Transform of a Green function, in the type of the charge."""
-    return even_transform(namespace(g).astype(g, like.dtype, copy=False), backends.of(g).fft)
-
-
-def _solved(charge: Array, transform: Array, gamma: Array) -> Array:
-    return convolve(charge, transform * _per_node(COULOMB * gamma))
-
-
-def _rest_spacing(box: Box, gamma: Array) -> Array:
-    """Spacing in the rest frame ``(3, B)``, in the widest float of the device."""
+def _factors(box: Box) -> Array:
+    """Of the differences per spacing ``(3, B)``."""
     xp = namespace(box.spacing)
-    one = xp.ones_like(gamma)
-    return xp.astype(box.spacing * xp.stack([one, one, gamma]), backends.of(one).wide(one))
+    one = xp.ones_like(box.spacing[0, ...])
+    return xp.stack([sign * one for sign in SIGNS]) / box.spacing
 
 
-def _over_nodes(slopes: Rows, g_bar: Array) -> Rows:
-    """Contract the slopes of the Green function, which are wide, with its cotangent."""
-    xp = namespace(g_bar)
-    wide = xp.astype(g_bar, slopes[0].dtype)
-    return tuple(xp.astype(_sum_nodes(wide * slope), g_bar.dtype) for slope in slopes)
+def _wide(a: Array) -> Array:
+    """In the widest float of the device."""
+    return namespace(a).astype(a, backends.of(a).wide(a), copy=False)
+
+
+def _rest_spacing(box: Box, stretch: Array) -> Array:
+    """Spacing in the rest frame ``(3, B)``."""
+    one = namespace(stretch).ones_like(stretch)
+    return _wide(box.spacing * namespace(stretch).stack([one, one, stretch]))
 
 
 def _per_node(a: Array) -> Array:
     """Shape ``(B,)`` to meet grids."""
     return a[:, None, None, None]
-
-
-def _sum_nodes(a: Array) -> Array:
-    """Sum ``(B, nx, ny, nz)`` over the nodes."""
-    return namespace(a).sum(a, axis=(-3, -2, -1))

@@ -1,4 +1,4 @@
-"""Particles at fixed t on the grid that covers them."""
+"""Particles on the grid that covers the charge."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from backbeam import backends
 from backbeam.arrays import namespace
-from backbeam.effects.space_charge import particles
 from backbeam.effects.space_charge.base import BLOCK, LEAST_BLOCK
 from backbeam.effects.space_charge.cloud_in_cell import in_spacings, kernels
-from backbeam.effects.space_charge.extents import Box, Extent
+from backbeam.effects.space_charge.extents import Box
 from backbeam.errors import TrackingError
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
-    from backbeam.effects.space_charge.extents import Survey
     from backbeam_backends.particle_mesh import CloudInCell
 
     Rows = tuple[Array, Array, Array]
 
 OUTSIDE = 1e-4
-"""Part of a cell by which rounding may carry a particle over the edge of its box."""
+"""Part of a cell by which rounding may carry a charge over the edge of its box."""
 
 
 def block_of(row: Array) -> int:
@@ -33,66 +31,59 @@ class Mesh(NamedTuple):
     """Positions of particles, and the grid of each beam."""
 
     r: Rows
-    """Positions (x, y, z) at fixed t, three rows ``(B, n)`` [m]. Those not alive are in the middle of the box."""
+    """Positions, three rows ``(B, n)`` [m], within the part of the grid that may hold charge."""
+    is_moved: bool
+    """Whether some of them are elsewhere: the lost, and those without charge beyond the grid."""
     box: Box
-    survey: Survey
-    """What the box was made from."""
     grid: tuple[int, int, int]
     guard: int
     weights: CloudInCell
 
-    def deposit(self, values: Array) -> Array:
-        """Share ``values (k, B, n)`` among the nodes: ``(k, B, nx, ny, nz)``."""
+    def deposit(self, *values: Array) -> Array:
+        """Share rows ``(B, n)`` among the nodes: ``(k, B, nx, ny, nz)``."""
         return self.weights.deposit(values, self.r, *self.box, self.grid, self.guard)
 
 
 def meshed(
-    X: Array,
-    q: Array,
-    alive: Array | None,
-    inverse_beta: Array,
-    gamma: Array,
-    grid: tuple[int, int, int],
-    extent: Extent,
+    r: Rows, q: Array, alive: Array | None, box: Box, grid: tuple[int, int, int], guard: int, within: bool
 ) -> Mesh:
-    """Bring particles to fixed t and find their boxes; `TrackingError` for one outside a box that stays."""
+    """Particles at positions r, on a grid; all are ``within`` it, or those beyond are brought to its edge.
 
-    def placed(block: tuple[Array, Array | None], inverse_beta: Array) -> tuple[Rows, Survey]:
-        X, alive = block
-        r = backends.of(X).compile(particles.positions)(X, alive, inverse_beta)
-        return r, extent.survey(r, alive)
-
-    r, survey = backends.of(X).blockwise(placed, (X, alive), inverse_beta, extent.combine, block_of(q))
-    box = extent.box(survey, gamma, grid)
-    if alive is not None or not extent.holds_all:
-        r = _held(r, alive, box, grid, extent)
-    return Mesh(r, box, survey, grid, extent.guard, kernels(r[0], q, inverse_beta, gamma))
+    `TrackingError` for a charge outside, or NaN for it under tracing.
+    """
+    is_moved = alive is not None or not within
+    if is_moved:
+        r = _held(r, q, alive, box, grid, guard)
+    return Mesh(r, is_moved, box, grid, guard, kernels(r[0], q, box.centre))
 
 
-def _held(r: Rows, alive: Array | None, box: Box, grid: tuple[int, int, int], extent: Extent) -> Rows:
-    """Put those not alive in the middle; `TrackingError` for others outside, or NaN for them under tracing."""
+def _held(r: Rows, q: Array, alive: Array | None, box: Box, grid: tuple[int, int, int], guard: int) -> Rows:
+    """Put the lost in the middle, and those without charge that are outside on the edge."""
     traced = backends.of(*r).traced(r)
 
-    def held(block: tuple[Rows, Array | None], box: Box) -> tuple[Rows, Array]:
-        r, alive = block
+    def held(block: tuple[Rows, Array, Array | None], box: Box) -> tuple[Rows, Array]:
+        r, q, alive = block
         xp = namespace(*r)
         if alive is not None:
             r = tuple(xp.where(alive, a, xp.zeros_like(a) + box.centre[k, :, None]) for k, a in enumerate(r))
-        if extent.holds_all:
-            return r, xp.zeros_like(box.centre[0, :])
-        outside = r[0] != r[0]
-        for u, n in zip(in_spacings(r, *box, grid), grid, strict=True):
-            outside = outside | (u < extent.guard - OUTSIDE) | (u > n - 1 - extent.guard + OUTSIDE)
+        charged, outside, inside = q != 0.0, q != q, []
+        for k, (a, u, n) in enumerate(zip(r, in_spacings(r, *box, grid), grid, strict=True)):
+            below, above = u < guard, u > n - 1 - guard
+            outside = outside | (u < guard - OUTSIDE) | (u > n - 1 - guard + OUTSIDE) | (a != a)
+            half, centre = (0.5 * (n - 1) - guard) * box.spacing[k, :, None], box.centre[k, :, None]
+            a = xp.where(below & ~charged, centre - half, a)
+            inside.append(xp.where(above & ~charged, centre + half, a))
+        outside = outside & charged
         if traced:
-            r = (xp.where(outside, xp.full_like(r[0], math.nan), r[0]), *r[1:])
-        return r, xp.sum(xp.astype(outside, r[0].dtype), axis=-1)
+            inside[0] = xp.where(outside, xp.full_like(q, math.nan), inside[0])
+        return tuple(inside), xp.sum(xp.astype(outside, q.dtype), axis=-1)
 
-    r, count = backends.of(*r).blockwise(held, (r, alive), box, block=block_of(r[0]))
-    if not extent.holds_all and not traced:
+    r, count = backends.of(*r).blockwise(held, (r, q, alive), box, block=block_of(r[0]))
+    if not traced:
         outside = int(namespace(count).sum(count))
         if outside:
             raise TrackingError(
-                f"{outside} of {math.prod(r[0].shape)} particles are outside the space-charge box "
-                f"{extent}; enlarge it, or use extent='beam', which follows all of them"
+                f"{outside} of {math.prod(r[0].shape)} particles are outside the space-charge box; enlarge it, or use "
+                "extent='auto', which follows the charge"
             )
     return r

@@ -1,0 +1,82 @@
+"""One grid as a linear map: from charges to the field where the particles are, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from backbeam import backends
+from backbeam.arrays import per_particle
+from backbeam.effects.space_charge import particles
+from backbeam.effects.space_charge.extents import Box, Extent
+from backbeam.effects.space_charge.field import Back, Kept, electric_field, potential, potential_and_keep, pull_back
+from backbeam.effects.space_charge.mesh import Mesh
+
+if TYPE_CHECKING:
+    from backbeam.arrays import Array
+
+    Rows = tuple[Array, ...]
+
+
+class Gridded(NamedTuple):
+    """The field of any charges of the particles on a mesh."""
+
+    mesh: Mesh
+    stretch: Array
+    """Length at rest for each length along the third axis ``(B,)``."""
+    order: int
+
+    def field(self, q: Array) -> Any:
+        """Field on the nodes, arranged for `read`, of charges ``(B, n)``."""
+        charge = self.mesh.deposit(q)[0, ...]
+        phi = potential(charge, self.mesh.box, self.stretch, self.order)
+        return electric_field(phi, self.mesh.box, self.mesh.weights, self.order)
+
+    def field_and_keep(self, q: Array) -> tuple[Any, Kept]:
+        """`field`, and what `back` needs."""
+        charge = self.mesh.deposit(q)[0, ...]
+        phi, kept = potential_and_keep(charge, self.mesh.box, self.stretch, self.order)
+        return electric_field(phi, self.mesh.box, self.mesh.weights, self.order), kept
+
+    def back(self, kept: Kept, e_bar: Rows, factor: Array) -> Back:
+        """From the cotangents of the field where the particles are, ``factor (B,)`` times rows ``e_bar (B, n)``.
+
+        Of the charge of each node, arranged for `slopes`, of the spacing in the Green function and of the stretch.
+        """
+        E_bar = self.mesh.deposit(*e_bar)
+        back = pull_back(kept, E_bar, self.mesh.box, self.stretch, self.mesh.weights, self.order, factor)
+        return back._replace(charge_bar=self.mesh.weights.arrange(back.charge_bar[None, ...]))
+
+    # -- for some of the particles, in blocks ----------------------------------------------------------------------
+
+    def read(self, field: Any, r: Rows, box: Box) -> Array:
+        """Field ``(3, B, n)`` at places r of the grid."""
+        return self.mesh.weights.gather(field, r, *box, self.mesh.guard)
+
+    def slopes(
+        self,
+        extent: Extent,
+        field: Any,
+        charge_bar: Any,
+        e_bar: Rows,
+        factor: Array,
+        q: Array,
+        r: Rows,
+        placed: Rows | None,
+        box: Box,
+        survey: Any,
+    ) -> tuple[Array, Array, Rows, Any]:
+        """Field at the particles, cotangents of charges and positions, and the sums of `particles.position_bars`."""
+        weights, guard, at = self.mesh.weights, self.mesh.guard, r if placed is None else placed
+        found, slopes = weights.gather_slope(field, e_bar, at, *box, guard)
+        q_bar, charge_slopes = weights.gather_slope(charge_bar, (q,), at, *box, guard)
+        function = backends.of(q).compile(particles.position_bars, static=(0,))
+        r_bar, sums = function(
+            extent, r, q, found, e_bar, factor, slopes, charge_slopes, placed, *map(per_particle, box), survey
+        )
+        return found, q_bar[0, ...], r_bar, sums
+
+
+def box_bars(back: Back, sums: Any, factor: Array, box: Box) -> Box:
+    """Cotangents of a box: through positions, and of its spacing through differences and the Green function as well."""
+    along, centre_bar, spacing_bar, _ = sums
+    return Box(centre_bar, spacing_bar + back.spacing_bar - along * factor / box.spacing)
