@@ -41,7 +41,7 @@ class CloudInCell(Protocol):
         ...
 
     def gradient_transpose(self, E_bar: Array, factors: Array, order: int) -> Array:
-        """Transpose of `gradient` ``(B, nx, ny, nz)``, in float64, for ``E_bar (3, B, nx, ny, nz)``: 0 where that is."""
+        """Transpose of `gradient` ``(B, nx, ny, nz)``, in float64, of ``E_bar (3, B, nx, ny, nz)``, 0 where it is."""
         ...
 
     def gather(self, field: Any, r: Rows, centre: Array, spacing: Array, guard: int) -> Array:

@@ -5,10 +5,13 @@
 own:
 
 =================== ======================================================================
-``transforms``      coordinates at fixed s and at fixed t
+``drive``           how strongly the field moves momenta: the mean energy of the charge
 ``extents``         which box the grid covers, and the gradient through it
+``mesh``            particles on the grid that covers the charge
+``gridded``         one grid as a linear map, from charges to the field at the particles
 ``particles``       what happens to each particle on its own
-``mesh``            particles on the grid that covers them
+``fixed_t``         around a kick at fixed t: to the time of the reference and back
+``transforms``      coordinates at fixed s and at fixed t
 ``cloud_in_cell``   particles to nodes and back with the same weights
 ``green``           potential of a uniformly charged cell
 ``poisson``         convolution with it by FFT
