@@ -229,7 +229,9 @@ def test_kicks(tmp_path):
 
 def test_cavities_in_megavolts_megahertz_and_turns(tmp_path):
     c = one(tmp_path, "rfcavity, l=1, volt=2, freq=100, lag=0.1")
-    assert (c.voltage, c.frequency, c.phase) == (2e6, 1e8, pytest.approx(0.5 * math.pi - 0.2 * math.pi))
+    assert (c.voltage, c.frequency, c.phase) == (2e6, 1e8, pytest.approx(0.2 * math.pi - 0.5 * math.pi))
+    crab = one(tmp_path, "crabcavity, l=1, volt=2, freq=100, lag=0.1")
+    assert (crab.kind, crab.phase) == ("crab_cavity", c.phase)
     text = (
         "beam, particle=proton, pc=1; c: rfcavity, volt=2, freq=7, harmon=3; s: sequence, l=20; c, at=1; endsequence;"
     )

@@ -112,6 +112,11 @@ def _kicker(w: Word) -> tuple[str, Attributes]:
     return "corrector", found | {plane: other if not _zero(other) else kick}
 
 
+def _phase(w: Word) -> Any:
+    """V sin(2 pi (lag - f T/c)), with T = -tau, is V cos(phase + 2 pi f tau/c)."""
+    return 2.0 * pi * w.get("lag") - 0.5 * pi
+
+
 def _cavity(w: Word) -> tuple[str, Attributes]:
     harmon, freq = w.get("harmon"), 1e6 * w.get("freq")
     found = w.take("tilt", length="l")
@@ -119,16 +124,14 @@ def _cavity(w: Word) -> tuple[str, Attributes]:
     found["frequency"] = freq if _zero(harmon) else w.frequency(harmon)
     if found["frequency"] is None and not _zero(found["voltage"]):
         w.rest["harmon (of a beam that the file does not say)"] = harmon
-    # MAD-X: V sin(2 pi (lag - f t)); ours: V cos(phase + 2 pi f t).
-    found["phase"] = 0.5 * pi - 2.0 * pi * w.get("lag")
+    found["phase"] = _phase(w)
     return "cavity", found
 
 
 def _crab(w: Word) -> tuple[str, Attributes]:
-    """Its kick is V sin(2 pi (lag - f T)), ours V cos(phase + k tau)."""
     found = w.take("tilt", length="l")
     found |= {"gaps": 1.0, "voltage": 1e6 / abs(w.charge) * w.get("volt"), "frequency": 1e6 * w.get("freq")}
-    found["phase"] = 2.0 * pi * w.get("lag") - 0.5 * pi
+    found["phase"] = _phase(w)
     return "crab", found
 
 
