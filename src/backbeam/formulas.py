@@ -8,6 +8,7 @@ before anybody knows how many. They hold no values: those come from outside, one
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -356,12 +357,18 @@ RULES: dict[str, Rule] = {
 _BINDS = {"+": 1, "-": 1, "*": 2, "/": 2, "/0": 2, "neg": 3, "^": 4}
 
 
-def text_of(formula: Any, name: Callable[[str], str] = str) -> str:
+_PLAIN = re.compile(r"[A-Za-z_](?:[\w$#%]|\.(?=[\w$#]))*(?:->\w+)?")
+
+
+def quoted(name: str) -> str:
+    """A name, in quotes if it could be taken for something else."""
+    return name if _PLAIN.fullmatch(name) else f"'{name}'"
+
+
+def text_of(formula: Any, name: Callable[[str], str] = quoted) -> str:
     """Text of a formula, as every reader here understands it; ``name`` may rewrite the names of variables."""
-    if isinstance(formula, Property):
-        return f"{name(formula.owner)}->{formula.name}"
-    if isinstance(formula, Variable):
-        return name(formula.name)
+    if isinstance(formula, Variable | Property):
+        return name(str(formula))
     if not isinstance(formula, Operation):
         number = float(formula)
         return repr(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)

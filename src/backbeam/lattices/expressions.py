@@ -1,6 +1,7 @@
 """Text of an expression to a formula: one grammar for MAD-X, PALS, Bmad and Xsuite.
 
-They differ in little: ``^`` or ``**``, ``q1->k1``, ``q1[k1]`` or ``vars['k1']``, and what some names mean. A `Dialect`
+They differ in little: ``^`` or ``**``, ``q1->k1``, ``q1[k1]`` or ``vars['k1']``, and what some names mean; a name that
+would not be one, such as ``'a:b'``, is quoted. A `Dialect`
 says that. Nothing is executed: what comes out is a `backbeam.formulas.Formula` or a number.
 """
 
@@ -28,6 +29,7 @@ GRAMMAR = r"""
     | NAME ARROW NAME -> property
     | NAME "[" (NAME | QUOTED) "]" ["." NAME] -> item
     | NAME -> name
+    | QUOTED -> quoted
     | "(" sum ")"
 RAISED.2: "^" | "**"
 PLUS: "+"
@@ -141,6 +143,8 @@ def _build(tree: Any, dialect: Dialect, level: int = 0) -> Any:
             return float(re.sub("[dD]", "e", children[0]))
         case "name":
             return dialect.named(str(children[0]))
+        case "quoted":
+            return Variable(str(children[0])[1:-1])
         case "property":
             return Property(dialect.spelled(str(children[0])), dialect.spelled(str(children[2])))
         case "item":

@@ -7,8 +7,9 @@ A lattice is a list of entries, or a mapping with more to say::
       order: 4                    # the same for the order and the number of steps of integrators
       steps: 8
       splitting: matrix-drift     # or drift-kick: for every quadrupole that does not say it itself
+      knobs: {kq: 29.6, kd: -kq}  # numbers, and formulas of other knobs
       define:                     # elements and lines that entries call by name
-        qf: {quadrupole: {length: 0.1, k1: 29.6}}
+        qf: {quadrupole: {length: 0.1, k1: kq}}
         cell: [qf, {drift: {length: 0.2}}, qd, {drift: {length: 0.2}}]
       line: [cell, {repeat: 10, line: cell}, {marker: {name: end}}]
 
@@ -19,7 +20,12 @@ An entry is one of
 - a list of entries,
 - ``{repeat: n, line: entries}``.
 
-``{file: other.yaml}`` takes the lattice of another file, relative to this one.
+A parameter that is text is a formula of knobs: ``k1: kq*(1 + trim)``, with x/0 = 0 as in MAD-X.
+
+``{file: other.yaml}`` takes the lattice of another file, relative to this one. A file of another code is read by
+`backbeam.load`: ``{file: [ring.seq, ring.str], line: ring, format: madx, replace: {wire: drift}}``, of which all but
+``file`` may be left out; ``knobs`` beside it turns knobs of that lattice. ``reference``, the species and kinetic energy
+that a lattice was made for, are those of a beam that does not say its own.
 """
 
 from __future__ import annotations
@@ -34,6 +40,9 @@ from backbeam.elements import KINDS, Element
 from backbeam.elements.base import MODELS
 from backbeam.elements.multipoles import SPLITTINGS
 from backbeam.errors import InputError
+from backbeam.formulas import Formula
+from backbeam.knobs import Knobs
+from backbeam.lattices.expressions import Dialect
 from backbeam.line import Line
 from backbeam.problem.keys import Said, check_keys, check_mapping, missing, unknown
 from backbeam.quantities import looks_like_quantity, quantity
@@ -41,7 +50,9 @@ from backbeam.quantities import looks_like_quantity, quantity
 LARGEST = 1_000_000
 """More elements than this are taken for a slip."""
 DEFAULTS = ("model", "order", "steps", "splitting")
-KEYS = (*DEFAULTS, "define", "line")
+KEYS = (*DEFAULTS, "knobs", "reference", "define", "line")
+FORMULAS = Dialect(lower=False, zero_division=True)
+"""How parameters and knobs that are text are read."""
 _ENTRY = "the name of something defined, {kind: {parameters}}, a list, or {repeat: n, line: entries}"
 
 
@@ -77,7 +88,7 @@ def read_lattice(given: Any, name: str | None = None) -> Lattice:
         raise missing(path, "a list of entries")
     items = builder.entries(entries, path)
     try:
-        line = Line(items.items, name=name)
+        line = Line(items.items, name=name, knobs=builder.knobs)
     except InputError as error:
         raise InputError("lattice", error.value, error.allowed) from None
     if not len(line):
@@ -93,6 +104,7 @@ class _Builder:
         check_keys(section, (*KEYS, "file"), {}, "lattice")
         self.defaults = {key: section[key] for key in DEFAULTS if section.get(key) is not None}
         self._check_defaults()
+        self.knobs = _knobs(section.get("knobs"))
         self.define = check_mapping(section.get("define"), "lattice.define", "a mapping of names to entries")
         self.built: dict[str, Element | Line] = {}
         self.under_way: list[str] = []
@@ -153,15 +165,15 @@ class _Builder:
             raise InputError(path, given, _ENTRY)
         return self.element(given, path, name)
 
-    def element(self, given: Mapping[str, Any], path: str, name: str | None) -> Element:
+    def element(self, home: Mapping[str, Any], path: str, name: str | None) -> Element:
         """Element of ``{kind: parameters}``."""
-        ((kind, parameters),) = given.items()
+        ((kind, parameters),) = home.items()
         path = f"{path}.{kind}"
         if kind not in KINDS:
             raise unknown(path, str(kind), KINDS, what="an unknown element")
         cls = KINDS[kind]
         values = dict(check_mapping(parameters, path, f"a mapping with the parameters of a {kind}"))
-        known = {f.name: f for f in fields(cls)}
+        known = {f.name: f for f in fields(cls) if f.name != "formulas"}
         required = {key: _unit(f) for key, f in known.items() if f.default is MISSING and f.default_factory is MISSING}
         check_keys(values, known, required, path)
         if name is not None:
@@ -172,17 +184,61 @@ class _Builder:
             integrates = "order" in known
             if key in known and values.get(key) is None and (integrates or key == "model"):
                 values[key] = value
+        formulas = self.formulas({k: v for k, v in values.items() if known[k].metadata.get("parameter")}, path)
+        values |= {key: self.knobs.evaluate(formula) for key, formula in formulas.items()}
+        given = {key: _value(known[key], value, f"{path}.{key}") for key, value in values.items()}
         try:
-            element = cls(**{key: _value(known[key], value, f"{path}.{key}") for key, value in values.items()})
+            element = cls(**given, formulas=tuple(formulas.items()))
         except InputError as error:
             raise InputError(f"{path}.{error.field.rpartition('.')[2]}", error.value, error.allowed) from None
-        self.homes.append((element, given))
+        self.homes.append((element, home))
         return element
+
+    def formulas(self, values: Mapping[str, Any], path: str) -> dict[str, Formula]:
+        """Formulas of the parameters that are text, in a lattice that has knobs."""
+        found = {}
+        for key, value in values.items():
+            if not isinstance(value, str) or not self.knobs:
+                continue
+            formula = _formula(value, f"{path}.{key}")
+            if not isinstance(formula, Formula):
+                raise InputError(f"{path}.{key}", value, "a number without quotes, or a formula of knobs")
+            for name in formula.names:
+                if name not in self.knobs:
+                    raise unknown(f"{path}.{key}", name, self.knobs, what=f"{value!r}, where {name!r} is no knob")
+            found[key] = formula
+        return found
 
     @staticmethod
     def _check_size(count: int, path: str) -> None:
         if count > LARGEST:
             raise InputError(path, Said(f"a line of {count} elements"), f"at most {LARGEST}")
+
+
+def with_knobs(lattice: Any, values: Mapping[str, Any]) -> Any:
+    """Turn knobs of a lattice's data; `InputError` for one that there is not."""
+    known = (lattice.get("knobs") if isinstance(lattice, Mapping) else None) or {}
+    for name in values:
+        if name not in known:
+            raise unknown(f"lattice.knobs.{name}", name, known or ("knobs of a lattice that has some",), what="no knob")
+    return {**lattice, "knobs": {**known, **values}} if values else lattice
+
+
+def _knobs(given: Any) -> Knobs:
+    """Knobs of a mapping of names to numbers and formulas."""
+    given = check_mapping(given, "lattice.knobs", "a mapping of names to numbers and formulas")
+    found = {str(n): _formula(v, f"lattice.knobs.{n}") if isinstance(v, str) else v for n, v in given.items()}
+    try:
+        return Knobs(found)
+    except InputError as error:
+        raise InputError(f"lattice.knobs.{error.field}", error.value, error.allowed) from None
+
+
+def _formula(text: str, path: str) -> Any:
+    try:
+        return FORMULAS.parse(text)
+    except InputError as error:
+        raise InputError(path, text, f"a number, or a formula of knobs ({error})") from None
 
 
 def _line(items: list[Element | Line], path: str, name: str | None) -> Line:

@@ -1,7 +1,8 @@
 """``--set path=value``: change any field of a problem's plain data.
 
 A path names keys and, in brackets, places in lists: ``beam.n``, ``track.slices``, ``space_charge.grid``,
-``lattice.line[2].repeat``; ``lattice.qf.k1`` is a parameter of the element of that name, wherever it stands.
+``lattice.line[2].repeat``; ``lattice.qf.k1`` is a parameter of the element of that name, wherever it stands, and
+``lattice.knobs.kqf`` a knob. Both names may have dots: ``lattice.mq.a1.k1``.
 A value is read as a problem file would be. null takes a key away. What the new data mean is checked when they
 are read, as if a file had said so.
 """
@@ -15,7 +16,7 @@ from typing import Any
 
 from backbeam.errors import InputError
 from backbeam.problem.lattice import KEYS as LATTICE_KEYS
-from backbeam.problem.lattice import read_lattice
+from backbeam.problem.lattice import read_lattice, with_knobs
 from backbeam.problem.text import ProblemError, Tree, read_tree
 
 _EXCLUDES = {
@@ -56,29 +57,40 @@ def override(tree: Tree, path: str, value: Any) -> Tree:
     InputError
         For a path that leads nowhere.
     """
+    if path.startswith("lattice.") and not _is_key(path):
+        tree = deepcopy(tree)
+        _set_in_lattice(tree, path, path.removeprefix("lattice."), value)
+        return tree
     if not _PATH.fullmatch(path):
         raise InputError("--set", path, "a path such as beam.n, space_charge.grid or lattice.qf.k1")
     tokens = [name or int(index) for name, index in _TOKEN.findall(path)]
     tree = deepcopy(tree)
-    if tokens[0] == "lattice" and len(tokens) > 1 and isinstance(tokens[1], str):
-        if tokens[1] not in (*LATTICE_KEYS, "file"):
-            _set_parameter(tree, path, tokens[1:], value)
-            return tree
-        if isinstance(tree.get("lattice"), list):
-            tree["lattice"] = {"line": tree["lattice"]}
+    if tokens[0] == "lattice" and isinstance((*tokens, 0)[1], str) and isinstance(tree.get("lattice"), list):
+        tree["lattice"] = {"line": tree["lattice"]}
     _assign(tree, tokens, value, path)
     if tuple(tokens) in _EXCLUDES and value is not None:
         tree[tokens[0]].pop(_EXCLUDES[tuple(tokens)], None)
     return tree
 
 
-def _set_parameter(tree: Tree, path: str, tokens: list[Any], value: Any) -> None:
-    """Set ``name.parameter`` where the element of that name stands."""
-    home = read_lattice(tree.get("lattice")).home(tokens[0])
-    if len(tokens) < 2:
-        raise InputError(path, value, f"lattice.{tokens[0]}.parameter, such as lattice.{tokens[0]}.length")
+def _is_key(path: str) -> bool:
+    """Whether a path into the lattice goes on with a key of it, and not with the name of an element or a knob."""
+    return re.split(r"[.\[]", path)[1] in {*LATTICE_KEYS, "file"} - {"knobs"}
+
+
+def _set_in_lattice(tree: Tree, path: str, rest: str, value: Any) -> None:
+    """Set a knob, or ``name.parameter`` where the element of that name stands."""
+    if rest.startswith("knobs."):
+        tree["lattice"] = with_knobs(tree.get("lattice"), {rest.removeprefix("knobs."): value})
+        return
+    owner, dot, field = rest.rpartition(".")
+    if not dot:
+        raise InputError(path, value, f"lattice.{rest}.parameter, such as lattice.{rest}.length")
+    first, *places = [name or int(index) for name, index in _TOKEN.findall(field)]
+    lattice = read_lattice(tree.get("lattice"))
+    home = lattice.home(owner)
     (kind,) = home
-    _assign(home, [kind, *tokens[1:]], value, path)
+    _assign(home, [kind, first, *places], value, path)
 
 
 def _assign(node: Any, tokens: list[Any], value: Any, path: str) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Iterable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,10 @@ from backbeam.line import Line
 from backbeam.problem.differentiation import Derivative, Question, differentiate_problem, question
 from backbeam.problem.effects import read_effects, read_space_charge
 from backbeam.problem.examples import example_names, example_text
-from backbeam.problem.keys import Said, check_keys, check_mapping
-from backbeam.problem.lattice import DEFAULTS, Lattice, read_lattice
+from backbeam.problem.files import read_file
+from backbeam.problem.keys import check_keys, check_mapping
+from backbeam.problem.lattice import Lattice, read_lattice
+from backbeam.problem.lattice_file import with_lattice_file, with_reference
 from backbeam.problem.outcome import Outcome, run_problem
 from backbeam.problem.overrides import override, split_override
 from backbeam.problem.sections import Gradient, Run, Track, check_beam, draw_beam, read
@@ -26,8 +26,6 @@ from backbeam.problem.text import ProblemError, Tree, read_tree, write_tree
 
 KEYS = ("title", "beam", "lattice", "space_charge", "effects", "track", "gradient", "run")
 """Sections of a problem file."""
-LARGEST_FILE = 16 * 2**20
-"""A file of more bytes than this is taken for something else."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,17 +120,12 @@ class Problem:
         if not isinstance(tree, dict):
             what = "empty" if tree is None else f"not a mapping but a {_KIND.get(type(tree), 'scalar')}"
             raise ProblemError(f"{source}: the file is {what}; a problem has {', '.join(KEYS)}")
-        tree = _with_beam_file(_with_lattice_file(tree, folder or Path()), folder or Path())
-        for path, value in _pairs(overrides):
-            tree = _with_lattice_file(override(tree, path, value), Path())
-        return cls(tree, name)
+        tree = _with_beam_file(with_lattice_file(tree, folder or Path()), folder or Path())
+        return cls(_overridden(tree, overrides), name)
 
     def replace(self, overrides: Mapping[str, Any] | Iterable[str]) -> Problem:
         """Same problem with other values, as in `load`."""
-        tree = self.tree
-        for path, value in _pairs(overrides):
-            tree = _with_lattice_file(override(tree, path, value), Path())
-        return Problem(tree, self.name)
+        return Problem(_overridden(self.tree, overrides), self.name)
 
     def dump(self) -> str:
         """Text of a problem file that says the same."""
@@ -229,20 +222,11 @@ def _pairs(overrides: Mapping[str, Any] | Iterable[str]) -> list[tuple[str, Any]
     return [split_override(text) for text in overrides]
 
 
-def read_file(path: Path) -> str:
-    """Text of a file; `ProblemError` if it is none."""
-    try:
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode):
-            what = "a folder" if stat.S_ISDIR(about.st_mode) else "a device or a pipe"
-            raise ProblemError(f"{path}: {what}, not a problem file")
-        if about.st_size > LARGEST_FILE:
-            raise ProblemError(f"{path}: {about.st_size} bytes are too many for a problem file")
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ProblemError(f"{path}: not a text file in UTF-8 (byte {error.start})") from None
-    except OSError as error:
-        raise ProblemError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+def _overridden(tree: Tree, overrides: Mapping[str, Any] | Iterable[str]) -> Tree:
+    """Plain data with other values, and the beam's species and energy where its lattice says them."""
+    for path, value in _pairs(overrides):
+        tree = with_lattice_file(override(tree, path, value), Path())
+    return with_reference(tree)
 
 
 def _with_beam_file(tree: Tree, folder: Path) -> Tree:
@@ -251,28 +235,3 @@ def _with_beam_file(tree: Tree, folder: Path) -> Tree:
     if not isinstance(beam, dict) or not isinstance(beam.get("file"), str):
         return tree
     return {**tree, "beam": {**beam, "file": str((folder / beam["file"]).absolute())}}
-
-
-def _with_lattice_file(tree: Tree, folder: Path) -> Tree:
-    """Put the lattice of another file in the place of its name, so that the data stand for themselves."""
-    lattice = tree.get("lattice")
-    if not isinstance(lattice, dict) or "file" not in lattice:
-        return tree
-    others = [key for key in lattice if key not in ("file", *DEFAULTS)]
-    if others:
-        raise InputError(f"lattice.{others[0]}", lattice[others[0]], "left out where file is given")
-    name = lattice["file"]
-    if not isinstance(name, str):
-        raise InputError("lattice.file", name, "the path of a file")
-    path = folder / name
-    found = read_tree(read_file(path), str(path))
-    if isinstance(found, dict) and "lattice" in found:
-        found = found["lattice"]
-    if isinstance(found, list):
-        found = {"line": found}
-    if not isinstance(found, dict):
-        raise InputError("lattice.file", name, "a file with a list of elements, or with define and line")
-    if "file" in found:
-        raise InputError("lattice.file", Said(f"{path}, which names another file"), "a file that holds its lattice")
-    own = {key: lattice[key] for key in DEFAULTS if key in lattice}
-    return {**deepcopy(tree), "lattice": {**own, **{k: v for k, v in found.items() if k not in own}}}
