@@ -28,6 +28,8 @@ COMMANDS = {
     "gradient": "Differentiate an objective of the beam with respect to parameters of line and beam.",
     "check": "Compare gradients of every array library and method with each other and with differences.",
     "memory": "Say how much memory a gradient will take by each adjoint, and which fits.",
+    "lattice": "Say what a lattice file of any code holds, what was dropped, and what is refused and where.",
+    "convert": "Write a lattice of one code as that of another.",
     "backends": "List the array libraries that are installed, and why one cannot be used.",
     "examples": "List the problems that come with backbeam.",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,7 +27,13 @@ _OPTIONS = (
         metavar="PATH=VALUE",
         multiple=True,
         help="Change a field: beam.n=1000000, space_charge.grid=[64,64,64], track.step=0.05, "
-        "lattice.qf.k1=30. May be given several times.",
+        "lattice.qf.k1=30, lattice.knobs.kqf=0.3. May be given several times.",
+    ),
+    click.option("--line", metavar="NAME", help="Line or sequence, where PROBLEM is a lattice of another code."),
+    click.option(
+        "--beam",
+        metavar="FILE",
+        help="Problem whose beam is taken, or file of particles, where PROBLEM is a lattice or its beam is not meant.",
     ),
 )
 
@@ -45,10 +52,27 @@ _GRADIENT_OPTIONS = (
 
 
 def problem_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add PROBLEM, --backend, --device, --dtype, --seed and --set to a command."""
+    """Add PROBLEM, --backend, --device, --dtype, --seed, --set, --line and --beam to a command.
+
+    The last two come to it among the overrides, the first of them.
+    """
+    command = _with_line_and_beam(command)
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def _with_line_and_beam(command: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(command)
+    def call(*, line: str | None, beam: str | None, overrides: tuple[str, ...], **options: Any) -> Any:
+        first: list[Any] = [] if line is None else [("lattice.line", line)]
+        if beam is not None:
+            from backbeam.problem.lattice_file import beam_section
+
+            first.append(("beam", beam_section(beam)))
+        return command(overrides=(*first, *overrides), **options)
+
+    return call
 
 
 def gradient_options(command: Callable[..., Any]) -> Callable[..., Any]:

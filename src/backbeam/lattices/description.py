@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from backbeam.errors import BackbeamError, InputError
+from backbeam.line import Line
 from backbeam.reference import Reference
 from backbeam.species import KNOWN, Species
 
@@ -121,6 +122,8 @@ class Description:
         What the reader has to say.
     obstacles:
         What is not an element and changes the optics.
+    line:
+        The line itself, of a format that holds our own elements; then there are no items.
     """
 
     name: str
@@ -129,6 +132,7 @@ class Description:
     reference: Reference | None = None
     report: Report = field(default_factory=Report)
     obstacles: list[Obstacle] = field(default_factory=list)
+    line: Line | None = None
 
 
 def reference_particle(

@@ -124,7 +124,7 @@ def examine(
         built = build(description, replace)
     except RecursionError:
         raise LatticeError(str(path), "what it holds is nested too deeply") from None
-    if not description.items:
+    if not description.items and description.line is None:
         raise LatticeError(str(path), f"the line {description.name} holds no element")
     return name, description, built
 

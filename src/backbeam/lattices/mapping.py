@@ -294,6 +294,8 @@ def build(description: Description, replace: Mapping[str, str] | None = None) ->
     InputError
         For a replacement that is no kind, or that nothing in the line answers to.
     """
+    if description.line is not None:
+        return Built(description.line, [])
     replace = {str(name).lower(): kind for name, kind in (replace or {}).items()}
     for name, kind in replace.items():
         if kind not in KINDS:

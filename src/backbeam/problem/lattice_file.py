@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backbeam.errors import InputError
-from backbeam.lattices.loading import Loaded, load
+from backbeam.lattices.loading import formats, load, reader
 from backbeam.problem.files import read_file
 from backbeam.problem.keys import Said, check_mapping
 from backbeam.problem.lattice import DEFAULTS, with_knobs
@@ -55,6 +55,12 @@ def with_lattice_file(tree: Tree, folder: Path) -> Tree:
     return {**deepcopy(tree), "lattice": with_knobs(found, knobs)}
 
 
+def is_foreign(path: Path) -> bool:
+    """Whether a file is a lattice of another code, by its suffix: then the problem is to track through it."""
+    name = path.name.lower()
+    return not name.endswith(SUFFIXES) and any(name.endswith(reader(format).suffixes) for format in formats())
+
+
 def own_lattice(path: Path) -> dict[str, Any] | None:
     """Plain data of the lattice of a file of ours; None for one of another code."""
     if path.exists() and not path.name.lower().endswith(SUFFIXES):
@@ -87,6 +93,26 @@ def with_reference(tree: Tree) -> Tree:
     return {**tree, "beam": given}
 
 
-def loaded_tree(loaded: Loaded) -> Tree:
-    """Plain data of a problem without a beam, from a lattice that has been read."""
-    return {"lattice": lattice_tree(loaded.line, loaded.reference)}
+def beam_section(name: str) -> Tree:
+    """Section ``beam`` of another problem, or of a file of particles."""
+    path = Path(name)
+    if not path.name.lower().endswith(SUFFIXES):
+        return {"file": str(path.absolute())}
+    found = read_tree(read_file(path), str(path))
+    if not isinstance(found, dict) or not isinstance(found.get("beam"), dict):
+        raise InputError("--beam", name, "a problem file with a section beam, or a file of particles")
+    section = found["beam"]
+    if section.get("file") is None:
+        return section
+    return {**section, "file": str((path.parent / section["file"]).absolute())}
+
+
+def with_reading(tree: Tree, overrides: list[tuple[str, Any]]) -> tuple[Tree, list[tuple[str, Any]]]:
+    """Give what is said to a reader, such as ``lattice.line``, before the file is read; and the other overrides."""
+    lattice = tree.get("lattice")
+    if not isinstance(lattice, dict) or "file" not in lattice:
+        return tree, overrides
+    said = {f"lattice.{key}": key for key in READING}
+    given = {said[path]: value for path, value in overrides if path in said}
+    rest = [(path, value) for path, value in overrides if path not in said]
+    return {**tree, "lattice": {**lattice, **given}}, rest

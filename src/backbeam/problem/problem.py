@@ -18,7 +18,7 @@ from backbeam.problem.examples import example_names, example_text
 from backbeam.problem.files import read_file
 from backbeam.problem.keys import check_keys, check_mapping
 from backbeam.problem.lattice import Lattice, read_lattice
-from backbeam.problem.lattice_file import with_lattice_file, with_reference
+from backbeam.problem.lattice_file import is_foreign, with_lattice_file, with_reading, with_reference
 from backbeam.problem.outcome import Outcome, run_problem
 from backbeam.problem.overrides import override, split_override
 from backbeam.problem.sections import Gradient, Run, Track, check_beam, draw_beam, read
@@ -102,6 +102,8 @@ class Problem:
             return cls.parse(example_text(str(name_or_path)), str(name_or_path), overrides=overrides)
         if not path.exists() and path.suffix == "" and path.parent == Path("."):
             raise ProblemError(f"{name_or_path}: no such file, and no such example; examples: {', '.join(examples)}")
+        if is_foreign(path):
+            return cls._of({"lattice": {"file": path.name}}, path.stem, path.parent, overrides)
         return cls.parse(read_file(path), path.stem, folder=path.parent, source=str(path), overrides=overrides)
 
     @classmethod
@@ -120,12 +122,17 @@ class Problem:
         if not isinstance(tree, dict):
             what = "empty" if tree is None else f"not a mapping but a {_KIND.get(type(tree), 'scalar')}"
             raise ProblemError(f"{source}: the file is {what}; a problem has {', '.join(KEYS)}")
-        tree = _with_beam_file(with_lattice_file(tree, folder or Path()), folder or Path())
-        return cls(_overridden(tree, overrides), name)
+        return cls._of(tree, name, folder or Path(), overrides)
+
+    @classmethod
+    def _of(cls, tree: Tree, name: str, folder: Path, overrides: Mapping[str, Any] | Iterable[str]) -> Problem:
+        tree, others = with_reading(tree, _pairs(overrides))
+        tree = _with_beam_file(with_lattice_file(tree, folder), folder)
+        return cls(_overridden(tree, others), name)
 
     def replace(self, overrides: Mapping[str, Any] | Iterable[str]) -> Problem:
         """Same problem with other values, as in `load`."""
-        return Problem(_overridden(self.tree, overrides), self.name)
+        return Problem(_overridden(self.tree, _pairs(overrides)), self.name)
 
     def dump(self) -> str:
         """Text of a problem file that says the same."""
@@ -219,12 +226,12 @@ _KIND = {list: "list", str: "text", int: "number", float: "number", bool: "truth
 def _pairs(overrides: Mapping[str, Any] | Iterable[str]) -> list[tuple[str, Any]]:
     if isinstance(overrides, Mapping):
         return list(overrides.items())
-    return [split_override(text) for text in overrides]
+    return [split_override(given) if isinstance(given, str) else given for given in overrides]
 
 
-def _overridden(tree: Tree, overrides: Mapping[str, Any] | Iterable[str]) -> Tree:
+def _overridden(tree: Tree, overrides: list[tuple[str, Any]]) -> Tree:
     """Plain data with other values, and the beam's species and energy where its lattice says them."""
-    for path, value in _pairs(overrides):
+    for path, value in overrides:
         tree = with_lattice_file(override(tree, path, value), Path())
     return with_reference(tree)
 
