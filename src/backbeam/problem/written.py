@@ -1,7 +1,7 @@
 """A line as the plain data of a problem file: nothing that it holds is lost.
 
-Elements and lines that are used once stand where they are used; the others are defined, so that they are one again when
-they are read. Formulas of knobs are written in the place of the numbers that they have.
+Elements that are used once stand where they are used, and so do lines without a name; the others are defined, so that
+they are one again when they are read. Formulas of knobs are written in the place of the numbers that they have.
 """
 
 from __future__ import annotations
@@ -86,12 +86,14 @@ class _Writer:
     def entry(self, item: Element | Line) -> Any:
         """Entry of an element or a line: its name, where it is defined."""
         if isinstance(item, Line):
-            if self.uses[id(item)] == 1:
-                return self.entries(item)
-            if id(item) not in self.lines:
-                self.lines[id(item)] = name = self._free(item.name or "line")
-                self.define[name] = self.entries(item)
-            return self.lines[id(item)]
+            if id(item) in self.lines:
+                return self.lines[id(item)]
+            entries = self.entries(item)
+            if len(entries) == 1 or (self.uses[id(item)] == 1 and item.name is None):
+                return entries[0] if len(entries) == 1 else entries
+            self.lines[id(item)] = name = self._free(item.name or "line")
+            self.define[name] = entries
+            return name
         name = self.names[id(item)]
         if self.uses[id(item)] == 1:
             own = {} if item.name is None else {"name": name}

@@ -148,12 +148,14 @@ class _Words:
 def _variables(program: Program, items: list[Item]) -> dict[str, Any]:
     """All that the formulas of the items need."""
     found: dict[str, Any] = {}
-    waiting = [n for item in items for v in item.attributes.values() for n in _needed(v)]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found[name] = program.formula_of(name)
-            waiting += _needed(found[name])
+    for item in items:
+        program.place = item.place
+        waiting = [n for v in item.attributes.values() for n in _needed(v)]
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found[name] = program.formula_of(name)
+                waiting += _needed(found[name])
     order = {name: k for k, name in enumerate(program.variables)}
     return dict(sorted(found.items(), key=lambda pair: order.get(pair[0], len(order))))
 
