@@ -56,6 +56,7 @@ def test_parameters_may_be_formulas_of_knobs():
         ("lattice.knobs.kq", 2.0, 2.2, -2.0), ("lattice.knobs.kd", -0.5, 1.32, -0.5), ("lattice.qf.k1", 7.0, 7.0, -1.2),
         ("lattice.knobs.kd", "2*kq", 1.32, 2.4), ("lattice.qd.k1", "kq/2", 1.32, 0.6),
         ("lattice.d.1.length", 0.7, 1.32, -1.2),
+        ("lattice.d.1.length", "70 cm", 1.32, -1.2),
     ],
 )  # fmt: skip
 def test_knobs_and_parameters_are_set_by_name(path, value, qf, qd):

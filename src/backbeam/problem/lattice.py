@@ -30,6 +30,7 @@ that a lattice was made for, are those of a beam that does not say its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
@@ -53,6 +54,8 @@ DEFAULTS = ("model", "order", "steps", "splitting")
 KEYS = (*DEFAULTS, "knobs", "reference", "define", "line")
 FORMULAS = Dialect(lower=False, zero_division=True)
 """How parameters and knobs that are text are read."""
+_WITH_UNIT = re.compile(r"\s*[-+]?[\d.]+(?:[eE][-+]?\d+)?\s*[^\d\s(+*/^.-].*")
+"""``30 deg`` is a number, not a formula."""
 _ENTRY = "the name of something defined, {kind: {parameters}}, a list, or {repeat: n, line: entries}"
 
 
@@ -198,7 +201,7 @@ class _Builder:
         """Formulas of the parameters that are text, in a lattice that has knobs."""
         found = {}
         for key, value in values.items():
-            if not isinstance(value, str) or not self.knobs:
+            if not isinstance(value, str) or not self.knobs or _WITH_UNIT.fullmatch(value):
                 continue
             formula = _formula(value, f"{path}.{key}")
             if not isinstance(formula, Formula):
