@@ -63,6 +63,7 @@ from backbeam.elements import (
     Sextupole,
     Solenoid,
     ThinMultipole,
+    openings,
 )
 from backbeam.errors import BackbeamError, BackbeamWarning, BackendError, InputError, TrackingError
 from backbeam.gradient import value_and_grad
@@ -125,6 +126,7 @@ __all__ = [
     "effects",
     "load",
     "observables",
+    "openings",
     "trace",
     "track",
     "value_and_grad",

@@ -95,6 +95,17 @@ CASES: dict[str, dict] = {
         "tilt": 0.3,
         "yaw": 0.02,
     },
+    "aperture_polygon": {
+        "opening": {"polygon": {"corners": [(-9e-4, -9e-4), (9e-4, -8e-4), (0.0, 9e-4)]}},
+        "roll": 0.3,
+    },
+    "drift_in_a_pipe": {"length": 0.7, "aperture": 1.2e-3, "aperture_tests": 3, "dx": 1e-4},
+    "quadrupole_in_a_pipe": {
+        "length": 0.3,
+        "k1": 8.0,
+        "aperture_tests": 2,
+        "aperture": {"racetrack": {"half_x": 9e-4, "half_y": 8e-4, "radius_x": 4e-4}},
+    },
     "aperture_absorbing": {"half_x": 3e-4, "half_y": 5e-4, "action": "absorb"},
     "marker": {},
     "monitor": {"dx": 1e-4},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from backbeam.elements import openings
 from backbeam.elements.aperture import Aperture
 from backbeam.elements.base import Element
 from backbeam.elements.bend import DipoleEdge, RectangularBend, SectorBend
@@ -25,4 +26,4 @@ ALL = (
 KINDS: dict[str, type[Element]] = {cls.kind: cls for cls in ALL}
 """Every element by the name that problem files call it."""
 
-__all__ = ["ALL", "KINDS", "Element", *(cls.__name__ for cls in ALL)]
+__all__ = ["ALL", "KINDS", "Element", "openings", *(cls.__name__ for cls in ALL)]

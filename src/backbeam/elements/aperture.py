@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 from backbeam.elements.base import Bound, Element
+from backbeam.elements.openings import Ellipse, Opening, Outside, Rectangle, opening_of
 from backbeam.errors import InputError
 
-if TYPE_CHECKING:
-    from backbeam.arrays import Array
-
-
-@dataclass(frozen=True)
-class Opening:
-    """The test of an aperture: which particles pass."""
-
-    shape: str
-    half_x: float
-    half_y: float
-    absorbs: bool
-
-    def passes(self, x: Array, y: Array) -> Array:
-        """Boolean row ``(..., n)``; a particle on the border passes."""
-        u, v = x / self.half_x, y / self.half_y
-        inside = (abs(u) <= 1.0) & (abs(v) <= 1.0) if self.shape == "rectangular" else u * u + v * v <= 1.0
-        return ~inside if self.absorbs else inside
+__all__ = ["Aperture", "Opening"]
 
 
 @dataclass(frozen=True, eq=False)
 class Aperture(Element):
-    """Thin aperture.
+    """Thin aperture. The pipe of a thick element is its ``aperture`` instead.
 
     Parameters
     ----------
@@ -40,18 +24,25 @@ class Aperture(Element):
         "rectangular" or "elliptical".
     action:
         "transmit": what is outside is lost. "absorb": what is inside is lost.
+    opening:
+        Any other cross-section, instead of the sizes and the shape: see `backbeam.openings`.
     """
 
     half_x: float = 0.0
     half_y: float = 0.0
     shape: str = "rectangular"
     action: str = "transmit"
+    opening: Any = None
 
     kind: ClassVar[str] = "aperture"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("half_x", "half_y"):
+        if self.opening is not None:
+            object.__setattr__(self, "opening", opening_of(self.opening, self._label("opening")))
+            if self.half_x or self.half_y:
+                raise InputError(self._label("half_x"), self.half_x, "left out, where an opening is given")
+        for name in ("half_x", "half_y") if self.opening is None else ():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
                 raise InputError(self._label(name), value, "a number in m, greater than 0")
@@ -60,6 +51,11 @@ class Aperture(Element):
         if self.action not in ("transmit", "absorb"):
             raise InputError(self._label("action"), self.action, "transmit or absorb")
 
+    def _opening(self) -> Opening:
+        shape = Rectangle if self.shape == "rectangular" else Ellipse
+        opening = shape(self.half_x, self.half_y) if self.opening is None else self.opening
+        return Outside(opening) if self.action == "absorb" else opening
+
     def body(self, fraction: float) -> tuple[Bound, ...]:
         """The test of who passes."""
-        return (Bound(Opening(self.shape, self.half_x, self.half_y, self.action == "absorb"), ()),)
+        return (Bound(self._opening(), ()),)

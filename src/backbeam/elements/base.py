@@ -19,6 +19,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
+from backbeam.elements.openings import opening_of
 from backbeam.errors import InputError
 from backbeam.maps.misalignment import Misalign
 from backbeam.maps.rigid import FACES, ROTATIONS, SHIFTS, Face, Rigid
@@ -88,6 +89,11 @@ class Element(Parametrised):
     design_momentum:
         P0 c [eV] at which its strengths are stated: it then keeps its field while the reference's momentum moves.
         Absent, strengths are those over the momentum of whatever reference comes along. See `Line.hold_fields`.
+    aperture:
+        Opening of the pipe in it, in its own frame: a radius [m] or one of `backbeam.openings`. Who is outside is lost.
+    aperture_tests:
+        Parts of its length between tests of the opening, which are made at the entrance, between parts, and at the
+        exit. They are the element's, wherever effects kick; each cuts its map.
     pivot:
         The point, and the axes, that errors are about: "entrance", "middle" of the chord, its axes along the chord
         (Bmad, PALS), or "exit".
@@ -103,6 +109,8 @@ class Element(Parametrised):
     tilt: Array | float | None = parameter(None, unit="rad", usual=PHASE, kw_only=True)
     design_momentum: Array | float | None = parameter(None, unit="eV", positive=True, kw_only=True)
     pivot: str = field(default="entrance", kw_only=True)
+    aperture: Any = field(default=None, kw_only=True)
+    aperture_tests: int = field(default=10, kw_only=True)
     formulas: tuple[tuple[str, Formula], ...] = field(default=(), kw_only=True, repr=False)
 
     kind: ClassVar[str] = "element"
@@ -116,9 +124,11 @@ class Element(Parametrised):
         model = getattr(self, "model", "exact")
         if model not in MODELS:
             raise InputError(self._label("model"), model, " or ".join(MODELS))
+        if self.aperture is not None:
+            object.__setattr__(self, "aperture", opening_of(self.aperture, self._label("aperture")))
         if self.pivot not in tuple(FACES):
             raise InputError(self._label("pivot"), self.pivot, " or ".join(FACES))
-        for name, allowed in (("order", (2, 4, 6)), ("steps", None), ("slices", None)):
+        for name, allowed in (("order", (2, 4, 6)), ("steps", None), ("slices", None), ("aperture_tests", None)):
             value = getattr(self, name, None)
             if value is None:
                 continue

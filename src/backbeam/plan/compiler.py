@@ -166,10 +166,22 @@ class _Compiler:
         pieces[-1] = (*pieces[-1], *rest, *self.steps(after, name, element))
         return pieces
 
-    def _kicks(self, place: int) -> dict[Fraction, Plan]:
-        """Kicks of all effects in an element, by the part of it that lies before them."""
+    def _tests(self, place: int) -> dict[Fraction, Plan]:
+        """Tests of an element's own opening, by the part of it that lies before them: the frame there is its own."""
         element, name = self.elements[place], self.names[place]
+        if element.aperture is None:
+            return {}
+        parts = element.aperture_tests if _long(element) else 0
         found: dict[Fraction, Plan] = {}
+        for k in range(parts + 1):
+            self.losses += 1
+            found[Fraction(k, parts or 1)] = (Lose(element.aperture, self.losses - 1, name),)
+        return found
+
+    def _kicks(self, place: int) -> dict[Fraction, Plan]:
+        """Tests and kicks of all effects in an element, by the part of it that lies before them."""
+        element, name = self.elements[place], self.names[place]
+        found = self._tests(place)
         for label, effect in self.effects.items():
             if effect.at is not None:
                 count = int(name in effect.at)
