@@ -36,6 +36,12 @@ hypothesis.settings.load_profile("backbeam")
 def pytest_addoption(parser):
     """Folders of real files of other codes, which stay outside the repository."""
     parser.addoption("--beams", metavar="DIR", help="real beams for tests/beams to read")
+    parser.addoption("--lattices", metavar="DIR", help="real lattices for tests/lattices/test_real_*.py to read")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Tests of real files are none without the files."""
+    return True if collection_path.match("test_real_*.py") and config.getoption("--lattices") is None else None
 
 
 @pytest.fixture(params=BACKENDS)

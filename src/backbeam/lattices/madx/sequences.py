@@ -17,7 +17,7 @@ from backbeam.lattices.madx.text import closing, pieces
 if TYPE_CHECKING:
     from backbeam.lattices.madx.program import Program
 
-LARGEST = 1_000_000
+LARGEST = 300_000
 """A line of more elements is refused."""
 NEAR = 1e-6
 """Gaps and overlaps below this [m] are none, as in MAD-X."""
