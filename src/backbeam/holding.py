@@ -49,7 +49,7 @@ def hold_fields(line: Line, reference: Reference) -> Line:
 
 def _held(element: Element, momentum: Any) -> Element:
     changes = {DESIGN: momentum}
-    if element.curved:
+    if element.curved and element.is_thick:
         if "k0" not in element.parameter_names():
             raise InputError(element._label("k0"), None, "a bend with a field of its own")
         if element.k0 is None:

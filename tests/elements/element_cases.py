@@ -39,6 +39,15 @@ CASES: dict[str, dict] = {
     "corrector_thin": {"vkick": -5e-4},
     "sector_bend": {"length": 0.5, "angle": 0.26},
     "sector_bend_edges": {"length": 0.5, "angle": -0.26, "e1": -0.1, "e2": 0.12, "fint": 0.5, "hgap": 0.02},
+    "sector_bend_field": {
+        "length": 0.5,
+        "angle": 0.2,
+        "k0": 0.41,
+        "e1": 0.1,
+        "fint": 0.4,
+        "hgap": 0.02,
+        "fint_exit": 0.6,
+    },
     "sector_bend_combined": {"length": 0.5, "angle": 0.2, "k1": 1.3, "k2": 4.0, "e1": 0.1},
     "sector_bend_moved": {
         "length": 0.5,

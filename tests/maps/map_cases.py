@@ -230,6 +230,11 @@ CASES = [
         zeros("angle", "k2"),
     ),
     Case(
+        "combined_bend_dipole",
+        combined_bend.CombinedBend(("k0", "k2"), 2, 1, 0.5),
+        {"length": (0.2, 0.8), "angle": (-0.01, 0.01), "k0": (-0.02, 0.02), "k2": GRADIENTS["k2"]},
+    ),
+    Case(
         "dipole_edge",
         edge.DipoleEdge(face=True, fringe=False),
         {"curvature": (-1.0, 1.0), "e": (-0.6, 0.6)},
@@ -252,6 +257,12 @@ CASES = [
         edge.BendEdge(face=True, fringe=True, share=0.5),
         ARC | {"e": (-0.4, 0.4), **FRINGE},
         zeros("angle", "e", "fint", "hgap"),
+    ),
+    Case(
+        "bend_edge_field",
+        edge.BendEdge(face=True, fringe=True, share=0.5, field=True),
+        {"k0": (-1.0, 1.0), "angle": (-0.8, 0.8), "e": (-0.4, 0.4), **FRINGE},
+        zeros("k0", "angle", "e"),
     ),
     Case("solenoid", solenoid.Solenoid(), {"length": (0.0, 1.5), "ks": (-6.0, 6.0)}, zeros("length", "ks")),
     *(

@@ -28,6 +28,7 @@ def hamilton(x, px, y, py, pt, b, h, k1=0.0, k2=0.0):
     X = np.asarray([[x], [0.0], [y], [0.0], [0.0], [0.0]])
     field = Field(*(np.asarray([v]) for v in (h, k1, k2)))
     _, fx, _, fy, _, _ = curved_kick(X, field, 1.0)[:, 0]
+    fx, fy = fx - k1 * x, fy + k1 * y
     pz = np.sqrt(1.0 + pt * (2.0 * b + pt) - px * px - py * py)
     u = 1.0 + h * x
     return u * px / pz, h * (pz - u) + fx, u * py / pz, fy, u * (pt + b) / pz - b
@@ -165,7 +166,7 @@ def test_field_of_the_kick_is_maxwellian_and_as_told_on_the_plane():
         """(psi_x, psi_y)/(1 + h x): By and -Bx."""
         zero = torch.zeros_like(at[0])
         kicked = curved_kick(torch.stack([at[0], zero, at[1], zero, zero, zero])[:, None], field, 1.0)
-        return -torch.stack([kicked[1, 0], kicked[3, 0]]) / (1.0 + h * at[0])
+        return torch.stack([k1 * at[0] - kicked[1, 0], -k1 * at[1] - kicked[3, 0]]) / (1.0 + h * at[0])
 
     for x, y in ((0.02, 0.03), (-0.1, 0.07), (0.05, -0.2)):
         J = torch.func.jacrev(force)(torch.asarray([x, y], dtype=torch.float64))
@@ -188,7 +189,7 @@ def test_combined_bend_solves_its_equations_of_motion():
 def test_error_falls_with_the_order(order):
     X, reference, p = particles(7, 1e-2), electrons(), arrays(length=1.2, angle=0.6, k1=2.3)
     wanted = integrate(hamilton, X, reference, 1.2, h=0.5, k1=2.3)
-    maps = (CombinedBend(("k1",), order, steps) for steps in (2, 4))
+    maps = (CombinedBend(("k1",), order, steps) for steps in (4, 8))
     coarse, fine = (np.abs(map.forward(X, reference, p) - wanted).max() for map in maps)
     assert np.log2(coarse / fine) == pytest.approx(order, abs=0.25)
 
@@ -196,9 +197,9 @@ def test_error_falls_with_the_order(order):
 def test_combined_bend_without_angle_is_the_straight_magnet():
     X, reference = particles(8, 1e-2), electrons()
     p = arrays(length=0.4, angle=0.0, k1=5.0, k2=-60.0)
-    straight = ThickMultipole((Component("k1", 1), Component("k2", 2)), 4, 3)
-    found = CombinedBend(("k1", "k2"), 4, 3).forward(X, reference, p)
-    assert deviation(found, straight.forward(X, reference, p)) < 1e-15
+    straight = ThickMultipole((Component("k1", 1), Component("k2", 2)), 6, 40)
+    found = CombinedBend(("k1", "k2"), 6, 20).forward(X, reference, p)
+    assert deviation(found, straight.forward(X, reference, p)) < 1e-11
 
 
 def test_combined_bend_without_gradients_is_the_bend():
@@ -223,3 +224,42 @@ def test_quarter_turn_is_geometry():
     x1 = Bend().forward(X, electrons(), arrays(length=rho * np.pi / 2, angle=np.pi / 2))[0, 0]
     # A circle of radius rho about (x0, 0), seen from the bend's centre, meets the exit at sqrt(rho^2 - x0^2).
     assert x1 == pytest.approx(np.sqrt(rho**2 - x0**2) - rho, rel=1e-12)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.2])
+def test_a_particle_turns_more_than_a_quarter_turn_more_than_the_reference(p):
+    """A tenth of the reference momentum, in and out at slopes of the two signs: the angle is not its sine's."""
+    reference = electrons(1e9)
+    bg = float(reference.beta_gamma)
+    pt = (np.sqrt(1.0 + (p * bg) ** 2) - np.sqrt(1.0 + bg * bg)) / bg
+    X = np.asarray([[0.0], [0.9 * p if p < 0.15 else 0.1], [0.0], [0.01], [0.0], [pt]])
+    found = Bend().forward(X, reference, arrays(length=0.15, angle=0.15))
+    assert deviation(found, integrate(hamilton, X, reference, 0.15, h=1.0)) < 1e-11
+    together = CombinedBend(("k1",), 6, 20).forward(X, reference, arrays(length=0.15, angle=0.15, k1=0.0))
+    assert deviation(together, found) < 1e-11
+
+
+def test_field_apart_from_the_curvature():
+    """A straight stretch of design in a field: the exact orbit is a circle, seen from a straight line, and so on."""
+    X, reference = particles(12, 1e-2), electrons()
+
+    def bent(x, px, y, py, pt, b, h, k0):
+        pz = np.sqrt(1.0 + pt * (2.0 * b + pt) - px * px - py * py)
+        u = 1.0 + h * x
+        return u * px / pz, h * pz - u * k0, u * py / pz, 0.0, u * (pt + b) / pz - b
+
+    found = CombinedBend(("k0",), 6, 20).forward(X, reference, arrays(length=0.8, angle=0.2, k0=0.27))
+    assert deviation(found, integrate(bent, X, reference, 0.8, h=0.25, k0=0.27)) < 1e-12
+    same = CombinedBend(("k0",), 6, 2).forward(X, reference, arrays(length=0.8, angle=0.2, k0=0.25))
+    assert deviation(same, Bend().forward(X, reference, arrays(length=0.8, angle=0.2))) < 1e-14
+
+
+@pytest.mark.parametrize(
+    ("length", "angle", "k1"), [(1.0, 0.3, 2.0), (2.9, 0.07, 0.054), (0.5, 0.05, 8.0), (1.0, 0.05, -5.0)]
+)
+@pytest.mark.parametrize(("order", "steps"), [(2, 1), (6, 2)])
+def test_small_amplitudes_are_those_of_the_matrix(length, angle, k1, order, steps):
+    reference, p = electrons(), arrays(length=length, angle=angle, k1=k1)
+    exact = jacobian(CombinedBend(("k1",), order, steps), np.zeros(6), reference, p)
+    linear = jacobian(LinearBody(gradient=True, curvature=True), np.zeros(6), reference, p)
+    assert np.abs(exact - linear).max() < 1e-13 * np.abs(linear).max()

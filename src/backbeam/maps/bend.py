@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from backbeam.arrays import join, over_particles, per_particle, rows
 from backbeam.maps.base import Map
 from backbeam.maps.kinematics import delay, delta_pz
-from backbeam.maps.smooth import asinc_excess, stumpff
+from backbeam.maps.smooth import angle_excess, stumpff
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -52,7 +52,7 @@ class Arc(NamedTuple):
     m: Array
     """Sine, over h, of the angle by which the particle turns less than the reference."""
     m3: Array
-    """That angle over h, less m, over h^2: (asin(h m) - h m)/h^3."""
+    """That angle over h, less m, over h^2: see `backbeam.maps.smooth.angle_excess`."""
     A: Array
     """(Path length)/(momentum in units of P0): integral of (1 + h x)/pz over s."""
     delay: Array
@@ -73,7 +73,7 @@ def _arc(X: Array, reference: Reference, length: Array, curvature: Array) -> Arc
     r = (px1 + px) / total
     x1 = c * x + h * C2 * dpz + S * px - q * r
     m = q * (pz + px * r) / (pz * pz + px * px)
-    m3 = m * m * m * asinc_excess(h * m)[0]
+    m3 = angle_excess(m, h, 1.0 + h * q * (px - pz * r) / (pz * pz + px * px))
     # A = (angle turned)/h = L - asin(h m)/h. Without the drift's L/pz, what is left of it is of order h.
     bent = h * ((h * C3 * dpz + C2 * px + S * x - q * m * px / total) / pz - h * m3)
     A = L / pz + bent
@@ -153,10 +153,11 @@ def bend(X: Array, reference: Reference, length: Array, curvature: Array) -> Arr
 
         px1 = px + h q,  q = (dpz - h x) sin(s)/h - px (1 - cos s)/h
         x1  = x cos s + dpz (1 - cos s)/h + px sin(s)/h - q r
-        y1  = y + py A,  A = L - asin(h m)/h,  m = q (pz + px r)/(pz^2 + px^2)
+        y1  = y + py A,  A = L - phi/h,  sin(phi) = h m,  m = q (pz + px r)/(pz^2 + px^2)
         tau1 = tau + (pt + 1/beta0) A - L/beta0
 
-    A negative length is the inverse. NaN where a particle turns round.
+    phi, by which the particle turns less than the reference, may be anything within half a turn. A negative length
+    is the inverse. NaN where a particle turns round.
     """
     return _end(X, _arc(X, reference, length, curvature))
 

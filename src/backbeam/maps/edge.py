@@ -121,7 +121,7 @@ class DipoleEdge(Map):
 
 @dataclass(frozen=True)
 class BendEdge(DipoleEdge):
-    """Pole face of a bend, whose curvature is angle/length.
+    """Pole face of a bend, whose curvature is angle/length, or that of its field k0.
 
     Parameters
     ----------
@@ -129,21 +129,26 @@ class BendEdge(DipoleEdge):
         As in `DipoleEdge`.
     share:
         Part of the bend's angle that is added to the face angle: 0.5 for a rectangular magnet.
+    field:
+        Whether there is a field k0 [1/m] apart from angle/length.
     """
 
     share: float = 0.0
+    field: bool = False
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The bend's length [m] and angle [rad], and what there is of e, fint and hgap."""
-        return ("length", "angle", *self._own())
+        """The bend's length [m] and angle [rad], or k0 [1/m] and the angle, and what there is of e, fint and hgap."""
+        return ("k0" if self.field else "length", "angle", *self._own())
 
     def _curvature(self, p: Parameters) -> Array:
-        return curvature_of(p)
+        return p["k0"] if self.field else curvature_of(p)
 
     def _angle(self, p: Parameters) -> Array:
         return super()._angle(p) + self.share * p["angle"]
 
     def _from(self, p: Parameters, h_bar: Array, angle_bar: Array) -> Cotangents:
+        if self.field:
+            return {"k0": h_bar, "angle": self.share * angle_bar}
         length_bar, bend_angle_bar = share_curvature(p, h_bar)
         return {"length": length_bar, "angle": bend_angle_bar + self.share * angle_bar}

@@ -10,6 +10,7 @@ argument, so nothing in it can overflow or divide by zero.
 `asinc`          asin(u)/u
 `asinc_slope`    its derivative with respect to u
 `asinc_excess`   (asin(u)/u - 1)/u^2, with cos(asin u)
+`angle_excess`   what an angle, up to half a turn, is more than its sine
 `logarithm_ratio` log(1 + x)/x, with its derivative
 """
 
@@ -118,6 +119,17 @@ def asinc_excess(u: Array) -> tuple[Array, Array]:
     for a in coefficients[-2::-1]:
         series = a + v * series
     return (series / (64.0 * product * product) + versine) / product, cosine
+
+
+def angle_excess(m: Array, h: Array, cosine: Array) -> Array:
+    """Return (phi/h - m)/h^2 for the angle phi in (-pi, pi) whose sine is h m and whose cosine is given.
+
+    With c = cos(phi/2) and v = sin(phi/2) = h m/(2 c), phi = 2 asin(v), which makes of it
+    m^3/(4 c^3) (1/(1 + c) + (asin(v)/v - 1)/v^2).
+    """
+    c = namespace(cosine).sqrt(0.5 * (1.0 + cosine))
+    ratio = m / c
+    return 0.25 * ratio * ratio * ratio * (1.0 / (1.0 + c) + asinc_excess(0.5 * h * ratio)[0])
 
 
 @cache
