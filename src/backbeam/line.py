@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from backbeam import backends
+from backbeam.backwards import backwards
 from backbeam.elements.base import Element
 from backbeam.errors import InputError
 from backbeam.formulas import Formula
@@ -240,6 +241,16 @@ class Line:
             If one element is passed at two momenta, or if a bend has no field apart from its angle.
         """
         return hold_fields(self, reference)
+
+    def backwards(self) -> Line:
+        """Return the line that undoes this one, space charge included: ``track(line.backwards(), track(line, beam))``.
+
+        Raises
+        ------
+        InputError
+            For an element that no element undoes: a cavity, a patch that turns about more than one axis.
+        """
+        return backwards(self)
 
     @property
     def length(self) -> Any:

@@ -26,17 +26,18 @@ def parameter(
     unit: str,
     minimum: float | None = None,
     positive: bool = False,
+    nonzero: bool = False,
     shape: tuple[int | None, ...] = (),
     usual: Usual | None = None,
     kw_only: bool = False,
 ) -> Any:
     """Dataclass field of a parameter; ``REQUIRED`` as default makes it so, None makes it absent.
 
-    ``shape`` is its own shape behind the batch axes, None in it any number; ``minimum`` and ``positive`` bound plain
-    numbers, and beyond the ``usual`` ones there is a warning.
+    ``shape`` is its own shape behind the batch axes, None in it any number; ``minimum``, ``positive`` and ``nonzero``
+    bound plain numbers, and beyond the ``usual`` ones there is a warning.
     """
     metadata = {"parameter": True, "unit": unit, "minimum": minimum, "positive": positive, "shape": shape}
-    metadata["usual"] = usual
+    metadata |= {"nonzero": nonzero, "usual": usual}
     if default is REQUIRED:
         return field(metadata=metadata, kw_only=kw_only)
     return field(default=default, metadata=metadata, kw_only=kw_only)
@@ -81,6 +82,8 @@ class Parametrised:
             raise InputError(self._label(name), value, f"a finite number {unit}")
         if rule["positive"] and not value > 0:
             raise InputError(self._label(name), value, f"a number {unit}, greater than 0")
+        if rule["nonzero"] and value == 0:
+            raise InputError(self._label(name), value, f"a number {unit}, not 0")
         if rule["minimum"] is not None and value < rule["minimum"]:
             raise InputError(self._label(name), value, f"a number {unit}, at least {rule['minimum']:g}")
         if rule["usual"] is not None:

@@ -19,6 +19,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
+from backbeam.backwards import turned
 from backbeam.elements.openings import opening_of
 from backbeam.errors import InputError
 from backbeam.maps.misalignment import Misalign
@@ -150,6 +151,10 @@ class Element(Parametrised):
         """Same element with other values; a parameter that is given one no longer follows its formula."""
         changes.setdefault("formulas", tuple(pair for pair in self.formulas if pair[0] not in changes))
         return super().replace(**changes)
+
+    def backwards(self) -> Element:
+        """The element that undoes this one, met from its other end; see `backbeam.backwards`."""
+        return turned(self)
 
     # -- maps --------------------------------------------------------------------------------------------------------
 

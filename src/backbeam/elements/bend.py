@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from backbeam.elements.base import REQUIRED, Bound, Element, bind, parameter, steps_over
 from backbeam.errors import InputError
@@ -25,11 +25,15 @@ def _check_fringe(element: Element, fint: str = "fint", hgap: str = "hgap") -> N
             raise InputError(element._label(other), None, f"a number {unit}, where {one} is given")
 
 
+def _minus(value: Any) -> Any:
+    return None if value is None else -value
+
+
 @dataclass(frozen=True, eq=False)
 class _Bend(Element):
     """Body and edges; ``_share`` is the part of the angle that each face angle begins with."""
 
-    length: Array | float = parameter(REQUIRED, unit="m", positive=True)
+    length: Array | float = parameter(REQUIRED, unit="m", nonzero=True)
     angle: Array | float = parameter(REQUIRED, unit="rad", usual=ANGLE)
     k1: Array | float | None = parameter(None, unit="1/m^2")
     k2: Array | float | None = parameter(None, unit="1/m^3")
@@ -60,6 +64,15 @@ class _Bend(Element):
             return names
         own = tuple(f"{name}_exit" for name in names)
         return tuple(o if getattr(self, o) is not None else n for n, o in zip(names, own, strict=True))  # type: ignore[return-value]
+
+    def backwards(self) -> Element:
+        """The faces change places, and signs: what they defocused they focus."""
+        changes: dict[str, Any] = {"e1": _minus(self.e2), "e2": _minus(self.e1)}
+        (fint, hgap), (fint_exit, hgap_exit) = self._fringe_at("exit"), self._fringe_at("entrance")
+        changes |= {"fint": _minus(getattr(self, fint)), "hgap": getattr(self, hgap)}
+        if (fint, hgap) != (fint_exit, hgap_exit):
+            changes |= {"fint_exit": _minus(getattr(self, fint_exit)), "hgap_exit": getattr(self, hgap_exit)}
+        return super().backwards().replace(**changes)
 
     def body(self, fraction: float) -> tuple[Bound, ...]:
         """Exact bend, split with kicks where there are gradients; or the matrix, which knows k1."""
@@ -108,7 +121,7 @@ class SectorBend(_Bend):
     Parameters
     ----------
     length:
-        Length [m] along the arc, greater than 0.
+        Length [m] along the arc, not 0.
     angle:
         Angle [rad]; a positive one bends towards -x.
     k0, k1, k2:
@@ -168,6 +181,10 @@ class DipoleEdge(Element):
         _check_fringe(self)
         if self.e is None and self.fint is None:
             raise InputError(self._label("e"), None, "a number in rad, or fint and hgap")
+
+    def backwards(self) -> Element:
+        """The same face, focusing what it defocused."""
+        return super().backwards().replace(e=_minus(self.e), fint=_minus(self.fint))
 
     def body(self, fraction: float) -> tuple[Bound, ...]:
         """One kick."""

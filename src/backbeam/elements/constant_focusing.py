@@ -24,7 +24,7 @@ class ConstantFocusing(Element):
         Wave numbers of the oscillations: phase advance per metre, horizontal, vertical, longitudinal [1/m].
     """
 
-    length: Array | float = parameter(REQUIRED, unit="m", minimum=0.0)
+    length: Array | float = parameter(REQUIRED, unit="m")
     kx: Array | float = parameter(REQUIRED, unit="1/m")
     ky: Array | float = parameter(REQUIRED, unit="1/m")
     kt: Array | float = parameter(REQUIRED, unit="1/m")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Drift(Element):
     """Field-free space of a length [m]."""
 
-    length: Array | float = parameter(REQUIRED, unit="m", minimum=0.0)
+    length: Array | float = parameter(REQUIRED, unit="m")
     model: str = "exact"
 
     kind: ClassVar[str] = "drift"

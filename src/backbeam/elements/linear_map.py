@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from backbeam.arrays import namespace
 from backbeam.elements.base import REQUIRED, Bound, Element, bind, parameter
 from backbeam.maps.linear import MatrixMap
 
@@ -26,6 +27,10 @@ class LinearMap(Element):
     matrix: Array = parameter(REQUIRED, unit="1", shape=(6, 6))
 
     kind: ClassVar[str] = "linear_map"
+
+    def backwards(self) -> Element:
+        """The inverse matrix."""
+        return self.replace(matrix=namespace(self.matrix).linalg.inv(self.matrix))
 
     def body(self, fraction: float) -> tuple[Bound, ...]:
         """The matrix."""

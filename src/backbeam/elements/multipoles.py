@@ -74,7 +74,7 @@ class Quadrupole(_Straight):
         "matrix-drift" or "drift-kick".
     """
 
-    length: Array | float = parameter(REQUIRED, unit="m", minimum=0.0)
+    length: Array | float = parameter(REQUIRED, unit="m")
     k1: Array | float = parameter(REQUIRED, unit="1/m^2")
     model: str = "exact"
     order: int | None = None
@@ -103,7 +103,7 @@ class Quadrupole(_Straight):
 class Sextupole(_Straight):
     """Sextupole: k2 = (d^2By/dx^2)/(B rho) [1/m^3], skew k2s. Its linear model is a drift."""
 
-    length: Array | float = parameter(REQUIRED, unit="m", minimum=0.0)
+    length: Array | float = parameter(REQUIRED, unit="m")
     k2: Array | float = parameter(REQUIRED, unit="1/m^3")
     k2s: Array | float | None = parameter(None, unit="1/m^3")
     model: str = "exact"
@@ -117,7 +117,7 @@ class Sextupole(_Straight):
 class Octupole(_Straight):
     """Octupole: k3 = (d^3By/dx^3)/(B rho) [1/m^4], skew k3s. Its linear model is a drift."""
 
-    length: Array | float = parameter(REQUIRED, unit="m", minimum=0.0)
+    length: Array | float = parameter(REQUIRED, unit="m")
     k3: Array | float = parameter(REQUIRED, unit="1/m^4")
     k3s: Array | float | None = parameter(None, unit="1/m^4")
     model: str = "exact"
@@ -135,7 +135,7 @@ class Multipole(_Straight):
     it refuses k0, k0s and k1s, which its matrix cannot hold.
     """
 
-    length: Array | float = parameter(REQUIRED, unit="m", minimum=0.0)
+    length: Array | float = parameter(REQUIRED, unit="m")
     k0: Array | float | None = parameter(None, unit="1/m")
     k1: Array | float | None = parameter(None, unit="1/m^2")
     k2: Array | float | None = parameter(None, unit="1/m^3")
@@ -227,7 +227,7 @@ class Corrector(Element):
         Change of px and py at the reference momentum [rad].
     """
 
-    length: Array | float | None = parameter(None, unit="m", minimum=0.0)
+    length: Array | float | None = parameter(None, unit="m")
     hkick: Array | float | None = parameter(None, unit="rad")
     vkick: Array | float | None = parameter(None, unit="rad")
     model: str = "exact"

@@ -50,6 +50,13 @@ class Patch(Element):
         """None."""
         return ()
 
+    def backwards(self) -> Element:
+        """The opposite patch, where there is only one thing to undo, or shifts alone."""
+        there = [name for name in ERRORS if getattr(self, name) is not None]
+        if len(there) > 1 and not set(there) <= {"dx", "dy", "ds"}:
+            raise InputError(self.name or self.kind, ", ".join(there), "a patch of shifts or of one rotation alone")
+        return self.replace(**{name: -getattr(self, name) for name in there})
+
     def body(self, fraction: float) -> tuple[Bound, ...]:
         """The drift, then the new axes."""
         way = () if self.ds is None else (bind(Drift(), length="ds"),)

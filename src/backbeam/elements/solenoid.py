@@ -34,7 +34,7 @@ class Solenoid(Element):
         Order (2, 4, 6) of the splitting into solenoids and kicks of the quadrupole, and its steps over the length.
     """
 
-    length: Array | float = parameter(REQUIRED, unit="m", minimum=0.0)
+    length: Array | float = parameter(REQUIRED, unit="m")
     ks: Array | float = parameter(REQUIRED, unit="1/m")
     k1: Array | float | None = parameter(None, unit="1/m^2")
     k1s: Array | float | None = parameter(None, unit="1/m^2")

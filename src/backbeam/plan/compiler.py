@@ -74,11 +74,11 @@ class Slicing:
 def longest_length(length: Any, name: str) -> float:
     """Return a length as a plain number, the longest of a batch."""
     if isinstance(length, int | float):
-        return float(length)
+        return abs(float(length))
     backend = backends.of(length)
     if backend.traced([length]):
         raise InputError("track.step", f"a step, while {name}.length is traced", "slices, whose number is fixed")
-    return float(backend.to_numpy(length).max())
+    return float(abs(backend.to_numpy(length)).max())
 
 
 def _ends(element: Element) -> tuple[tuple[Bound, ...], tuple[Bound, ...]]:
