@@ -23,11 +23,11 @@ from common import versions
 
 from backbeam import backends
 from backbeam.memory import table
-from backbeam.memory.features import features, kind
+from backbeam.memory.features import features
 from backbeam.memory.kept import kept_bytes
 from backbeam.memory.measuring import adjoint_of
 from backbeam.memory.model import OF_MAP
-from backbeam.plan import Apply, Kick, Merged, Observe, unroll
+from backbeam.plan import Merged, unroll
 from backbeam.problem import Problem
 from memory.fitting import fit, fit_largest, residuals
 from memory.fresh import case, run
@@ -102,9 +102,9 @@ class Plain:
         """Bytes, but for a tape."""
         return float(self.n * kept_bytes(adjoint_of(adjoint), self.plan, self.dtype, self.masked))
 
-    def step(self, of: type) -> Any:
-        """The first step of a class; None if there is none."""
-        return next((s for s in self.plan if isinstance(s, of)), None)
+    def step(self, kicks: bool) -> Any:
+        """The first step that kicks, or that does not; None if there is none."""
+        return next((s for s in self.plan if bool(s.kicks) == kicks), None)
 
     def features(self, step: Any, taped: bool = False) -> dict[str, float]:
         """Sizes of a step; a tape is made in whole arrays."""
@@ -218,12 +218,12 @@ def of_tape(bench: Bench, taped: dict[str, dict[str, float]], finish: list[Calla
         drift = each(("drift",))
         for label in labels:
             plain = totals[label, 1][1]
-            steps = [s for s in plain.plan if isinstance(s, Apply | Merged | Observe)]
+            steps = [s for s in plain.plan if not s.kicks]
             if len(steps) > 1:
                 continue
             alone = (label, 1) if (label, 1, 1) in totals else (label,)
             left = each(alone) - (drift if len(alone) > 1 else 0.0)
-            by_map.setdefault(kind(steps[0]), []).append((plain.features(steps[0], True), left))
+            by_map.setdefault(steps[0].kind, []).append((plain.features(steps[0], True), left))
         for name, seen in by_map.items():
             several = len({f.get("substep") for f, _ in seen}) > 1
             features_ = ("particle", "substep") if several else ("particle",)
@@ -234,14 +234,14 @@ def of_tape(bench: Bench, taped: dict[str, dict[str, float]], finish: list[Calla
         rows, sizes = [], []
         for size in TAPE_SIZES:
             plain = totals[size, 1][1]
-            rows.append(plain.features(plain.step(Kick), True))
+            rows.append(plain.features(plain.step(kicks=True), True))
             sizes.append(each((size,)) - drift * size[0])
         taped["SpaceCharge3D"] = fit(rows, sizes, ("particle", "cell", "face", "fixed"))
         show(bench, "tape", [taped["SpaceCharge3D"]], rows, sizes)
         rows, sizes = [], []
         for waves in (4, 12):
             plain = totals["pipe", waves, 1][1]
-            rows.append(plain.features(plain.step(Kick), True))
+            rows.append(plain.features(plain.step(kicks=True), True))
             sizes.append(each(("pipe", waves)) - drift * PARTICLES)
         taped["SpaceCharge2DPipe"] = fit(rows, sizes, ("particle", "wave"))
         more = each(("lossy",)) / PARTICLES - drift
@@ -282,7 +282,7 @@ def of_working(
 
     def add(to: list[Any]) -> Callable[[Any, Plain], None]:
         return lambda found, plain: to.append(
-            (plain.features(plain.step(Kick), taped_here), besides(found, plain), found["peak_bytes"])
+            (plain.features(plain.step(kicks=True), taped_here), besides(found, plain), found["peak_bytes"])
         )
 
     points = TAPED_SIZES if taped_here else bench.sizes
@@ -293,8 +293,8 @@ def of_working(
     for label in bench.labels:
 
         def of_map(found: Any, plain: Plain, label: str = label) -> None:
-            names = {kind(s) for s in plain.plan if isinstance(s, Apply | Merged | Observe)}
-            row = plain.features(plain.step(Apply | Merged | Observe), taped_here)
+            names = {s.kind for s in plain.plan if not s.kicks}
+            row = plain.features(plain.step(kicks=False), taped_here)
             for name in names:
                 maps.setdefault(name, {}).setdefault(label, []).append((row, besides(found, plain)))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from backbeam.errors import InputError
@@ -92,7 +93,7 @@ class Parametrised:
     @classmethod
     def parameter_names(cls) -> tuple[str, ...]:
         """Names of all parameters that it can have."""
-        return tuple(f.name for f in fields(cls) if f.metadata.get("parameter"))
+        return _parameter_names(cls)
 
     @classmethod
     def rule(cls, name: str) -> Mapping[str, Any]:
@@ -114,3 +115,8 @@ class Parametrised:
             if name not in {f.name for f in fields(self)}:
                 raise InputError(self._label(name), changes[name], f"one of {', '.join(f.name for f in fields(self))}")
         return replace(self, **changes)
+
+
+@cache
+def _parameter_names(cls: type[Parametrised]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(cls) if f.metadata.get("parameter"))

@@ -17,7 +17,6 @@ from backbeam.memory import resolve
 from backbeam.plan import (
     ALIVE,
     LOST_BEFORE,
-    Observe,
     Plan,
     Setting,
     State,
@@ -303,7 +302,7 @@ def readings_by_name(plan: Plan, readings: tuple[Array, ...]) -> dict[str, Any]:
 
 def observers(plan: Plan) -> list[str]:
     """Name of the element of every reading that a plan takes, in order."""
-    return [step.element for step in plan if isinstance(step, Observe)]
+    return [step.element for step in plan if step.reads]
 
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:

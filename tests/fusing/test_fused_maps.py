@@ -12,7 +12,7 @@ import backbeam as bb
 from backbeam import backends
 from backbeam import observables as ob
 from backbeam.gradient import differentiate
-from backbeam.plan.calling import take, take_back
+from backbeam.plan.step import take, take_back
 from backbeam_backends.fusing import Fused
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "maps"))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backbeam.arrays import Array, namespace
-from backbeam.plan import Bars, Kick, Observe, Repeat, State, count_kicks
+from backbeam.plan import Bars, State, count_kicks, count_readings
 
 if TYPE_CHECKING:
-    from backbeam.plan import Parameters, Plan, Setting
+    from backbeam.plan import Parameters, Plan, Setting, Step
     from backbeam_backends import Backend
 
 
@@ -57,40 +57,27 @@ class Adjoint:
         return bars
 
 
-def keep(state: State, setting: Setting) -> tuple[Array, ...]:
-    """The part of a state that changes on the way: 48 B/particle in float64, and who is lost where any can be."""
-    return (state.X, state.beta_gamma, state.lost_at) if setting.masked else (state.X, state.beta_gamma)
-
-
-def restore(kept: tuple[Array, ...], like: State) -> State:
-    """The state of which `keep` kept the changing part."""
-    return State(kept[0], like.q, kept[1], kept[2] if len(kept) == 3 else like.lost_at)
-
-
 def cut(plan: Plan, every: int) -> tuple[Plan, ...]:
     """Cut a plan into pieces of at most ``every`` kicks, or of as many maps where it has no kick."""
     counts_maps = count_kicks(plan) == 0
     pieces: list[Plan] = []
-    piece: list[Any] = []
+    piece: list[Step] = []
     weight = 0
-    for step in plan:
-        remaining = step.count if isinstance(step, Repeat) else 1
-        own = 1 if isinstance(step, Repeat | Kick) or (counts_maps and not isinstance(step, Observe)) else 0
-        while remaining:
-            if own and weight >= every:
-                pieces.append(tuple(piece))
-                piece, weight = [], 0
-            taken = min(remaining, every - weight) if own else remaining
-            piece.append(Repeat(step.steps, taken) if isinstance(step, Repeat) else step)
-            weight += own * taken
-            remaining -= taken
+    waiting = list(reversed(plan))
+    while waiting:
+        step = waiting.pop()
+        own = int(not step.reads) if counts_maps else step.kicks
+        if own and weight >= every:
+            pieces.append(tuple(piece))
+            piece, weight = [], 0
+        if weight + own > every:
+            step, *rest = step.split(every - weight)
+            waiting += rest
+            own = step.kicks
+        piece.append(step)
+        weight += own
     pieces.append(tuple(piece))
     return tuple(pieces)
-
-
-def count_readings(plan: Plan) -> int:
-    """Number of readings that a plan takes."""
-    return sum(isinstance(step, Observe) for step in plan)
 
 
 def deal(readings_bar: tuple[Array, ...], pieces: tuple[Plan, ...]) -> list[tuple[Array, ...]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import comb
 from typing import TYPE_CHECKING, Any
 
-from backbeam.adjoint.base import Adjoint, Report, cut, deal, keep, restore
+from backbeam.adjoint.base import Adjoint, Report, cut, deal
 from backbeam.errors import InputError
 from backbeam.plan import Bars, State, advance, replay, unroll
 
@@ -41,7 +41,7 @@ class Checkpoint(Adjoint):
         kept, readings = [], ()
         for k, piece in enumerate(pieces):
             if k in wanted:
-                kept.append(keep(state, setting))
+                kept.append(setting.keep(state))
             state, found = advance(piece, setting, state, P)
             readings = (*readings, *found)
         return state, readings, kept
@@ -72,7 +72,7 @@ class Checkpoint(Adjoint):
         starts = spine(len(pieces), self.slots)
         known = [(0, first, self.slots)]
         known += [
-            (k, restore(state, first), self.slots - i - 1)
+            (k, setting.restore(state, first), self.slots - i - 1)
             for i, (k, state) in enumerate(zip(starts, kept, strict=True))
         ]
         report, stop = Report(anchors=len(kept)), len(pieces)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from array_api_compat import device
 
-from backbeam.adjoint.base import Adjoint, Report, cut, deal, keep, restore
+from backbeam.adjoint.base import Adjoint, Report, cut, deal
 from backbeam.arrays import Array, namespace
 from backbeam.errors import InputError, TrackingError
 from backbeam.plan import Bars, State, advance, retreat
@@ -64,7 +64,7 @@ class Reversible(Adjoint):
         anchors, readings = [], ()
         for k, piece in enumerate(self._pieces(plan, state.X)):
             if k:
-                anchors.append(keep(state, setting))
+                anchors.append(setting.keep(state))
             state, found = advance(piece, setting, state, P)
             readings = (*readings, *found)
         return state, readings, anchors
@@ -84,7 +84,7 @@ class Reversible(Adjoint):
         """Undo piece by piece; where a piece begins, compare with the true state and go on from that."""
         compare = backend.compile(mismatch)
         pieces = self._pieces(plan, first.X)
-        starts = [first, *(restore(a, first) for a in kept)]
+        starts = [first, *(setting.restore(a, first) for a in kept)]
         worst, state = None, last
         held = [bars]  # handed over, for a name here would hold on to what the piece has used up
         del bars

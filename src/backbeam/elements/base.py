@@ -166,12 +166,12 @@ class Element(Parametrised):
     @property
     def is_thick(self) -> bool:
         """Whether it has a length: then it can be sliced, and space charge acts in it."""
-        return "length" in self.parameters()
+        return getattr(self, "length", None) is not None
 
     @property
     def bends(self) -> bool:
         """Whether the reference turns in it over a length."""
-        return self.is_thick and "angle" in self.parameters()
+        return self.is_thick and getattr(self, "angle", None) is not None
 
     def into(self) -> tuple[Bound, ...]:
         """Maps from the frame of the design into its own, at its entrance."""

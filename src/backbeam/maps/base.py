@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     Cotangents = dict[str, Array]
 
 
+KICKS_OF_ORDER = {2: 1, 4: 3, 6: 7}
+"""Kicks of a step of the integrators of `backbeam.maps.splitting`."""
+
+
 @dataclass(frozen=True)
 class Map:
     """Base of every map."""
@@ -49,6 +53,16 @@ class Map:
 
     linear: ClassVar[bool] = False
     """Whether the map is one matrix for all particles, that of what it makes of the six unit vectors."""
+
+    @property
+    def kind(self) -> str:
+        """What the memory model calls it."""
+        return type(self).__name__
+
+    @property
+    def substeps(self) -> int:
+        """Number of kicks of an integrator; 1 for a map that is none."""
+        return getattr(self, "steps", 1) * KICKS_OF_ORDER.get(getattr(self, "order", None), 1)
 
     @property
     def parameters(self) -> tuple[str, ...]:

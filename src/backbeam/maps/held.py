@@ -32,6 +32,16 @@ class Held(Map):
     strengths: tuple[str, ...]
 
     @property
+    def kind(self) -> str:
+        """That of the map."""
+        return self.map.kind
+
+    @property
+    def substeps(self) -> int:
+        """Those of the map."""
+        return self.map.substeps
+
+    @property
     def linear(self) -> bool:  # type: ignore[override]
         """As the map: strengths are the same for all particles."""
         return self.map.linear

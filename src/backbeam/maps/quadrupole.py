@@ -165,6 +165,11 @@ class ThickQuadrupole(Map):
     fraction: float = 1.0
 
     @property
+    def substeps(self) -> int:
+        """One correction a Gauss-Legendre node."""
+        return self.steps * self.order // 2
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         """Length [m] and gradient k1 [1/m^2]."""
         return ("length", "k1")

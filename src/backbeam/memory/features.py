@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from backbeam.plan import Apply, Kick, Lose, Merged, Observe
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from backbeam.plan import Step
     from backbeam_backends import Backend
 
 Features = dict[str, float]
@@ -15,46 +14,17 @@ library parts them; ``whole``, and no ``particle``: of those that one such block
 nodes that a grid one larger each way has more. ``share``: of nodes of the grids that threads fill besides. ``wave``:
 particles times waves of both planes. ``substep``: particles times substeps of an integrator."""
 
-KICKS_OF_ORDER = {2: 1, 4: 3, 6: 7}
-CORRECTIONS_OF_ORDER = {2: 1, 4: 2, 6: 3}
-"""Of a quadrupole."""
 
-
-def kind(step: Any) -> str:
-    """Name of the kind of a step: of the effect, of the map, of the observation."""
-    if isinstance(step, Kick):
-        return type(step.effect).__name__
-    if isinstance(step, Apply):
-        return type(step.map).__name__
-    if isinstance(step, Observe):
-        return type(step.observation).__name__
-    if isinstance(step, Merged | Lose):
-        return type(step).__name__
-    raise TypeError(f"{step} has no kind")
-
-
-def features(step: Any, n: int, batch: int, host: Backend | None = None) -> Features:
+def features(step: Step, n: int, batch: int, host: Backend | None = None) -> Features:
     """Sizes that a step's memory depends on, for ``batch`` beams of ``n`` particles.
 
     ``host`` is the adapter that does the work with threads of this machine's processor, if one does.
     """
     found: Features = {"fixed": 1.0, "particle": float(batch * n)}
     if host is not None:
-        block = step.effect.block(batch) if isinstance(step, Kick) else None
-        hand = float(batch * host.in_hand(n, block))
+        hand = float(batch * host.in_hand(n, step.block(batch)))
         found |= {"particle": 0.0, "whole": hand} if hand == batch * n else {"hand": hand}
-    if isinstance(step, Kick):
-        found |= step.effect.sizes(n, batch, host.deposit_grids(batch, n) if host is not None else 0)
-    if isinstance(step, Apply):
-        found["substep"] = float(batch * n * substeps(step.map))
-    return found
-
-
-def substeps(map: Any) -> int:
-    """Number of kicks of an integrator; 1 for a map that is no integrator."""
-    order = getattr(map, "order", None)
-    by_order = CORRECTIONS_OF_ORDER if type(map).__name__ == "ThickQuadrupole" else KICKS_OF_ORDER
-    return getattr(map, "steps", 1) * by_order.get(order, 1)
+    return found | step.sizes(n, batch, host.deposit_grids(batch, n) if host is not None else 0)
 
 
 def weigh(coefficients: dict[str, float], sizes: Features) -> float:

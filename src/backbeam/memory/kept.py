@@ -10,7 +10,7 @@ from backbeam.adjoint.base import cut
 from backbeam.adjoint.checkpoint import spine, split
 from backbeam.adjoint.reversible import FLOAT32_ANCHORS
 from backbeam.adjoint.store import groups
-from backbeam.plan import Kick, Lose, Observe, count_kicks, unroll
+from backbeam.plan import count_kicks, unroll
 
 if TYPE_CHECKING:
     from backbeam.plan import Plan
@@ -51,8 +51,8 @@ def _between(pieces: list[Plan] | tuple[Plan, ...], dtype: str, masked: bool) ->
     moved = lost = False
     total = 0
     for piece in pieces[:-1]:
-        moved = moved or any(not isinstance(step, Observe | Lose) for step in piece)
-        lost = lost or any(isinstance(step, Lose) for step in piece)
+        moved = moved or any(step.moves for step in piece)
+        lost = lost or any(step.loses for step in piece)
         total += moved * state_bytes(dtype) + (masked and lost) * LOST_AT
         moved = lost = False
     return total
@@ -62,7 +62,7 @@ def longest_piece(plan: Plan) -> int:
     """The most maps of a piece between two kicks, which `Checkpoint` makes anew together."""
     if count_kicks(plan) == 0:
         return 1
-    return max(sum(not isinstance(s, Observe | Lose | Kick) for s in piece) for piece in cut(unroll(plan), 1))
+    return max(sum(s.moves and not s.kicks for s in piece) for piece in cut(unroll(plan), 1))
 
 
 def longest_stretch(pieces: int, slots: int) -> int:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from backbeam.adjoint import Adjoint, Checkpoint, Reversible, Store, Tape
 from backbeam.adjoint.base import cut
 from backbeam.errors import BackendError
-from backbeam.memory.features import Features, features, kind, weigh
+from backbeam.memory.features import Features, features, weigh
 from backbeam.memory.kept import kept_bytes, longest_piece, longest_stretch, recomputed, state_bytes
 from backbeam.memory.table import Coefficients, coefficients
-from backbeam.plan import Apply, Kick, Merged, Plan, Setting, count_kicks, unroll
+from backbeam.plan import Plan, Setting, Step, count_kicks, unroll
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,7 +133,7 @@ class Model:
     @property
     def _cells(self) -> int:
         """Nodes of the grids of all beams."""
-        kicks = {step.effect: step for step in self.plan if isinstance(step, Kick)}
+        kicks = {step.alike: step for step in self.plan if step.kicks}
         return int(max((features(s, self.n, self.batch).get("cell", 0.0) for s in kicks.values()), default=0.0))
 
     def _working(self, adjoint: Adjoint) -> tuple[float, dict[str, float], Features]:
@@ -154,7 +154,7 @@ class Model:
         for name, step, _ in kinds(self.plan):
             sizes = features(step, self.n, self.batch, host)
             for form in found_for(measured, name, step, self.dtype, []):
-                total = weigh(form, sizes) + (on_kicks * ("whole" not in sizes) if isinstance(step, Kick) else more)
+                total = weigh(form, sizes) + (on_kicks * ("whole" not in sizes) if step.kicks else more)
                 if total > largest[0]:
                     largest = total, form, sizes
         lossy = self.coefficients.lossy.get(adjoint.name, 0.0) if self.setting.masked else 0.0
@@ -173,16 +173,15 @@ class Model:
         return self.batch * self.n * state_bytes(self.dtype)
 
 
-def kinds(plan: Plan) -> Iterator[tuple[str, Any, int]]:
+def kinds(plan: Plan) -> Iterator[tuple[str, Step, int]]:
     """Kind, one step, and number of the steps that are alike."""
-    counted: dict[Any, tuple[Any, int]] = {}
+    counted: dict[Any, tuple[Step, int]] = {}
     for step in plan:
-        plain = getattr(step, "map", getattr(step, "observation", type(step)))
-        alike = step.effect if isinstance(step, Kick) else plain
+        alike = step.alike
         first, count = counted.get(alike, (step, 0))
         counted[alike] = first, count + 1
     for step, count in counted.values():
-        yield kind(step), step, count
+        yield step.kind, step, count
 
 
 def found_for(measured: dict[str, Any], name: str, step: Any, dtype: str, nothing: Any) -> Any:
@@ -192,13 +191,13 @@ def found_for(measured: dict[str, Any], name: str, step: Any, dtype: str, nothin
     """
     if name in measured:
         return measured[name]
-    if isinstance(step, Kick):
+    if step.kicks:
         numbers = step.effect.numbers
         if numbers is None:
             raise BackendError(f"nothing is known of the memory of {name} here; --measure measures it")
         form = {"particle": numbers * {"float64": 8, "float32": 4}[dtype]}
         return [form] if isinstance(nothing, list) else form
-    return measured[OF_MAP] if isinstance(step, Apply | Merged) else nothing
+    return measured[OF_MAP] if step.moves else nothing
 
 
 def tape_totals(
@@ -208,8 +207,7 @@ def tape_totals(
     total = by_particle = by_cell = 0.0
     for name, step, count in kinds(plan):
         sizes, known = features(step, n, batch), found_for(measured, name, step, dtype, {})
-        moves = isinstance(step, Kick | Apply | Merged)
-        lossy = measured["lossy"]["kick" if isinstance(step, Kick) else "map"] if masked and moves else 0.0
+        lossy = measured["lossy"]["kick" if step.kicks else "map"] if masked and step.moves else 0.0
         total += count * (weigh(known, sizes) + lossy * sizes["particle"])
         by_particle += count * (_by_particle(known, sizes) / max(sizes["particle"], 1.0) + lossy)
         by_cell += count * known.get("cell", 0.0)

@@ -1,12 +1,17 @@
 """A plan: a line compiled into steps, each of which can be taken forward and be taken back with a cotangent.
 
 ============= ==========================================================================================
-``steps``     the state of a beam under way, and the kinds of steps
+``state``     a beam under way, its cotangents, and what all steps share
+``step``      the protocol of every step, and how it is called
+``apply``     a map of an element
+``kick``      a kick of an effect
+``lose``      an opening
+``observe``   a reading
+``repeat``    the slices of an element as a loop
+``merged``    neighbouring linear maps as one matrix
+``stretch``   what lies between two kicks, block of particles by block
 ``compiler``  from a line to a plan
-``merging``   neighbouring linear maps as one matrix
 ``running``   plans run forward and back
-``stretches`` what lies between two kicks, block of particles by block
-``calling``   one step, compiled where the library compiles
 ============= ==========================================================================================
 
 A plan is a tuple of steps. A `Repeat` keeps the slices of an element together: under a trace it becomes a compiled
@@ -15,26 +20,26 @@ loop, whose size does not grow with their number.
 
 from __future__ import annotations
 
-from backbeam.plan.calling import compiled, with_own_bars
-from backbeam.plan.compiler import Slicing, compile_line, compile_pieces, count_kicks, longest_length, may_lose
-from backbeam.plan.merging import merge_linear
-from backbeam.plan.running import advance, as_run, replay, retreat, unroll
-from backbeam.plan.steps import (
-    ALIVE,
-    LOST_BEFORE,
-    Apply,
-    Bars,
-    Kick,
-    Lose,
-    Merged,
-    Observe,
-    Parameters,
+from backbeam.plan.apply import Apply
+from backbeam.plan.compiler import Slicing, compile_line, compile_pieces, longest_length
+from backbeam.plan.kick import Kick
+from backbeam.plan.lose import Lose
+from backbeam.plan.merged import Merged, merge_linear
+from backbeam.plan.observe import Observe
+from backbeam.plan.repeat import Repeat
+from backbeam.plan.running import (
     Plan,
-    Repeat,
-    Setting,
-    State,
-    Step,
+    advance,
+    as_run,
+    count_kicks,
+    count_readings,
+    may_lose,
+    replay,
+    retreat,
+    unroll,
 )
+from backbeam.plan.state import ALIVE, LOST_BEFORE, Bars, Parameters, Setting, State
+from backbeam.plan.step import Step
 
 __all__ = [
     "ALIVE",
@@ -56,13 +61,12 @@ __all__ = [
     "as_run",
     "compile_line",
     "compile_pieces",
-    "compiled",
     "count_kicks",
+    "count_readings",
     "longest_length",
     "may_lose",
     "merge_linear",
     "replay",
     "retreat",
     "unroll",
-    "with_own_bars",
 ]

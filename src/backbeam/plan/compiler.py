@@ -22,7 +22,13 @@ from backbeam.elements.base import Bound, Element
 from backbeam.errors import InputError
 from backbeam.maps.held import DESIGN, Held
 from backbeam.observation import Observation
-from backbeam.plan.steps import Apply, Kick, Lose, Observe, Plan, Repeat, Step
+from backbeam.plan.apply import Apply
+from backbeam.plan.kick import Kick
+from backbeam.plan.lose import Lose
+from backbeam.plan.observe import Observe
+from backbeam.plan.repeat import Repeat
+from backbeam.plan.running import Plan
+from backbeam.plan.step import Step
 
 if TYPE_CHECKING:
     from backbeam.line import Line
@@ -89,8 +95,10 @@ def _ends(element: Element) -> tuple[tuple[Bound, ...], tuple[Bound, ...]]:
 
 def held(bound: Bound, element: Element, name: str) -> tuple[Map, str, tuple[tuple[str, str], ...]]:
     """What a step applies: the map, its field held where the element has a design momentum."""
+    if element.design_momentum is None:
+        return bound.map, name, bound.names
     scaled = tuple(mine for mine, field in bound.names if field in element.strengths())
-    if element.design_momentum is None or not scaled:
+    if not scaled:
         return bound.map, name, bound.names
     return Held(bound.map, scaled), name, (*bound.names, (DESIGN, DESIGN))
 
@@ -103,11 +111,11 @@ class _Compiler:
         self.slicing, self.effects = slicing, effects
         self.losses = 0
 
-    def steps(self, bounds: tuple[Bound, ...], name: str, element: Element) -> tuple[Step | Observe, ...]:
+    def steps(self, bounds: tuple[Bound, ...], name: str, element: Element) -> tuple[Step, ...]:
         """Steps of some maps of the element of that name."""
         return tuple(self._step(bound, name, element) for bound in bounds)
 
-    def _step(self, bound: Bound, name: str, element: Element) -> Step | Observe:
+    def _step(self, bound: Bound, name: str, element: Element) -> Step:
         if isinstance(bound.map, Opening):
             self.losses += 1
             return Lose(bound.map, self.losses - 1, name, next((into.map for into in element.into()), None))
@@ -125,7 +133,7 @@ class _Compiler:
             at_once = tuple(kick for found in kicks.values() for kick in found)
             return (*head, *at_once, *self.steps(element.body(1.0), name, element), *tail)
         rounds, rest = self._rounds(element, name, kicks)
-        looped: list[Step | Observe | Repeat] = []
+        looped: list[Step] = []
         for one, alike in groupby(rounds):
             count = len(list(alike))
             looped += one if count == 1 else (Repeat(one, count),)
@@ -218,19 +226,3 @@ def compile_pieces(line: Line, slicing: Slicing, effects: Mapping[str, Effect]) 
         found = compiler.pieces(place)
         pieces += [(name, 1.0 / len(found), piece) for piece in found]
     return pieces
-
-
-def count_kicks(plan: Plan) -> int:
-    """Number of kicks in a plan."""
-    total = 0
-    for step in plan:
-        if isinstance(step, Repeat):
-            total += step.count * count_kicks(step.steps)
-        elif isinstance(step, Kick):
-            total += 1
-    return total
-
-
-def may_lose(plan: Plan) -> bool:
-    """Whether a plan has an aperture."""
-    return any(isinstance(step, Lose) for step in plan)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from backbeam import backends
 from backbeam.arrays import Array
-from backbeam.plan.calling import compiled, pull_back, take, take_back, with_own_bars
-from backbeam.plan.steps import Bars, Observe, Parameters, Plan, Repeat, Setting, State, Step
-from backbeam.plan.stretches import back, replayed, stretches, through
+from backbeam.plan.state import Bars, Parameters, Setting, State
+from backbeam.plan.step import Step
+from backbeam.plan.stretch import stretches
+
+Plan = tuple[Step, ...]
 
 
-def unroll(plan: Plan) -> Plan:
+def unroll(plan: Sequence[Step]) -> Plan:
     """A plan without loops."""
-    flat: list[Step | Observe] = []
-    for step in plan:
-        flat += step.steps * step.count if isinstance(step, Repeat) else (step,)
-    return tuple(flat)
+    return tuple(inner for step in plan for inner in step.unrolled())
 
 
 def as_run(plan: Plan, state: State) -> Plan:
@@ -26,12 +27,7 @@ def advance(plan: Plan, setting: Setting, state: State, P: Parameters) -> tuple[
     """Take all steps forward. Returns the state after them and the readings taken on the way, in order."""
     readings: list[Array] = []
     for step in stretches(as_run(plan, state)):
-        if isinstance(step, tuple):
-            state = through(step, setting, state, P)
-        elif isinstance(step, Observe):
-            readings.append(step.read(state, setting))
-        else:
-            state = compiled(take, step, setting, state, P)
+        state = step.advance(setting, state, P, readings)
     return state, tuple(readings)
 
 
@@ -41,12 +37,7 @@ def retreat(
     """Take all steps back, from the state after them, and pull the cotangents back on the way: nothing is stored."""
     unread = list(readings_bar)
     for step in reversed(stretches(as_run(plan, state))):
-        if isinstance(step, tuple):
-            state, bars = back(step, setting, state, P, bars)
-        elif isinstance(step, Observe):
-            bars = step.pullback(state, setting, bars, unread.pop())
-        else:
-            state, bars = with_own_bars(take_back, step, setting, state, P, bars)
+        state, bars = step.retreat(setting, state, P, bars, unread)
     return state, bars
 
 
@@ -57,23 +48,27 @@ def replay(
 
     The plan has no loops.
     """
-    before: list[State] = []
+    before: list[State] = [state]
     parts = stretches(plan)
-    for k, step in enumerate(parts):
-        before.append(state)
-        if k + 1 == len(parts):
-            break
-        if isinstance(step, tuple):
-            state = through(step, setting, state, P)
-        elif not isinstance(step, Observe):
-            state = compiled(take, step, setting, state, P)
+    for step in parts[:-1]:
+        before.append(step.advance(setting, before[-1], P, []))
+    del state
     unread = list(readings_bar)
     for step in reversed(parts):
-        state = before.pop()
-        if isinstance(step, tuple):
-            bars = replayed(step, setting, state, P, bars)
-        elif isinstance(step, Observe):
-            bars = step.pullback(state, setting, bars, unread.pop())
-        else:
-            bars = with_own_bars(pull_back, step, setting, state, P, bars)
+        bars = step.replay(setting, before.pop(), P, bars, unread)
     return bars
+
+
+def count_kicks(plan: Plan) -> int:
+    """Number of kicks in a plan."""
+    return sum(step.kicks for step in plan)
+
+
+def count_readings(plan: Plan) -> int:
+    """Number of readings that a plan takes."""
+    return sum(step.reads for step in plan)
+
+
+def may_lose(plan: Plan) -> bool:
+    """Whether particles may be lost in a plan."""
+    return any(step.loses for step in plan)
