@@ -40,7 +40,7 @@ from backbeam.effects import (
     SteadyCSR,
     TableWake,
 )
-from backbeam.effects.space_charge import BeamExtent, FixedExtent, RmsExtent
+from backbeam.effects.space_charge import AutoExtent, BeamExtent, FixedExtent, RmsExtent
 from backbeam.elements import (
     Aperture,
     Buncher,
@@ -77,6 +77,7 @@ __all__ = [
     "CSR",
     "Aperture",
     "Auto",
+    "AutoExtent",
     "BackbeamError",
     "BackbeamWarning",
     "BackendError",

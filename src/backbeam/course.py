@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
-from backbeam.effects.base import Effect
+from backbeam.effects.base import Bunch, Effect
 from backbeam.elements.base import Element
 from backbeam.errors import InputError
 from backbeam.line import Line
@@ -52,6 +52,10 @@ class Course:
             for name in effect.at or ():
                 line[name]
         return cls(line, _named(given, line), Slicing(slices, step))
+
+    def settled(self, bunch: Bunch) -> Course:
+        """Same course, its effects as they are for a run that begins with that bunch."""
+        return replace(self, effects={name: effect.settled(bunch) for name, effect in self.effects.items()})
 
     # -- plans -------------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from backbeam.adjoint.base import zero_bars
 from backbeam.arrays import Array, namespace, sum_to_shape
 from backbeam.beam import Beam
 from backbeam.course import Course
+from backbeam.effects.base import Bunch
 from backbeam.errors import InputError, TrackingError
 from backbeam.line import Line
 from backbeam.memory import resolve
@@ -76,7 +77,8 @@ def track(
 
 def track_course(course: Course, beam: Beam, adjoint: Adjoint | str | None = None) -> Beam:
     """`track` along a course."""
-    run, plan = Run(course, beam), course.plan
+    run = Run(course, beam)
+    plan = run.course.plan
     setting = run.setting(plan)
     chosen = resolve(adjoint, run, plan) if run.records() else Tape()
     if not isinstance(chosen, Tape):
@@ -105,7 +107,8 @@ def trace(
 
 def trace_course(course: Course, beam: Beam) -> Iterator[tuple[float, str, Beam]]:
     """`trace` along a course."""
-    run, pieces = Run(course, beam), course.pieces()
+    run = Run(course, beam)
+    course, pieces = run.course, run.course.pieces()
     setting = run.setting(tuple(s for _, _, piece in pieces for s in piece))
     state, s = run.state(), beam.s
     yield s, "", run.result(state, (), (), s)
@@ -139,6 +142,7 @@ class Run:
         self.backend = backends.of(beam.coordinates)
         self.parameters = self._parameters()
         self.batch = self._batch()
+        self.course = course.settled(self._bunch())
 
     def _parameters(self) -> dict[str, dict[str, Array]]:
         """Every parameter of the course as an array beside the beam's."""
@@ -211,6 +215,12 @@ class Run:
     def state(self) -> State:
         """The beam at the start of the line."""
         return self.unpack(self.inputs)[0]
+
+    def _bunch(self) -> Bunch:
+        """What an effect sees of the beam at the start."""
+        state = self.state()
+        reference = self.beam.reference.with_beta_gamma(state.beta_gamma)
+        return Bunch(state.X, state.q, state.lost_at == ALIVE, reference)
 
     def records(self) -> bool:
         """Whether the library's automatic differentiation is watching."""

@@ -23,14 +23,14 @@ from called import forward, pullback, reverse
 from scipy.special import erf
 
 from backbeam import backends
-from backbeam.effects.space_charge import BeamExtent, FixedExtent, RmsExtent, SpaceCharge3D
+from backbeam.effects.space_charge import AutoExtent, BeamExtent, FixedExtent, RmsExtent, SpaceCharge3D
 from backbeam.errors import InputError, TrackingError
 from backbeam.reference import Reference
 from backbeam.species import PROTON_MASS, Species
 
 DS = np.asarray(0.1)
 ALL = np.ones(200, dtype=bool)
-FOLLOWING = {"beam": BeamExtent(), "rms": RmsExtent(6.0)}
+FOLLOWING = {"beam": BeamExtent(), "rms": RmsExtent(6.0), "two levels": AutoExtent(levels=2)}
 
 
 def rms(kick):
@@ -322,7 +322,7 @@ def test_a_fixed_box_has_nodes_on_its_corners_and_guards_outside():
 
 
 def test_extents_by_name():
-    assert SpaceCharge3D(extent="beam") == SpaceCharge3D()
+    assert SpaceCharge3D(extent="auto") == SpaceCharge3D()
     assert SpaceCharge3D(extent="rms").extent == RmsExtent()
     assert hash(SpaceCharge3D()) == hash(SpaceCharge3D((32, 32, 32)))
 
@@ -338,12 +338,13 @@ def test_extents_by_name():
         (lambda: SpaceCharge3D((8, 8)), "space_charge.grid"),
         (lambda: SpaceCharge3D(8), "space_charge.grid is 8"),
         (lambda: SpaceCharge3D((8.5, 8, 8)), "space_charge.grid"),
-        (lambda: SpaceCharge3D(extent="box"), "space_charge.extent is 'box'; allowed: beam, rms"),
+        (lambda: SpaceCharge3D(extent="box"), "space_charge.extent is 'box'; allowed: auto, beam, rms"),
         (
             lambda: SpaceCharge3D(grid_gradient="none"),
             "space_charge.grid_gradient is 'none'; allowed: exact or frozen",
         ),
         (lambda: BeamExtent(guard=0), "space_charge.extent.guard is 0"),
+        (lambda: AutoExtent(levels=3), "space_charge.extent.levels is 3"),
         (lambda: RmsExtent(sigmas=-1.0), "space_charge.extent.sigmas is -1.0"),
         (lambda: FixedExtent((0, 0), (1, 1, 1)), "space_charge.extent.lower"),
         (lambda: FixedExtent((0, 0, 0), (1, 0, 1)), "space_charge.extent.upper .* greater than lower"),

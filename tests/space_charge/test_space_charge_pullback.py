@@ -10,13 +10,14 @@ from bunches import GRID, given, momenta, reference, run, warm, worst, worst_row
 from called import forward, pullback, reverse
 
 from backbeam import backends
-from backbeam.effects.space_charge import BeamExtent, FixedExtent, RmsExtent, SpaceCharge3D
+from backbeam.effects.space_charge import AutoExtent, BeamExtent, FixedExtent, RmsExtent, SpaceCharge3D
 from backbeam.reference import Reference
 
 EXTENTS = {
     "beam": BeamExtent(),
     "beam, two guard cells": BeamExtent(guard=2),
     "rms": RmsExtent(6.0),
+    "two levels": AutoExtent(levels=2),
     "fixed": FixedExtent((-0.02, -0.02, -0.02), (0.03, 0.02, 0.02)),
 }
 MODELS = {"": {}, "order 2": {"order": 2}, "fixed t": {"at": "t"}}
@@ -60,7 +61,7 @@ def close(found, target, tolerance, X1_bar):
 CASES = [("torch", "", extent, batch) for extent in EXTENTS for batch in BATCHES]
 CASES += [("torch", model, extent, "some lost") for model in ("order 2", "fixed t") for extent in EXTENTS]
 CASES += [("jax", "", "beam", "batch, some lost"), ("jax", "", "rms", "some lost")]  # seconds of compilation each
-CASES += [("jax", "fixed t", "beam", "some lost")]
+CASES += [("jax", "fixed t", "beam", "some lost"), ("jax", "", "two levels", "some lost")]
 
 
 @pytest.mark.parametrize(("library", "model", "extent", "batch"), CASES)
@@ -70,6 +71,9 @@ def test_against_automatic_differentiation(library, model, extent, batch):
     X, q, alive, ds = warm(batch=shape, lost=lost)
     q[..., :20] = 0.0
     X[..., :6, 7] *= 50.0  # without charge, and out of the box
+    if extent == "two levels":
+        X[..., 0, 30:34] += 0.05  # stray charges
+        X[..., 2, 34] -= 0.04
     ref, sc = reference(batch=shape), SpaceCharge3D(GRID, EXTENTS[extent], **MODELS[model])
     X1_bar = np.random.default_rng(5).normal(size=X.shape)
     target = tape(autodiff, sc, X, q, alive, ref, ds, X1_bar)
@@ -86,6 +90,8 @@ def test_against_finite_differences(extent, model):
     """Directional derivatives, which NumPy can check without any help."""
     rng = np.random.default_rng(6)
     X, q, alive, ds = warm(lost=0.1)
+    if extent == "two levels":
+        X[0, :3] += 0.05
     ref, sc = reference(), SpaceCharge3D(GRID, EXTENTS[extent], **MODELS[model])
     X1_bar = rng.normal(size=X.shape)
     bars = pullback(sc, X, q, alive, ref, ds, X1_bar)

@@ -185,6 +185,10 @@ class Effect(Parametrised):
         """
         return {} if self.at is not None else {"length": place.share("length")}
 
+    def settled(self, bunch: Bunch) -> Self:
+        """Same effect with what it chooses by the bunch that a run begins with, and keeps to, gradient included."""
+        return self
+
     # -- the kick ----------------------------------------------------------------------------------------------------
 
     def forward(self, bunch: Bunch, p: Parameters) -> Array:

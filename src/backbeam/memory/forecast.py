@@ -53,7 +53,8 @@ def model_of(course: Course, beam: Beam) -> Model:
     """Return the model of a beam on its device, sent through a course."""
     from backbeam.tracking import Run  # which asks the planner, which is built on the model
 
-    return Model.of(Run(course, beam), course.plan)
+    run = Run(course, beam)
+    return Model.of(run, run.course.plan)
 
 
 def _adapter(name: str) -> Backend | None:

@@ -29,7 +29,8 @@ def tape_of(course: Course, beam: Beam, objective: Any = None) -> int:
 
 def forward_run(course: Course, beam: Beam, objective: Any = None) -> tuple[Callable[..., Array], list[Array]]:
     """The objective as a function of coordinates, charges and beta gamma, through plain forward code; and these."""
-    run, plan = Run(course, beam), course.plan
+    run = Run(course, beam)
+    plan = run.course.plan
     setting, first = run.setting(plan), run.state()
     wanted = objective or sigma("x")
 

@@ -7,6 +7,9 @@ own:
 =================== ======================================================================
 ``drive``           how strongly the field moves momenta: the mean energy of the charge
 ``extents``         which box the grid covers, and the gradient through it
+``core``            the extent with a second box about the core of the charge
+``named``           extents by name
+``levels``          the field by one grid, or by two
 ``mesh``            particles on the grid that covers the charge
 ``gridded``         one grid as a linear map, from charges to the field at the particles
 ``particles``       what happens to each particle on its own
@@ -23,11 +26,13 @@ own:
 from __future__ import annotations
 
 from backbeam.effects.space_charge.base import SpaceCharge
+from backbeam.effects.space_charge.core import AutoExtent
 from backbeam.effects.space_charge.extents import BeamExtent, Extent, FixedExtent, RmsExtent
 from backbeam.effects.space_charge.kick import Fields, SpaceCharge3D
 from backbeam.effects.space_charge.pipe import SpaceCharge2DPipe
 
 __all__ = [
+    "AutoExtent",
     "BeamExtent",
     "Extent",
     "Fields",

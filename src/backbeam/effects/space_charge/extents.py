@@ -11,14 +11,13 @@ A beam that is flat in a plane has no width to divide by: a width of nothing, wh
 largest one in the rest frame, counts as `flatness` of the smallest that is something. A beam that is a single point
 has no field, and gets a box of about 1 m.
 
-To add an extent: a subclass of `Extent` with those methods.
+To add an extent: a subclass of `Extent` with those methods, and its name in ``named``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from backbeam.arrays import namespace
@@ -26,8 +25,6 @@ from backbeam.effects.space_charge.drive import Drive
 from backbeam.errors import InputError
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from backbeam.arrays import Array
 
     Rows = tuple[Array, Array, Array]
@@ -50,6 +47,9 @@ class Extent:
 
     holds_all: ClassVar[bool] = False
     """Whether no particle can be outside."""
+
+    levels: ClassVar[int | None] = 1
+    """How many grids, one within the other; None: not settled."""
 
     guard = 1
     """Least number of empty cells kept around the charge; order 4 keeps two, so that no difference is one-sided."""
@@ -82,6 +82,10 @@ class Extent:
     def share(self, r: Rows, q: Array, shares: Survey) -> Rows:
         """Cotangents of the positions, three rows ``(B, n)``."""
         raise NotImplementedError
+
+    def settled(self, r: Rows, q: Array) -> Extent:
+        """Same extent with what it chooses by the beam that a run begins with: charges ``q (B, n)`` at r."""
+        return self
 
     def _check_guard(self, least: int = 1) -> None:
         if isinstance(self.guard, bool) or not isinstance(self.guard, int) or self.guard < least:
@@ -281,42 +285,6 @@ class FixedExtent(Extent):
         xp = namespace(drive.pace)
         one = xp.ones_like(drive.pace)
         return xp.stack([one, one, sign * drive.pace])
-
-
-EXTENTS: dict[str, type[Extent]] = {"beam": BeamExtent, "rms": RmsExtent}
-"""Extents that can be called by name."""
-
-
-def extent_named(extent: Any) -> Extent:
-    """Return the extent of that name, or of ``{name: {fields}}``; an `Extent` is returned as it is.
-
-    Raises
-    ------
-    InputError
-        For anything else.
-    """
-    if isinstance(extent, Extent):
-        return extent
-    if isinstance(extent, Mapping) and len(extent) == 1:
-        return _with_fields(*next(iter(extent.items())))
-    if isinstance(extent, str) and extent in EXTENTS:
-        return EXTENTS[extent]()
-    raise InputError("space_charge.extent", extent, f"{', '.join(EXTENTS)}, or an Extent (FixedExtent, ...)")
-
-
-def _with_fields(name: Any, values: Any) -> Extent:
-    """The extent of that name with these fields."""
-    kinds = {**EXTENTS, "fixed": FixedExtent}
-    if name not in kinds:
-        raise InputError(f"space_charge.extent.{name}", name, f"one of {', '.join(kinds)}")
-    values = {} if values is None else values
-    known = [f.name for f in fields(kinds[name])]
-    if not isinstance(values, Mapping) or not set(values) <= set(known):
-        raise InputError(f"space_charge.extent.{name}", values, f"a mapping with {', '.join(known) or 'nothing'}")
-    missing = [f.name for f in fields(kinds[name]) if f.default is MISSING and f.name not in values]
-    if missing:
-        raise InputError(f"space_charge.extent.{name}", values, f"{' and '.join(missing)}, too")
-    return kinds[name](**values)
 
 
 NOTHING = {"wide": 1e-11, "narrow": 1e-9}

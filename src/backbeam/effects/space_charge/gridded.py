@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from backbeam import backends
 from backbeam.arrays import per_particle
 from backbeam.effects.space_charge import particles
-from backbeam.effects.space_charge.extents import Box, Extent
+from backbeam.effects.space_charge.extents import Box
 from backbeam.effects.space_charge.field import Back, Kept, electric_field, potential, potential_and_keep, pull_back
 from backbeam.effects.space_charge.mesh import Mesh
 
@@ -53,30 +53,18 @@ class Gridded(NamedTuple):
         return self.mesh.weights.gather(field, r, *box, self.mesh.guard)
 
     def slopes(
-        self,
-        extent: Extent,
-        field: Any,
-        charge_bar: Any,
-        e_bar: Rows,
-        factor: Array,
-        q: Array,
-        r: Rows,
-        placed: Rows | None,
-        box: Box,
-        survey: Any,
+        self, field: Any, charge_bar: Any, e_bar: Rows, factor: Array, q: Array, r: Rows, placed: Rows | None, box: Box
     ) -> tuple[Array, Array, Rows, Any]:
         """Field at the particles, cotangents of charges and positions, and the sums of `particles.position_bars`."""
         weights, guard, at = self.mesh.weights, self.mesh.guard, r if placed is None else placed
         found, slopes = weights.gather_slope(field, e_bar, at, *box, guard)
         q_bar, charge_slopes = weights.gather_slope(charge_bar, (q,), at, *box, guard)
-        function = backends.of(q).compile(particles.position_bars, static=(0,))
-        r_bar, sums = function(
-            extent, r, q, found, e_bar, factor, slopes, charge_slopes, placed, *map(per_particle, box), survey
-        )
+        function = backends.of(q).compile(particles.position_bars)
+        r_bar, sums = function(r, found, e_bar, factor, slopes, charge_slopes, placed, *map(per_particle, box))
         return found, q_bar[0, ...], r_bar, sums
 
 
 def box_bars(back: Back, sums: Any, factor: Array, box: Box) -> Box:
     """Cotangents of a box: through positions, and of its spacing through differences and the Green function as well."""
-    along, centre_bar, spacing_bar, _ = sums
+    along, centre_bar, spacing_bar = sums
     return Box(centre_bar, spacing_bar + back.spacing_bar - along * factor / box.spacing)

@@ -31,17 +31,20 @@ from backbeam.arrays import namespace, per_particle
 from backbeam.effects.base import Bunch, EffectBars
 from backbeam.effects.space_charge import fixed_t, particles
 from backbeam.effects.space_charge.base import SpaceCharge
+from backbeam.effects.space_charge.core import AutoExtent
 from backbeam.effects.space_charge.drive import COULOMB, Drive, MeanEnergy, OfReference, Sums, mean_of, sums_of
-from backbeam.effects.space_charge.extents import BeamExtent, Extent, extent_named
+from backbeam.effects.space_charge.extents import Extent
 from backbeam.effects.space_charge.field import potential
-from backbeam.effects.space_charge.gridded import Gridded, box_bars
+from backbeam.effects.space_charge.gridded import Gridded
+from backbeam.effects.space_charge.levels import OneLevel, TwoLevels, limits, window
 from backbeam.effects.space_charge.mesh import block_of, meshed
+from backbeam.effects.space_charge.named import extent_named
 from backbeam.errors import InputError
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
     from backbeam.effects.base import Parameters
-    from backbeam.effects.space_charge.extents import Survey
+    from backbeam.effects.space_charge.extents import Rows, Survey
     from backbeam.reference import Reference
 
 GRID_GRADIENTS = ("exact", "frozen")
@@ -76,7 +79,8 @@ class SpaceCharge3D(SpaceCharge):
     grid:
         Nodes along x, y, z, each at least 6 (at order 2: 4). Numbers with small prime factors are fastest.
     extent:
-        Box that the grid covers: "beam" (from the first to the last charge), "rms", or an `Extent`.
+        Box that the grid covers: "auto" (from the first to the last charge, with a second grid about the core where
+        that is much smaller, see `AutoExtent`), "beam" (without it), "rms", or an `Extent`.
     grid_gradient:
         "exact", or "frozen" for the gradient with the box held still.
     plane:
@@ -92,7 +96,7 @@ class SpaceCharge3D(SpaceCharge):
     """
 
     grid: tuple[int, int, int] = (32, 32, 32)
-    extent: Extent = field(default_factory=BeamExtent)
+    extent: Extent = field(default_factory=AutoExtent)
     grid_gradient: str = "exact"
     plane: str = "s"
     order: int | None = None
@@ -161,22 +165,31 @@ class SpaceCharge3D(SpaceCharge):
         u_bar = u_bar + beam.reference.pull_back(inverse_beta=to_s + to_t)
         return _shaped((X, X_bar, q_bar, u_bar, length_bar), bunch.X)
 
+    def settled(self, bunch: Bunch) -> SpaceCharge3D:
+        """With as many levels of grids as the bunch wants; as it is where values cannot be looked at."""
+        if self.extent.levels is not None or backends.of(bunch.X).traced((bunch.X, bunch.q)):
+            return self
+        beam = self._entered(_flat(*bunch, 0.0))
+        return self.replace(extent=self.extent.settled(particles.positions(beam.X), beam.q))
+
     def describe(self) -> str:
         """Its grid."""
-        return f"{self.model()}, {' × '.join(map(str, self.grid))} nodes"
+        levels = ", two levels" if self.extent.levels == 2 else ""
+        return f"{self.model()}, {' × '.join(map(str, self.grid))} nodes{levels}"
 
     def sizes(self, n: int, batch: int, grids: int) -> dict[str, float]:
         """Cells of the grids, what a grid one node larger each way has more, and cells that threads fill besides."""
-        cells = math.prod(self.grid)
-        faces = math.prod(m + 1 for m in self.grid) - cells
+        cells = math.prod(self.grid) * (3 if self.extent.levels == 2 else 1)
+        faces = math.prod(m + 1 for m in self.grid) - math.prod(self.grid)
         return {"cell": float(batch * cells), "face": float(batch * faces), "share": float(grids * cells)}
 
     def fields(self, X: Array, q: Array, alive: Array | None, reference: Reference) -> Fields:
         """Charge density and potential that the kick uses, and their grid."""
         xp = namespace(X)
         beam = self._entered(_flat(X, q, alive, reference, 0.0))
-        _, _, drive, grid = self._prepared(beam)
-        box, mesh = grid.mesh.box, grid.mesh
+        _, drive, levels = self._prepared(beam)
+        mesh = levels.grid.mesh if isinstance(levels, OneLevel) else levels.coarse.mesh
+        box = mesh.box
         charge = mesh.deposit(beam.q)[0, ...]
         phi = potential(charge, box, drive.stretch, self.order)
         one = xp.ones_like(drive.pace)
@@ -209,9 +222,12 @@ class SpaceCharge3D(SpaceCharge):
     def _energy(self) -> MeanEnergy | OfReference:
         return MeanEnergy() if self.plane == "s" else OfReference()
 
-    def _prepared(self, beam: _Beam) -> tuple[Survey, Sums, Drive, Gridded]:
-        """One pass over the particles finds the box and the mean energy."""
-        extent = self.extent
+    def _prepared(self, beam: _Beam) -> tuple[Sums, Drive, OneLevel | TwoLevels]:
+        """One pass over the particles finds the box and the mean energy; more find the core of the charge."""
+        extent, backend, r = self.extent, backends.of(beam.X), particles.positions(beam.X)
+        is_seen = not backend.traced((beam.q,))
+        if extent.levels is None and is_seen:
+            extent = extent.settled(r, beam.q)
 
         def surveyed(block: tuple[Array, Array, Array | None], _: None) -> tuple[None, tuple[Survey, Sums]]:
             X, q, alive = block
@@ -220,31 +236,37 @@ class SpaceCharge3D(SpaceCharge):
         def combine(a: Any, b: Any) -> Any:
             return extent.combine(a[0], b[0]), Sums(*(x + y for x, y in zip(a[1], b[1], strict=True)))
 
-        _, (survey, sums) = backends.of(beam.X).blockwise(
-            surveyed, (beam.X, beam.q, beam.alive), None, combine, block_of(beam.q)
-        )
+        _, (survey, sums) = backend.blockwise(surveyed, (beam.X, beam.q, beam.alive), None, combine, block_of(beam.q))
         drive = self._energy.of(beam.reference, beam.ds, sums)
         box = extent.box(survey, drive, self.grid, self.guard)
-        within = (
-            extent.holds_all
-            and not backends.of(beam.q).traced((beam.q,))
-            and not int(namespace(beam.q).sum(sums.without))
-        )
-        mesh = meshed(particles.positions(beam.X), beam.q, beam.alive, box, self.grid, self.guard, within)
-        return survey, sums, drive, Gridded(mesh, drive.stretch, self.order)
+        within = extent.holds_all and is_seen and not int(namespace(beam.q).sum(sums.without))
+        mesh = meshed(r, beam.q, beam.alive, box, self.grid, self.guard, within)
+        whole = Gridded(mesh, drive.stretch, self.order)
+        if extent.levels != 2:
+            return sums, drive, OneLevel(extent, survey, whole, beam.q)
+        survey, core, is_open = extent.core(r, beam.q, survey, drive, self.grid, self.guard)
+        inner = mesh._replace(box=core)
+        edges = limits(core, self.grid, self.guard)
+
+        def windowed(block: Rows, shared: Any) -> tuple[Array, None]:
+            return backends.of(*block).compile(window)(block, *shared), None
+
+        w, _ = backend.blockwise(windowed, mesh.r, (edges, is_open))
+        fine = Gridded(inner, drive.stretch, self.order)
+        return sums, drive, TwoLevels(extent, survey, whole, fine, beam.q, w, is_open)
 
     def _kicked(self, beam: _Beam, sign: float) -> Array:
         """Three passes over the particles: box and energy, charge on the nodes, field and kick."""
-        _, _, drive, grid = self._prepared(beam)
+        _, drive, levels = self._prepared(beam)
 
         def moved(block: Any, shared: Any) -> tuple[Array, None]:
-            (X, alive, placed), (field, box, strength) = block, shared
-            at = grid.read(field, particles.positions(X) if placed is None else placed, box)
+            (X, alive, own), (field, strength) = block, shared
+            at = levels.read(particles.positions(X), own, field)
             return backends.of(X).compile(particles.kicked)(X, alive, at, strength), None
 
-        shared = (grid.field(beam.q), grid.mesh.box, sign * per_particle(drive.strength))
-        particles_ = (beam.X, beam.alive, grid.mesh.r if grid.mesh.is_moved else None)
-        X1, _ = backends.of(beam.X).blockwise(moved, particles_, shared, block=block_of(beam.q))
+        shared = (levels.field(), sign * per_particle(drive.strength))
+        given = (beam.X, beam.alive, levels.own)
+        X1, _ = backends.of(beam.X).blockwise(moved, given, shared, block=block_of(beam.q))
         return X1
 
     def _back(self, beam: _Beam, X1_bar: Array, is_after: bool) -> tuple[Array, Array, Array, Array, Array]:
@@ -253,36 +275,26 @@ class SpaceCharge3D(SpaceCharge):
         Five passes over the particles: box and energy, charge, cotangents of the momenta (which make the nodes' own),
         those of the positions (whose sums make those of the box), those of the coordinates.
         """
-        xp, backend, extent = namespace(X1_bar), backends.of(beam.X), self.extent
-        survey, sums, drive, grid = self._prepared(beam)
-        block, box = block_of(beam.q), grid.mesh.box
-        field, kept = grid.field_and_keep(beam.q)
+        xp, backend, extent, block = namespace(X1_bar), backends.of(beam.X), self.extent, block_of(beam.q)
+        sums, drive, levels = self._prepared(beam)
         p_bar = particles.momenta(X1_bar, beam.alive)
-        back = grid.back(kept, p_bar, drive.strength)
-        del kept
+        shared, back = levels.back(p_bar, drive.strength)
 
         def to_positions(block: Any, shared: Any) -> tuple[Any, Any]:
-            (X, q, alive, placed, p_bar), (field, charge_bar, box, strength, survey) = block, shared
-            r = particles.positions(X)
-            at, q_bar, r_bar, sums = grid.slopes(extent, field, charge_bar, p_bar, strength, q, r, placed, box, survey)
-            before = None
-            if is_after:
-                before = backends.of(X).compile(particles.kicked)(X, alive, at, -strength)
+            (X, q, alive, own, p_bar), (field, strength) = block, shared
+            at, q_bar, r_bar, sums = levels.slopes(particles.positions(X), q, own, p_bar, field)
+            before = backends.of(X).compile(particles.kicked)(X, alive, at, -strength) if is_after else None
             return (before, q_bar, r_bar), sums
 
         (before, q_bar, r_bar), totals = backend.blockwise(
             to_positions,
-            (beam.X, beam.q, beam.alive, grid.mesh.r if grid.mesh.is_moved else None, p_bar),
-            (field, back.charge_bar, box, per_particle(drive.strength), survey),
+            (beam.X, beam.q, beam.alive, levels.own, p_bar),
+            (shared, per_particle(drive.strength)),
             block=block,
         )
         X = before if is_after else beam.X
-        strength_bar = xp.sum(totals[0], axis=0)
-        bars, shares = Drive(back.stretch_bar, strength_bar, xp.zeros_like(strength_bar)), None
-        if self.grid_gradient == "exact":
-            box_bar = box_bars(back, totals, drive.strength, box)
-            shares, more = extent.pullback(survey, totals[3], drive, self.grid, self.guard, box_bar)
-            bars = Drive(*(a + b for a, b in zip(bars, more, strict=True)))
+        is_frozen = self.grid_gradient == "frozen"
+        shares, bars = levels.boxes(back, totals, drive, drive.strength, is_frozen)
         found = self._energy.pull_back(beam.reference, beam.ds, sums, drive, bars)
 
         def to_coordinates(block: Any, shared: Any) -> tuple[tuple[Array, Array], None]:

@@ -32,8 +32,8 @@ class Mesh(NamedTuple):
 
     r: Rows
     """Positions, three rows ``(B, n)`` [m], within the part of the grid that may hold charge."""
-    is_moved: bool
-    """Whether some of them are elsewhere: the lost, and those without charge beyond the grid."""
+    placed: Rows | None
+    """The same, None where all are where they are: the lost are elsewhere, and those without charge beyond the grid."""
     box: Box
     grid: tuple[int, int, int]
     guard: int
@@ -51,10 +51,8 @@ def meshed(
 
     `TrackingError` for a charge outside, or NaN for it under tracing.
     """
-    is_moved = alive is not None or not within
-    if is_moved:
-        r = _held(r, q, alive, box, grid, guard)
-    return Mesh(r, is_moved, box, grid, guard, kernels(r[0], q, box.centre))
+    placed = None if alive is None and within else _held(r, q, alive, box, grid, guard)
+    return Mesh(r if placed is None else placed, placed, box, grid, guard, kernels(r[0], q, box.centre))
 
 
 def _held(r: Rows, q: Array, alive: Array | None, box: Box, grid: tuple[int, int, int], guard: int) -> Rows:

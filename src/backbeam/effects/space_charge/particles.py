@@ -38,9 +38,7 @@ def kicked(X: Array, alive: Array | None, at: Array, strength: Array) -> Array:
 
 
 def position_bars(
-    extent: Extent,
     r: Rows,
-    q: Array,
     at: Array,
     e_bar: Rows,
     factor: Array,
@@ -49,8 +47,7 @@ def position_bars(
     placed: Rows | None,
     centre: Array,
     spacing: Array,
-    survey: Survey,
-) -> tuple[Rows, tuple[Array, Array, Array, Survey]]:
+) -> tuple[Rows, tuple[Array, Array, Array]]:
     """Cotangents of positions through the field, and sums.
 
     ``e_bar`` times ``factor (B, 1)`` are the cotangents of the field; ``slopes`` are the derivatives of sum(e_bar at),
@@ -71,7 +68,7 @@ def position_bars(
     spacing_bar = xp.stack(
         [-over_particles(bar * (a - centre[k, ...])) for k, (a, bar) in enumerate(zip(placed, bars, strict=True))]
     )
-    return bars, (along, centre_bar, spacing_bar / spacing[..., 0], extent.tally(r, q, survey))
+    return bars, (along, centre_bar, spacing_bar / spacing[..., 0])
 
 
 def coordinate_bars(
