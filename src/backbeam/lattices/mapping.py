@@ -22,9 +22,10 @@ patch            dx dy ds pitch yaw roll, as in `backbeam.Patch`
 matrix           matrix (6 x 6)
 ===============  ==========================================================================================
 
-Every other kind may have ``dx dy ds pitch yaw roll tilt`` and a ``pivot``, as in `backbeam.elements`. An attribute that
-is absent, None or 0 is not there. What a reader hands over and nothing here takes would have changed the optics: it is
-refused, with the place where it stands, unless the user says what to put there instead.
+Every other kind may have ``dx dy ds pitch yaw roll tilt`` and a ``pivot``, and all an ``aperture`` (one of
+`backbeam.elements.openings`) with its ``aperture_tests``, as elements have. What is absent, None or 0 is not there.
+What a reader hands over and nothing here takes would have changed the optics: it is refused, with the place where it
+stands, unless the user says what to put there instead.
 
 To add a kind: a function that takes what it knows and makes an element.
 """
@@ -90,7 +91,7 @@ class Given:
         """Element of a class; what is None is left out, formulas are kept beside their values."""
         for name in (*ERRORS, "tilt"):
             parameters.setdefault(name, self.take(name))
-        static = {} if "pivot" not in self.rest else {"pivot": self.take("pivot")}
+        static = {name: self.take(name) for name in ("pivot", "aperture", "aperture_tests") if name in self.rest}
         present = {name: value for name, value in parameters.items() if value is not None}
         formulas = tuple((name, value) for name, value in present.items() if isinstance(value, Formula))
         values = {name: self.knobs.evaluate(value) for name, value in present.items()}

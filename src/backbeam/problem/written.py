@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from backbeam.elements import Element
+from backbeam.elements.openings import OPENINGS, Opening
 from backbeam.errors import InputError
 from backbeam.formulas import Formula, text_of
 from backbeam.line import Line
@@ -133,6 +134,10 @@ def _usual(f: Field[Any], value: Any) -> bool:
 def _plain(value: Any, path: str) -> Any:
     if isinstance(value, Formula):
         return text_of(value)
+    if isinstance(value, Opening):
+        kind = next(k for k, cls in OPENINGS.items() if type(value) is cls)
+        sizes = {f.name: getattr(value, f.name) for f in fields(value)}
+        return {kind: {n: _plain(v, f"{path}.{n}") for n, v in sizes.items() if v is not None}}
     if isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from backbeam.errors import InputError
 from backbeam.formulas import Formula
 from backbeam.lattices.description import Description, Item, LatticeError, Note, Obstacle, Place, reference_particle
 from backbeam.lattices.madx.elements import WORDS, Word
-from backbeam.lattices.madx.sequences import LARGEST, NEAR, Expansion, Layout, Placed, length_of
+from backbeam.lattices.madx.openings import opening
+from backbeam.lattices.madx.sequences import LARGEST, NEAR, Definition, Expansion, Layout, Placed, length_of
 from backbeam.reference import Reference
 from backbeam.species import KNOWN, SPEED_OF_LIGHT, Species
 
@@ -132,8 +132,24 @@ class _Words:
                 attributes |= word.rest
             else:
                 kind, attributes = definition.base, word.rest
+            attributes |= self._opening(definition)
             self.made[name] = Item(name, kind, attributes, definition.place, definition.base)
         return self.made[name]
+
+    def _opening(self, definition: Definition) -> dict[str, Any]:
+        """The pipe, tested at both ends as MAD-X does; one that cannot be read loses nobody, and is said."""
+        numbers = definition.attributes.get("aperture", [])
+        values = [self.program.value(v) for v in (numbers if isinstance(numbers, list) else [numbers])]
+        offset = definition.attributes.get("aper_offset", [])
+        moved = any(self.program.value(v) for v in (offset if isinstance(offset, list) else [offset]))
+        try:
+            found = opening(str(definition.attributes.get("apertype", "circle")), values)
+            if found is not None and moved:
+                raise InputError("aper_offset", offset, "0")
+        except InputError as error:
+            self.program.report.dropped.append(Note(definition.place, f"aperture of {definition.name}: {error}"))
+            return {}
+        return {} if found is None else {"aperture": found, "aperture_tests": 1}
 
     def _frequency(self, harmon: Any) -> Any:
         """Frequency of a harmonic of the turn; None where that is not known."""
@@ -217,9 +233,6 @@ def _tell(program: Program, description: Description) -> None:
     report.guessed[:] = dict.fromkeys(report.guessed)
     report.dropped += [Note(place, f"{word}: not carried out") for word, place in program.skipped.items()]
     used = {item.name for item in description.items}
-    kept = Counter(n for d in program.elements.values() if d.name in used for n in d.attributes if n.startswith("aper"))
-    if kept:
-        report.dropped.append(Note(None, f"apertures ({', '.join(f'{n} of {k} elements' for n, k in kept.items())})"))
     classes = {c for d in program.elements.values() if d.name in used for c in d.classes}
     elements = [n for n in program.elements if n not in used and n not in classes]
     variables = [n for n in program.variables if n not in description.variables]

@@ -12,17 +12,9 @@ from typing import Any
 
 from backbeam.formulas import Formula
 from backbeam.lattices.madx.sequences import Definition
+from backbeam.lattices.madx.words import IDLE, SWITCHES
 
 Attributes = dict[str, Any]
-
-IDLE = frozenset(
-    """type slot_id assembly_id mech_sep v_pos magnet model calib polarity apertype aperture aper_tol aper_offset
-    aper_vx aper_vy at from kmax kmin thick method bv exact nst no_cavity_totalpath n_bessel comments lagf dx_aper
-    kill_ent_fringe kill_exi_fringe bend_fringe add_angle ktap k1tap secname""".split()
-)
-"""Attributes that do not change the optics of a line, or are looked at elsewhere."""
-SWITCHES = {"kill_ent_fringe", "kill_exi_fringe", "bend_fringe"}
-"""Switches that do, where they are on."""
 
 
 class Word:

@@ -16,7 +16,17 @@ from backbeam.lattices.madx.describing import describe
 from backbeam.lattices.madx.editing import EDITS
 from backbeam.lattices.madx.sequences import Definition, Entry, Group, Sequence
 from backbeam.lattices.madx.text import Block, Loop, Macro, Plain, Source, pieces, statements
-from backbeam.lattices.madx.words import BASES, CONSTANTS, HARMLESS_COMMANDS, NAMES, NAMES_IN, SKIPPED, TELLING
+from backbeam.lattices.madx.words import (
+    BASES,
+    CONSTANTS,
+    HARMLESS_COMMANDS,
+    IDLE,
+    LISTS,
+    NAMES,
+    NAMES_IN,
+    SKIPPED,
+    TELLING,
+)
 from backbeam.lattices.sources import Sources
 
 MOST_TURNS = 100_000
@@ -250,9 +260,9 @@ class Program:
             sign, name, late, value = match[1], match[2].lower(), match[3] == ":", match[4]
             if value is None:
                 found[name] = 0.0 if sign == "-" else 1.0
-            elif name in names or value[:1] in "\"'":
+            elif name in names or (name in IDLE - {"at"} and value[:1] in "\"'"):
                 found[name] = unquoted(value.strip()) if name != "file" else value.strip().strip("\"'")
-            elif value.startswith("{"):
+            elif value.startswith("{") and name in LISTS:
                 inner = [p for p in pieces(value.strip().removeprefix("{").removesuffix("}"))]
                 found[name] = [self._settled(p, late) for p in inner if p.strip()]
             else:
@@ -302,8 +312,8 @@ class Program:
     def put(self, name: str, where: dict[str, Any]) -> None:
         """Place an element in the open sequence."""
         assert self.open is not None
-        if "at" not in where:
-            raise LatticeError(self.place, f"{name} is in the sequence {self.open.name} without at")
+        if "at" not in where or isinstance(where["at"], list):
+            raise LatticeError(self.place, f"{name} is in the sequence {self.open.name} without a place at")
         if name not in self.elements and name in BASES:
             self.new_element(name, name, {})
         if name not in self.elements and name not in self.sequences:
