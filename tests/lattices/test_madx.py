@@ -388,3 +388,41 @@ def test_knobs_move_strengths_lengths_and_places(tmp_path):
     drifts = [e.length for e in turned if e.kind == "drift"]
     assert drifts == pytest.approx([0.7, 3 - 1.2 - 0.15 / math.sin(0.15), 2.5])
     assert set(line.knobs) == {"lq", "kqf", "kqd", "trim", "a", "where"}
+
+
+def test_fringes_at_each_end(tmp_path):
+    both = one(tmp_path, "sbend, l=1, angle=0.1, fint=0.5, hgap=0.02")
+    assert (both.fint, both.hgap, both.fint_exit, both.hgap_exit) == (0.5, 0.02, None, None)
+    other = one(tmp_path, "sbend, l=1, angle=0.1, fint=0.5, hgap=0.02, fintx=0.3")
+    assert (other.fint, other.fint_exit, other.hgap_exit) == (0.5, 0.3, 0.02)
+    none = one(tmp_path, "sbend, l=1, angle=0.1, fint=0.5, hgap=0.02, fintx=0")
+    assert (none.fint, none.fint_exit) == (0.5, 0.0)
+    exit = one(tmp_path, "sbend, l=1, angle=0.1, hgap=0.02, fintx=0.4")
+    assert (exit.fint, exit.fint_exit, exit.hgap_exit) == (None, 0.4, 0.02)
+    assert one(tmp_path, "sbend, l=1, angle=0.1, fint=0.5").fint is None  # no gap, no fringe
+
+
+def test_the_field_of_a_bend_is_its_curvature_unless_it_has_another(tmp_path):
+    assert one(tmp_path, "sbend, l=1, angle=0.1, k0=0.11").k0 == 0.11
+    assert one(tmp_path, "sbend, l=1, angle=0.1, k0=0").k0 is None
+    assert one(tmp_path, "sbend, l=1, angle=0.1, k0:=kz").k0 is None  # and so it is where a knob is 0
+
+
+def test_thin_dipoles_bend_the_reference(tmp_path):
+    thin = one(tmp_path, "multipole, knl={0.1, 0.2}, lrad=0.3")
+    assert (thin.k0l, thin.angle, thin.lrad, thin.k1l) == (0.1, 0.1, 0.3, 0.2)
+    straight = one(tmp_path, "multipole, knl={0, 0.2}, lrad=0.3")
+    assert (straight.k0l, straight.angle, straight.lrad) == (None, None, None)
+    other = one(tmp_path, "multipole, knl={0.1}, angle=0.3")
+    assert (other.k0l, other.angle) == (0.1, 0.3)
+    with pytest.raises(LatticeError, match=r"a skew dipole, ksl\[0\]"):
+        one(tmp_path, "multipole, ksl={0.1}")
+
+
+def test_changes_of_axes(tmp_path):
+    assert one(tmp_path, "srotation, angle=0.1").roll == 0.1
+    assert one(tmp_path, "xrotation, angle=0.1").pitch == -0.1
+    assert one(tmp_path, "yrotation, angle=0.1").yaw == 0.1
+    shift = one(tmp_path, "translation, dx=1e-3, dy=2e-3, ds=0.1")
+    assert (shift.dx, shift.dy, shift.ds, shift.kind) == (1e-3, 2e-3, 0.1, "patch")
+    assert one(tmp_path, "srotation, angle=0").kind == "marker"

@@ -175,16 +175,21 @@ def _bend(a: Given) -> Element:
     length, angle = a.take("length"), a.take("angle", 0.0)
     if length is None:
         raise Refused("a bend without length")
-    fint, fintx, hgap, hgapx = a.take("fint"), a.take("fintx"), a.take("hgap"), a.take("hgapx")
-    if (fint is not None and hgap is not None) or (fintx is not None and hgapx is not None):
-        if fintx != fint or hgapx != hgap:
-            raise Refused("fringes that differ at its ends (fintx, hgapx)")
-    else:
-        fint = hgap = None
-    return a.make(
-        cls, length=length, angle=angle, k1=a.take("k1"), k2=a.take("k2"), e1=a.take("e1"), e2=a.take("e2"),
-        fint=fint, hgap=hgap,
-    )  # fmt: skip
+    strengths = {name: a.take(name) for name in ("k0", "k1", "k2", "e1", "e2")}
+    return a.make(cls, length=length, angle=angle, **strengths, **_fringes(a))
+
+
+def _fringes(a: Given) -> dict[str, Any]:
+    """Fringe at the entrance, and that at the exit where it is another; a fringe needs both of its numbers."""
+    entrance, exit = (a.take("fint"), a.take("hgap")), (a.take("fintx"), a.take("hgapx"))
+    entrance = (None, None) if None in entrance else entrance
+    exit = (None, None) if None in exit else exit
+    found = dict(zip(("fint", "hgap"), entrance, strict=True))
+    if exit == entrance:
+        return found
+    if exit == (None, None):
+        return found | {"fint_exit": 0.0}
+    return found | dict(zip(("fint_exit", "hgap_exit"), exit, strict=True))
 
 
 def _dipole_edge(a: Given) -> Element:

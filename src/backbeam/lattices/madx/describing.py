@@ -124,7 +124,7 @@ class _Words:
         if name not in self.made:
             definition = self.program.elements[name]
             self.program.place = definition.place
-            word = Word(definition, self.charge or 1.0, self._frequency)
+            word = Word(definition, self.charge or 1.0, self._frequency, self.program.value)
             if definition.base in ("sbend", "rbend"):
                 word.rest["arc"] = length_of(self.program, name)
             if definition.base in WORDS:

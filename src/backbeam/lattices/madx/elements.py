@@ -20,8 +20,14 @@ Attributes = dict[str, Any]
 class Word:
     """One element's attributes, of which those that are not taken are left for the mapping to refuse."""
 
-    def __init__(self, definition: Definition, charge: float, frequency: Callable[[Any], Any]) -> None:
-        self.charge, self.frequency = charge, frequency
+    def __init__(
+        self,
+        definition: Definition,
+        charge: float,
+        frequency: Callable[[Any], Any],
+        value: Callable[[Any], float],
+    ) -> None:
+        self.charge, self.frequency, self.value = charge, frequency, value
         self.base = definition.base
         self.rest = {n: v for n, v in definition.attributes.items() if n not in IDLE or (n in SWITCHES and v != 0.0)}
 
@@ -62,6 +68,8 @@ def _bend(w: Word) -> tuple[str, Attributes]:
     if w.base == "rbend":
         found["rectangular"] = 1.0
     w.get("l")
+    if _zero(w.value(found.get("k0", 0.0))):
+        found.pop("k0", None)  # then the field is that of the reference
     fintx = found.get("fintx", -1.0)
     if not isinstance(fintx, Formula) and fintx == -1.0:  # not given: as at the entrance
         found["fintx"] = found.get("fint", 0.0)
