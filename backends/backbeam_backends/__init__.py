@@ -23,6 +23,7 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``register_tree``    lines and beams as arguments of a library's transformations (JAX)
 ``pull``             value and pullback of a user's own function, where the library differentiates
 ``records``          whether that automatic differentiation wants a gradient through these arrays
+``constant``         an array of which no gradient is asked: an implicit function is differentiated in one step
 ``traced``           whether values can be looked at: checks that raise must be left out under tracing
 ``quiet``            no warnings of a particle that turns round: tracking says so itself, and where
 ``synchronize``      wait for the device: timing

@@ -183,6 +183,10 @@ class Backend:
         """Whether the library's automatic differentiation is recording a gradient through any of the arrays."""
         return False
 
+    def constant(self, array: Array) -> Array:
+        """Return the array as a number that no gradient is asked of."""
+        return array
+
     def traced(self, arrays: Sequence[Array]) -> bool:
         """Whether any of the arrays is a tracer without a value that Python could look at."""
         return False

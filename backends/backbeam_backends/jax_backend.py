@@ -146,6 +146,10 @@ class JaxBackend(Backend):
         """Under tracing, always: JAX does not say whether a trace is for a gradient."""
         return self.traced(arrays)
 
+    def constant(self, array: jax.Array) -> jax.Array:
+        """`jax.lax.stop_gradient`."""
+        return jax.lax.stop_gradient(array)
+
     def traced(self, arrays: Sequence[jax.Array]) -> bool:
         """Whether any of the arrays is a tracer."""
         return any(isinstance(a, jax.core.Tracer) for a in arrays)

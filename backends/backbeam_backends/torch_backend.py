@@ -98,6 +98,10 @@ class TorchBackend(Backend):
         """Whether grad mode is on and any tensor requires a gradient or stands under a `torch.func` transform."""
         return self.traced(arrays) or (torch.is_grad_enabled() and any(a.requires_grad for a in arrays))
 
+    def constant(self, array: torch.Tensor) -> torch.Tensor:
+        """`torch.Tensor.detach`."""
+        return array.detach()
+
     def traced(self, arrays: Sequence[torch.Tensor]) -> bool:
         """Whether a `torch.func` transform is under way: under it no tensor, wrapped or not, gives its values away."""
         return torch._C._functorch.peek_interpreter_stack() is not None

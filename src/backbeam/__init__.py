@@ -69,6 +69,7 @@ from backbeam.errors import BackbeamError, BackbeamWarning, BackendError, InputE
 from backbeam.gradient import value_and_grad
 from backbeam.lattices import Loaded, load
 from backbeam.line import Line
+from backbeam.optics import Optics, Twiss, optics
 from backbeam.reference import Reference
 from backbeam.species import Species
 from backbeam.tracking import count_kicks, trace, track
@@ -100,6 +101,7 @@ __all__ = [
     "Monitor",
     "Multipole",
     "Octupole",
+    "Optics",
     "Patch",
     "Quadrupole",
     "RFCavity",
@@ -123,11 +125,13 @@ __all__ = [
     "Tape",
     "ThinMultipole",
     "TrackingError",
+    "Twiss",
     "count_kicks",
     "effects",
     "load",
     "observables",
     "openings",
+    "optics",
     "trace",
     "track",
     "value_and_grad",

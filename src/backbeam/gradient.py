@@ -70,7 +70,8 @@ def value_and_grad(
     Parameters
     ----------
     objective:
-        See `Objective`; `backbeam.observables` has those of the field.
+        See `Objective`; `backbeam.observables` has those of the field. Of those of optics only the beam's reference
+        matters; their gradients are by ``qf.k1``, ``reference.kinetic_energy``, ``start.beta_x``, ...
     line, beam, space_charge, effects, slices, step:
         As in `track`.
     wrt:
@@ -93,6 +94,10 @@ def value_and_grad(
     TrackingError
         If the adjoint finds that its gradient is not to be trusted.
     """
+    from backbeam.optics.objectives import differentiate_optics, is_of_optics
+
+    if is_of_optics(objective):
+        return differentiate_optics(objective, line, beam, wrt)
     course = Course.of(line, space_charge=space_charge, effects=effects, slices=slices, step=step)
     found = differentiate_course(objective, course, beam, wrt, adjoint=adjoint)
     return found.value, found.gradient

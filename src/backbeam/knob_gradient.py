@@ -10,6 +10,7 @@ from backbeam.beam import Beam
 
 if TYPE_CHECKING:
     from backbeam.line import Line
+    from backbeam.optics import Optics
 
 
 class Asked(NamedTuple):
@@ -29,7 +30,7 @@ class Asked(NamedTuple):
         following = [p for p, f in line.formulas().items() if knobs & line.knobs.behind(f)] if knobs else []
         return cls(line, names, tuple(dict.fromkeys((*(n for n in names if n not in knobs), *following))))
 
-    def gradient(self, found: Mapping[str, Array], beam: Beam) -> dict[str, Array]:
+    def gradient(self, found: Mapping[str, Array], beam: Beam | Optics) -> dict[str, Array]:
         """The gradient that was asked for, from that by parameters; a knob that nothing follows has none: 0."""
         if not any(name in self.line.knobs for name in self.names):
             return dict(found)

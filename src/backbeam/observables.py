@@ -531,6 +531,24 @@ def reading(element: str, what: Any, passage: int | None = None) -> Objective:
     return MonitorReading(element, AXES[what], passage, what)
 
 
+def optics(what: str, at: str | None = None, **options: Any) -> Objective:
+    """A lattice function of the line, or a number of a ring: it judges the line, not the beam.
+
+    Parameters
+    ----------
+    what:
+        A column of the table of `backbeam.optics` (``beta_x``, ``mu_x``, ``dispersion_x``, ``x``, ...), or ``tune_x``,
+        ``chromaticity_x``, ``momentum_compaction``, ...
+    at:
+        Element at whose end a column is meant, or "start" or "end"; None for a number.
+    options:
+        ``start``, ``pt`` and ``per``, as in `backbeam.optics`.
+    """
+    from backbeam.optics.objectives import OfOptics
+
+    return OfOptics(what, at, **options)
+
+
 def catalogue() -> Mapping[str, Objective]:
     """Return every objective that has a name of its own, by that name."""
     of_planes = (Emittance, NormalizedEmittance, TwissBeta, TwissAlpha)

@@ -1,0 +1,93 @@
+"""Chromaticity: how the tunes change with pt, along the orbit that changes with it.
+
+The matrices of all maps are taken about z + h v, v being the change of the orbit with pt, at the four points of a
+difference of fourth order. What the orbit does beyond first order is even in h and drops out. 2 cos(mu) of the whole
+line at these points gives the slope of mu.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from array_api_compat import device
+
+from backbeam.arrays import Array, namespace
+from backbeam.optics.linearisation import STENCIL, linearised, linearised_pullback, step_of
+from backbeam.optics.normal_form import cosines_pullback, modes
+from backbeam.optics.products import as_one, products, products_pullback
+from backbeam.optics.solution import SolutionBars
+
+if TYPE_CHECKING:
+    from backbeam.optics.solution import Solution
+
+
+class _Offsets(NamedTuple):
+    """Everything about the points of the difference, along a leading axis."""
+
+    shifts: Array
+    """h of each point ``(4, 1, ..., 1)``, to multiply v."""
+    weights: Array
+    """Of each point ``(4, 1, ..., 1)``, to multiply what has the batch shape."""
+    beta_gamma: Array
+    z: Array
+
+
+def cosine_slopes(solution: Solution) -> list[Array]:
+    """d(2 cos mu)/dpt of the modes in x and y, each ``(...)``."""
+    offsets = _offsets(solution)
+    xp = namespace(offsets.z)
+    R = linearised(solution.passages, solution.species, solution.vector, offsets.beta_gamma, offsets.z).R
+    return [xp.sum(offsets.weights * c, axis=0) for c in as_one(_cosines, R)]
+
+
+def cosine_slopes_pullback(solution: Solution, bars: list[Array]) -> SolutionBars:
+    """Cotangents of the orbit, of its change with pt, of the momenta and of the parameters."""
+    offsets = _offsets(solution)
+    xp = namespace(offsets.z)
+    given = (solution.passages, solution.species, solution.vector, offsets.beta_gamma, offsets.z)
+    R = linearised(*given).R
+    R_bar = as_one(_cosines_pullback, R, [offsets.weights * bar for bar in bars])
+    found = linearised_pullback(*given, xp.zeros_like(offsets.z), R_bar)
+    z_bar, v_bar = xp.sum(found.z, axis=0), xp.sum(offsets.shifts * found.z, axis=0)
+    along = xp.sum(found.beta_gamma, axis=0)
+    return SolutionBars(
+        z=_with_end(z_bar, -2),
+        v=_with_end(v_bar, -2),
+        beta_gamma=_with_end(along, -1),
+        vector=xp.sum(found.vector, axis=0),
+    )
+
+
+def _cosines(R: Array) -> list[Array]:
+    """2 cos(mu) of the product of all R, in x and y."""
+    return modes(products(R)[..., -1, :4, :4]).cosines
+
+
+def _cosines_pullback(R: Array, bars: list[Array]) -> Array:
+    xp, M = namespace(R), products(R)
+    of_total = cosines_pullback(modes(M[..., -1, :4, :4]), bars)
+    wide = xp.concat([of_total, xp.zeros_like(of_total[..., :2])], axis=-1)
+    wide = xp.concat([wide, xp.zeros_like(wide[..., :2, :])], axis=-2)
+    M_bar = xp.concat([xp.zeros_like(M[..., :-1, :, :]), wide[..., None, :, :]], axis=-3)
+    return products_pullback(R, M, M_bar)
+
+
+def _offsets(solution: Solution) -> _Offsets:
+    z, v = solution.z[..., :-1, :], solution.v[..., :-1, :]
+    xp, h = namespace(z), step_of(z)
+
+    def column(values: list[float], ndim: int) -> Array:
+        return xp.reshape(xp.asarray(values, dtype=z.dtype, device=device(z)), (len(values), *[1] * ndim))
+
+    shifts = column([h * where for where, _ in STENCIL], z.ndim)
+    weights = column([weight / h for _, weight in STENCIL], z.ndim - 2)
+    beta_gamma = solution.beta_gamma[..., :-1]
+    spread = xp.broadcast_to(beta_gamma, (len(STENCIL), *beta_gamma.shape))
+    return _Offsets(shifts, weights, spread, z + shifts * v)
+
+
+def _with_end(bar: Array, axis: int) -> Array:
+    """A cotangent of what is before each map, as one of what is at the end too."""
+    xp = namespace(bar)
+    end = bar[..., :1, :] if axis == -2 else bar[..., :1]
+    return xp.concat([bar, xp.zeros_like(end)], axis=axis)
