@@ -160,3 +160,16 @@ def test_objectives_of_optics_and_their_sums():
         bb.value_and_grad(what("tune_x") + bb.observables.sigma("x"), line, beam, ["qf.k1"])
     with pytest.raises(InputError, match="at"):
         what("beta_x")
+
+
+def test_knobs_go_through_their_formulas(tmp_path):
+    path = tmp_path / "cell.madx"
+    path.write_text(
+        "kq := 0.6; beam, particle=proton, energy=1.5;\n"
+        "qf: quadrupole, l=0.4, k1:=kq; qd: quadrupole, l=0.4, k1:=-kq; d: drift, l=1.2;\n"
+        "cell: line=(qf, d, qd, d); use, sequence=cell;\n"
+    )
+    loaded = bb.load(path)
+    o = bb.optics(loaded.line, loaded.reference)
+    found = pullback(o, {"tune_x": 1.0}, ["kq", "qf.k1", "qd.k1"])
+    assert np.isclose(found["kq"], found["qf.k1"] - found["qd.k1"], rtol=1e-13)

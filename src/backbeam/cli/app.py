@@ -25,6 +25,7 @@ from backbeam.errors import BackbeamError
 
 COMMANDS = {
     "run": "Track the beam of a problem and show it before and after.",
+    "optics": "Find orbit, lattice functions, tunes and chromaticities of a problem's line or a lattice file.",
     "gradient": "Differentiate an objective of the beam with respect to parameters of line and beam.",
     "check": "Compare gradients of every array library and method with each other and with differences.",
     "memory": "Say how much memory a gradient will take by each adjoint, and which fits.",

@@ -38,8 +38,8 @@ def pullback(optics: Optics, bars: Mapping[str, Array], wrt: Sequence[str]) -> d
     bars:
         Cotangents by name: ``{"beta_x": ..., "tune_x": 1.0}``.
     wrt:
-        Names: ``qf.k1`` of an element; a knob of the line; ``reference.kinetic_energy`` or ``reference.beta_gamma``; of a line that is no
-        ring ``start.beta_x``, ..., ``start.x``, ..., and of a ring at a given pt ``start.pt``.
+        Names: ``qf.k1`` of an element; a knob of the line; ``reference.kinetic_energy`` or ``reference.beta_gamma``; of
+        a line that is no ring ``start.beta_x``, ..., ``start.x``, ..., and of a ring at a given pt ``start.pt``.
 
     Returns
     -------

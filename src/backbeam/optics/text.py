@@ -71,16 +71,19 @@ def table_text(optics: Optics) -> str:
         return f"<Optics of {len(optics)} places, batch={batch}>"
     if backends.of(optics.solution.z).traced([optics.solution.z]):
         return f"<Optics of {len(optics)} places, traced>"
-    lines = [_joined(part) for part in _grouped(summary(optics))]
+    return "\n".join([*(_joined(part) for part in _grouped(summary(optics))), *row_lines(optics, LONGEST)])
+
+
+def row_lines(optics: Optics, longest: int) -> list[str]:
+    """A line of headings and a line a place; of more than ``longest`` places the middle is left out."""
     shown = rows(optics)
     width = max([7, *(len(name) for name, _ in shown)])
-    head = [f"{'element':<{width}}", *(f"{heading:>12}" for _, heading, _ in headings(optics))]
-    lines.append(" ".join(head))
-    texts = [" ".join([f"{name:<{width}}", *(f"{value:>12.6g}" for value in values)]) for name, values in shown]
-    if len(texts) > LONGEST:
-        half = LONGEST // 2
-        texts = [*texts[:half], f"... {len(texts) - LONGEST} more ...", *texts[-half:]]
-    return "\n".join([*lines, *texts])
+    head = " ".join([f"{'element':<{width}}", *(f"{heading:>10}" for _, heading, _ in headings(optics))])
+    texts = [" ".join([f"{name:<{width}}", *(f"{value:>10.5g}" for value in values)]) for name, values in shown]
+    if len(texts) > longest:
+        half = longest // 2
+        texts = [*texts[:half], f"... {len(texts) - 2 * half} more ...", *texts[-half:]]
+    return [head, *texts]
 
 
 def _grouped(numbers: dict[str, float]) -> list[dict[str, float]]:
