@@ -104,7 +104,7 @@ def test_every_map(fusing, case, dtype):
         for p in ({}, *case.singular):
             p = args[2] | {k: np.asarray(v, dtype=dtype) for k, v in p.items()}
             at = (*given[:2], p, *given[3:])
-            compare(down(fusing, fused(*up(fusing, at))), function(*at), dtype)
+            compare(down(fusing, fused(*up(fusing, at))), function, at, dtype)
         assert fused.kernels
 
 
