@@ -37,6 +37,7 @@ from backbeam.effects import (
     SpaceCharge,
     SpaceCharge2DPipe,
     SpaceCharge3D,
+    SpaceCharge25D,
     SteadyCSR,
     TableWake,
 )
@@ -118,6 +119,7 @@ __all__ = [
     "SpaceCharge",
     "SpaceCharge2DPipe",
     "SpaceCharge3D",
+    "SpaceCharge25D",
     "Species",
     "SteadyCSR",
     "Store",

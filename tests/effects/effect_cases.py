@@ -13,6 +13,7 @@ from backbeam.effects import (
     ResonatorWake,
     SpaceCharge2DPipe,
     SpaceCharge3D,
+    SpaceCharge25D,
     SteadyCSR,
     TableWake,
 )
@@ -33,7 +34,6 @@ class Case:
     """Of the whole beam [C], without its sign: strong enough that a derivative is far from the identity's."""
     conserved: tuple[int, ...] = ()
     """Rows of which the sum, weighted by charge, stays."""
-    keeps_positions: bool = True
 
 
 BEND = {"length": 0.05, "angle": 0.2, "arc": 0.5}
@@ -76,7 +76,19 @@ CASES = [
         sizes=(1e-3, 2e-3, 2e-3, 1e-3, 3e-3, 2e-3),
         species="proton",
         charge=1e-8,
-        keeps_positions=False,
+        conserved=ALL,
+    ),
+    *(
+        Case(
+            f"space_charge_2.5d_{profile}",
+            SpaceCharge25D(grid=(8, 9, 10), profile=profile),
+            {"length": 0.1},
+            sizes=(1e-3, 2e-3, 2e-3, 1e-3, 1e-1, 2e-3),
+            species="proton",
+            charge=1e-7,
+            conserved=TRANSVERSE if profile == "sliced" else (),
+        )
+        for profile in ("shared", "sliced")
     ),
     Case(
         "space_charge_pipe",

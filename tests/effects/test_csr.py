@@ -16,6 +16,9 @@ from scipy.special import ndtri
 
 import backbeam as bb
 from backbeam.effects import CSR, Bunch, Effect, SteadyCSR
+from backbeam.memory.measuring import measure
+from backbeam.memory.resident import can_watch
+from backbeam.problem import Problem
 from backbeam.reference import Reference
 from backbeam.species import KNOWN, VACUUM_PERMITTIVITY
 
@@ -267,3 +270,27 @@ def test_compressor_by_differences(name, gradient):
     size = getattr(line[owner], field) if owner in line.names else getattr(EFFECTS[1 if owner == "w" else 2], field)
     slope = (8 * (value(1 + h) - value(1 - h)) - value(1 + 2 * h) + value(1 - 2 * h)) / (12 * h * size)
     assert slope == pytest.approx(float(gradient[1][name]), rel=1e-5)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not can_watch(), reason="Linux tells and resets a process's peak")
+def test_memory_does_not_grow_with_the_kicks():
+    """30 kicks more of three effects together cost the reversible gradient nothing; Store keeps a state for each."""
+    n = 10_000
+
+    def peak(slices, adjoint):
+        problem = Problem({
+            "beam": {
+                "distribution": "gaussian", "species": "electron", "n": n, "kinetic_energy": 2.5e8, "charge": 2.5e-10,
+                "sigma_x": 1e-4, "sigma_y": 1e-4, "sigma_tau": 5e-4, "seed": 1,
+            },
+            "lattice": [{"sector_bend": {"name": "b", "length": 0.2, "angle": 0.09}}, {"drift": {"length": 2.0}}],
+            "space_charge": {"model": "3d", "grid": [10, 10, 10]},
+            "effects": [{"resonator_wake": {"R": 1e3, "Q": 1.0, "frequency": 1e11}}, "csr"],
+            "track": {"slices": slices},
+        })  # fmt: skip
+        return measure(problem, adjoint, wrt=("b.angle", "beam.charge")).peak_bytes / (48 * n)
+
+    few, many = (peak(slices, bb.Reversible()) for slices in (2, 7))
+    assert abs(many - few) < 0.5
+    assert peak(7, bb.Store()) - peak(2, bb.Store()) == pytest.approx(30.0, rel=0.05)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backbeam.effects.base import Bunch, Effect, EffectBars, Place
 from backbeam.effects.csr import CSR, SteadyCSR
-from backbeam.effects.space_charge import SpaceCharge, SpaceCharge2DPipe, SpaceCharge3D
+from backbeam.effects.space_charge import SpaceCharge, SpaceCharge2DPipe, SpaceCharge3D, SpaceCharge25D
 from backbeam.effects.wake import ResistiveWallWake, ResonatorWake, TableWake, Wake
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "SpaceCharge",
     "SpaceCharge2DPipe",
     "SpaceCharge3D",
+    "SpaceCharge25D",
     "SteadyCSR",
     "TableWake",
     "Wake",

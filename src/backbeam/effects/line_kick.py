@@ -16,6 +16,7 @@ To add one: a subclass of `LineKick` that says which momenta move (`channels`) a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from backbeam.arrays import join, namespace, over_particles, rows
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from backbeam.arrays import Array
     from backbeam.effects.base import Bunch
     from backbeam.reference import Reference
+
+MOST_NODES = 1_000_000
+"""Of a line."""
 
 X_ROW, PX_ROW, Y_ROW, PY_ROW, TAU_ROW, PT_ROW = range(6)
 
@@ -58,7 +62,10 @@ class Response(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class LineKick(Effect):
-    """A kick along a line of nodes from the first particle to the last.
+    """A kick along a line of nodes from the first living particle to the last.
+
+    Those without charge are on the line, too: they feel a wake behind the beam as in it. One that is far away makes the
+    line long and its nodes coarse.
 
     Parameters
     ----------
@@ -75,8 +82,10 @@ class LineKick(Effect):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if type(self.nodes) is not int or self.nodes < 4:
-            raise InputError(self._label("nodes"), self.nodes, "a whole number, at least 4")
+        is_whole = isinstance(self.nodes, Integral) and not isinstance(self.nodes, bool)
+        if not is_whole or not 4 <= self.nodes <= MOST_NODES:
+            raise InputError(self._label("nodes"), self.nodes, f"a whole number, at least 4 and at most {MOST_NODES}")
+        object.__setattr__(self, "nodes", int(self.nodes))
 
     def channels(self) -> tuple[Channel, ...]:
         """Which momenta move."""

@@ -1,7 +1,7 @@
 """Sections ``effects`` and ``space_charge`` of a problem file, and the effects that they become.
 
     effects:
-      - {wake: {name: w1, table: wake.txt, at: [cavity]}}
+      - {resonator_wake: {name: w1, R: 3e3, Q: 1.0, frequency: 20e9, at: [cavity]}}
       - {csr: {step: 0.01}}
     space_charge: {model: 3d, grid: [32, 32, 32]}     # the short way for {space_charge_3d: {...}}
 

@@ -29,6 +29,7 @@ from backbeam.effects.space_charge.base import SpaceCharge
 from backbeam.effects.space_charge.core import AutoExtent
 from backbeam.effects.space_charge.extents import BeamExtent, Extent, FixedExtent, RmsExtent
 from backbeam.effects.space_charge.kick import Fields, SpaceCharge3D
+from backbeam.effects.space_charge.long_beam import SpaceCharge25D
 from backbeam.effects.space_charge.pipe import SpaceCharge2DPipe
 
 __all__ = [
@@ -41,4 +42,5 @@ __all__ = [
     "SpaceCharge",
     "SpaceCharge2DPipe",
     "SpaceCharge3D",
+    "SpaceCharge25D",
 ]

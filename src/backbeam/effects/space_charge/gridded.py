@@ -8,7 +8,7 @@ from backbeam import backends
 from backbeam.arrays import per_particle
 from backbeam.effects.space_charge import particles
 from backbeam.effects.space_charge.extents import Box
-from backbeam.effects.space_charge.field import Back, Kept, electric_field, potential, potential_and_keep, pull_back
+from backbeam.effects.space_charge.field import Back, electric_field, potential, potential_and_keep, pull_back
 from backbeam.effects.space_charge.mesh import Mesh
 
 if TYPE_CHECKING:
@@ -25,19 +25,22 @@ class Gridded(NamedTuple):
     """Length at rest for each length along the third axis ``(B,)``."""
     order: int
 
+    def potential(self, charge: Array) -> Array:
+        """Potential [C/m] of the charge of each node [C], both ``(B, nx, ny, nz)``."""
+        return potential(charge, self.mesh.box, self.stretch, self.order)
+
     def field(self, q: Array) -> Any:
         """Field on the nodes, arranged for `read`, of charges ``(B, n)``."""
-        charge = self.mesh.deposit(q)[0, ...]
-        phi = potential(charge, self.mesh.box, self.stretch, self.order)
+        phi = self.potential(self.mesh.deposit(q)[0, ...])
         return electric_field(phi, self.mesh.box, self.mesh.weights, self.order)
 
-    def field_and_keep(self, q: Array) -> tuple[Any, Kept]:
+    def field_and_keep(self, q: Array) -> tuple[Any, Any]:
         """`field`, and what `back` needs."""
         charge = self.mesh.deposit(q)[0, ...]
         phi, kept = potential_and_keep(charge, self.mesh.box, self.stretch, self.order)
         return electric_field(phi, self.mesh.box, self.mesh.weights, self.order), kept
 
-    def back(self, kept: Kept, e_bar: Rows, factor: Array) -> Back:
+    def back(self, kept: Any, e_bar: Rows, factor: Array) -> Back:
         """From the cotangents of the field where the particles are, ``factor (B,)`` times rows ``e_bar (B, n)``.
 
         Of the charge of each node, arranged for `slopes`, of the spacing in the Green function and of the stretch.

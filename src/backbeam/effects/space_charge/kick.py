@@ -34,7 +34,6 @@ from backbeam.effects.space_charge.base import SpaceCharge
 from backbeam.effects.space_charge.core import AutoExtent
 from backbeam.effects.space_charge.drive import COULOMB, Drive, MeanEnergy, OfReference, Sums, mean_of, sums_of
 from backbeam.effects.space_charge.extents import Extent
-from backbeam.effects.space_charge.field import potential
 from backbeam.effects.space_charge.gridded import Gridded
 from backbeam.effects.space_charge.levels import OneLevel, TwoLevels, limits, window
 from backbeam.effects.space_charge.mesh import block_of, meshed
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from backbeam.arrays import Array
     from backbeam.effects.base import Parameters
     from backbeam.effects.space_charge.extents import Rows, Survey
+    from backbeam.effects.space_charge.mesh import Mesh
     from backbeam.reference import Reference
 
 GRID_GRADIENTS = ("exact", "frozen")
@@ -188,10 +188,10 @@ class SpaceCharge3D(SpaceCharge):
         xp = namespace(X)
         beam = self._entered(_flat(X, q, alive, reference, 0.0))
         _, drive, levels = self._prepared(beam)
-        mesh = levels.grid.mesh if isinstance(levels, OneLevel) else levels.coarse.mesh
-        box = mesh.box
-        charge = mesh.deposit(beam.q)[0, ...]
-        phi = potential(charge, box, drive.stretch, self.order)
+        grid = levels.grid if isinstance(levels, OneLevel) else levels.coarse
+        box = grid.mesh.box
+        charge = grid.mesh.deposit(beam.q)[0, ...]
+        phi = grid.potential(charge)
         one = xp.ones_like(drive.pace)
         to_lab = xp.stack([one, one, 1.0 / drive.pace])
         h = box.spacing * to_lab
@@ -241,7 +241,7 @@ class SpaceCharge3D(SpaceCharge):
         box = extent.box(survey, drive, self.grid, self.guard)
         within = extent.holds_all and is_seen and not int(namespace(beam.q).sum(sums.without))
         mesh = meshed(r, beam.q, beam.alive, box, self.grid, self.guard, within)
-        whole = Gridded(mesh, drive.stretch, self.order)
+        whole = self._gridded(mesh, drive)
         if extent.levels != 2:
             return sums, drive, OneLevel(extent, survey, whole, beam.q)
         survey, core, is_open = extent.core(r, beam.q, survey, drive, self.grid, self.guard)
@@ -252,8 +252,12 @@ class SpaceCharge3D(SpaceCharge):
             return backends.of(*block).compile(window)(block, *shared), None
 
         w, _ = backend.blockwise(windowed, mesh.r, (edges, is_open))
-        fine = Gridded(inner, drive.stretch, self.order)
+        fine = self._gridded(inner, drive)
         return sums, drive, TwoLevels(extent, survey, whole, fine, beam.q, w, is_open)
+
+    def _gridded(self, mesh: Mesh, drive: Drive) -> Gridded:
+        """The field of charges on a mesh."""
+        return Gridded(mesh, drive.stretch, self.order)
 
     def _kicked(self, beam: _Beam, sign: float) -> Array:
         """Three passes over the particles: box and energy, charge on the nodes, field and kick."""
