@@ -267,7 +267,7 @@ def test_nothing_is_lost(folder):
     (folder / "out").mkdir()
     (folder / "out" / "summary.json").write_text("precious")
     turning = "lattice=[{corrector: {hkick: 1.5}}, {drift: {length: 0.1}}]"
-    for change in ("beam.n=0", "lattice.qf.length=-1", turning, "run.backend=nothing"):
+    for change in ("beam.n=0", "lattice.qf.length=.inf", turning, "run.backend=nothing"):
         refused(
             [
                 "run",

@@ -11,6 +11,7 @@ from backbeam.maps import (
     constant_focusing,
     drift,
     edge,
+    hard_edge,
     held,
     linear,
     misalignment,
@@ -44,6 +45,8 @@ class Case:
     kinetic_energies: tuple[float, ...] = field(default=())
     size: float = 1e-3
     """Size of the coordinates that are drawn."""
+    cancels: float = 0.0
+    """What automatic differentiation's cotangents of parameters are good to 1e-11 of, where it takes differences."""
 
 
 C = multipole.Component
@@ -263,6 +266,17 @@ CASES = [
         edge.BendEdge(face=True, fringe=True, share=0.5, field=True),
         {"k0": (-1.0, 1.0), "angle": (-0.8, 0.8), "e": (-0.4, 0.4), **FRINGE},
         zeros("k0", "angle", "e"),
+    ),
+    *(
+        Case(
+            f"hard_edge_{end}",
+            hard_edge.HardEdge(True, end == "exit", 0.5, end == "exit", end),
+            ({"k0": (-1.0, 1.0)} | FRINGE if end == "exit" else {"length": (0.5, 2.0)})
+            | {"angle": (-0.05, 0.05), "e": (-0.05, 0.05)},
+            zeros("angle", "e"),
+            cancels=1e-3,
+        )
+        for end in ("entrance", "exit")
     ),
     Case("solenoid", solenoid.Solenoid(), {"length": (0.0, 1.5), "ks": (-6.0, 6.0)}, zeros("length", "ks")),
     *(

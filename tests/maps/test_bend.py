@@ -7,11 +7,15 @@ import pytest
 import torch
 from impactx_vectors import vector
 from motion import arrays, electrons, integrate, jacobian, particles
+from scipy.optimize import brentq
 
+import backbeam as bb
 from backbeam.arrays import join, rows
 from backbeam.maps.bend import Bend, bend
 from backbeam.maps.combined_bend import CombinedBend, Field, curved_kick
 from backbeam.maps.drift import Drift
+from backbeam.maps.edge import BendEdge
+from backbeam.maps.hard_edge import HardEdge
 from backbeam.maps.linear import LinearBody
 from backbeam.maps.multipole import Component, ThickMultipole
 from backbeam.maps.splitting import splitting
@@ -263,3 +267,77 @@ def test_small_amplitudes_are_those_of_the_matrix(length, angle, k1, order, step
     exact = jacobian(CombinedBend(("k1",), order, steps), np.zeros(6), reference, p)
     linear = jacobian(LinearBody(gradient=True, curvature=True), np.zeros(6), reference, p)
     assert np.abs(exact - linear).max() < 1e-13 * np.abs(linear).max()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_orbits_in_the_plane_through_hard_faces_are_compass_and_ruler(share):
+    """A uniform field between two planes, and no field outside: a straight line, a circle, a straight line."""
+    angle, length, k0 = 0.7, 1.3, 0.6
+    p = arrays(length=length, angle=angle, k0=k0)
+    reference, rho = electrons(), length / angle
+    X = particles(13, 5e-3)
+    X[2:4] = 0.0
+    maps = [HardEdge(False, False, share, True, "entrance"), CombinedBend(("k0",), 6, 40),
+            HardEdge(False, False, share, True, "exit")]  # fmt: skip
+    found = X
+    for map in maps:
+        found = map.forward(found, reference, p)
+    for k, (x, px, _, _, _, pt) in enumerate(X.T):
+        momentum = np.sqrt(1.0 + pt * (2.0 * float(reference.inverse_beta) + pt))
+        wanted = compass_and_ruler(x, px / momentum, k0 / momentum, rho, angle, share * angle)
+        assert found[0, k] == pytest.approx(wanted[0], abs=1e-12)
+        assert found[1, k] == pytest.approx(momentum * wanted[1], abs=1e-12)
+
+
+def compass_and_ruler(x, sine, turn, rho, angle, face):
+    """Place and sine of the slope at the exit of a bend between two planes; all in the (x, s) of the entrance."""
+
+    def normal(a):
+        return np.asarray([-np.sin(a), np.cos(a)])
+
+    def arc(s):
+        c, v = 1.0 - np.cos(turn * s), np.sin(turn * s)
+        return r + np.asarray([d[0] * v - d[1] * c, d[1] * v + d[0] * c]) / turn
+
+    end, last = rho * np.asarray([np.cos(angle) - 1.0, np.sin(angle)]), normal(angle - face)
+    d, r = np.asarray([sine, np.sqrt(1.0 - sine * sine)]), np.asarray([x, 0.0])
+    r = r - d * (r @ normal(face)) / (d @ normal(face))
+    s = brentq(lambda s: (arc(s) - end) @ last, 0.1, 2.5, xtol=1e-15, rtol=1e-15)
+    r, c, v = arc(s), np.cos(turn * s), np.sin(turn * s)
+    d = np.asarray([d[0] * c - d[1] * v, d[1] * c + d[0] * v])
+    r = r - d * ((r - end) @ normal(angle)) / (d @ normal(angle))
+    across = np.asarray([np.cos(angle), np.sin(angle)])
+    return (r - end) @ across, d @ across
+
+
+def test_second_order_dispersion_of_a_chicane_with_hard_faces():
+    """Four rectangular bends of 12 degrees, their faces at right angles to the chicane: the path has a closed form."""
+    angle, length, arm, b = float(np.deg2rad(12.0)), 0.4, 1.5, float(electrons(1e9).inverse_beta)
+    straight, h = length * np.sin(angle) / angle, 1e-3
+    X = np.zeros((6, 3))
+    X[5] = -h, 0.0, h
+
+    def path(pt):
+        """tau of the energy pt: in each bend the sine of the angle is over the momentum."""
+        p = np.sqrt(1.0 + pt * (2.0 * b + pt))
+        turned = np.arcsin(np.sin(angle) / p)
+        return (4.0 * straight * turned / np.sin(turned) + 2.0 * arm * np.cos(angle) / np.cos(turned)) * (pt + b) / p
+
+    faces = ((angle, 0.0, angle), None, (-angle, -angle, 0.0), (-angle, 0.0, -angle), None, (angle, angle, 0.0))
+    elements = [
+        bb.Drift(arm) if f is None else bb.SectorBend(length, angle=f[0], e1=f[1], e2=f[2], fringe="hard")
+        for f in faces
+    ]
+    start = bb.Beam.from_arrays(X, species="electron", kinetic_energy=1e9, charge=0.0)
+    tau = bb.track(bb.Line(elements), start).coordinates[4]
+    found, wanted = ((t[0] - 2.0 * t[1] + t[2]) / (2.0 * h * h) for t in (tau, [path(pt) for pt in X[5]]))
+    assert found == pytest.approx(wanted, rel=1e-6)
+
+
+def test_hard_edge_to_first_order_is_the_linear_one():
+    reference = electrons()
+    p = arrays(length=0.8, angle=0.4, e=0.15, fint=0.5, hgap=0.02)
+    for end in ("entrance", "exit"):
+        hard = jacobian(HardEdge(True, True, 0.5, False, end), np.zeros(6), reference, p)
+        linear = jacobian(BendEdge(True, True, 0.5), np.zeros(6), reference, p)
+        assert np.abs(hard - linear).max() < 1e-15

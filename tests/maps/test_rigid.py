@@ -56,6 +56,17 @@ def test_bends_of_xsuite(case):
     assert np.abs(found - np.asarray(case["X1"])).max() < 1e-14
 
 
+@pytest.mark.parametrize("case", [c for c in XSUITE["cases"] if c["share"] is not None], ids=label)
+def test_bends_with_hard_faces_of_xsuite(case):
+    """Sector and rectangular bends, edges "full": to 1e-12."""
+    errors, angle = dict(case["errors"]), float(np.deg2rad(case["degrees"]))
+    if case["tilt"]:
+        errors["tilt"] = case["tilt"]
+    cls = bb.RectangularBend if case["share"] else bb.SectorBend
+    found = through([cls(XSUITE["length"], angle=angle, fringe="hard", **errors)], np.asarray(XSUITE["X"]))
+    assert np.abs(found - np.asarray(case["X1"])).max() < 1e-12
+
+
 @pytest.mark.parametrize("pivot", PIVOTS)
 @pytest.mark.parametrize("degrees", [1.0, -30.0, 90.0, 170.0])
 @pytest.mark.parametrize("errors", [*({k: v} for k, v in ERRORS.items()), ERRORS, LARGE], ids=lambda e: "".join(e))

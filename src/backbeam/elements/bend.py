@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from backbeam.elements.base import REQUIRED, Bound, Element, bind, parameter, steps_over
@@ -11,6 +11,7 @@ from backbeam.maps.bend import Bend
 from backbeam.maps.combined_bend import CombinedBend
 from backbeam.maps.edge import BendEdge
 from backbeam.maps.edge import DipoleEdge as EdgeMap
+from backbeam.maps.hard_edge import HardEdge
 from backbeam.maps.linear import LinearBody
 from backbeam.proportion import ANGLE
 
@@ -44,6 +45,7 @@ class _Bend(Element):
     fint_exit: Array | float | None = parameter(None, unit="1", kw_only=True)
     hgap_exit: Array | float | None = parameter(None, unit="m", minimum=0.0, kw_only=True)
     k0: Array | float | None = parameter(None, unit="1/m", kw_only=True)
+    fringe: str = field(default="linear", kw_only=True)
     model: str = "exact"
     order: int = 6
     steps: int = 2
@@ -54,8 +56,11 @@ class _Bend(Element):
         super().__post_init__()
         for end in ("entrance", "exit"):
             _check_fringe(self, *self._fringe_at(end))
-        if self.model == "linear" and self.k0 is not None:
-            raise InputError(self._label("model"), "linear", "exact, where k0 is given")
+        if self.fringe not in ("linear", "hard"):
+            raise InputError(self._label("fringe"), self.fringe, "linear or hard")
+        for needs, said in ((self.k0 is not None, "k0 is given"), (self.fringe == "hard", "a fringe is hard")):
+            if self.model == "linear" and needs:
+                raise InputError(self._label("model"), "linear", f"exact, where {said}")
 
     def _fringe_at(self, end: str) -> tuple[str, str]:
         """Which parameters hold the fringe at an end: those of the exit are the entrance's unless given."""
@@ -67,6 +72,8 @@ class _Bend(Element):
 
     def backwards(self) -> Element:
         """The faces change places, and signs: what they defocused they focus."""
+        if self.fringe == "hard":
+            raise InputError(self._label("fringe"), "hard", "linear, to go back")
         changes: dict[str, Any] = {"e1": _minus(self.e2), "e2": _minus(self.e1)}
         (fint, hgap), (fint_exit, hgap_exit) = self._fringe_at("exit"), self._fringe_at("entrance")
         changes |= {"fint": _minus(getattr(self, fint)), "hgap": getattr(self, hgap)}
@@ -86,9 +93,11 @@ class _Bend(Element):
     def _edge(self, end: str, face: str) -> tuple[Bound, ...]:
         fint, hgap = self._fringe_at(end)
         has_face, has_fringe = getattr(self, face) is not None, getattr(self, fint) is not None
-        if not (has_face or has_fringe or self._share):
+        if not (has_face or has_fringe or self._share or self.fringe == "hard"):
             return ()
-        return (bind(BendEdge(has_face, has_fringe, self._share, self.k0 is not None), e=face, fint=fint, hgap=hgap),)
+        what = (has_face, has_fringe, self._share, self.k0 is not None)
+        edge = HardEdge(*what, end) if self.fringe == "hard" else BendEdge(*what)
+        return (bind(edge, e=face, fint=fint, hgap=hgap),)
 
     def entrance(self) -> tuple[Bound, ...]:
         """The pole face at the entrance, if there is anything to it."""
@@ -133,10 +142,12 @@ class SectorBend(_Bend):
         Fringe field integral and half gap [m]; both or neither.
     fint_exit, hgap_exit:
         The same at the exit, where they differ.
+    fringe:
+        "linear": the faces are linear kicks. "hard": the field begins at the plane of the face, exactly crossed, with
+        the nonlinear kick that this gives (`backbeam.maps.hard_edge`).
     model, order, steps:
         "exact" is the closed form without k0 and gradients; with them it is split to an order (2, 4, 6) in steps
-        over the whole length (`backbeam.maps.combined_bend`). "linear" is its matrix, without k2. The faces are linear
-        kicks in both.
+        over the whole length (`backbeam.maps.combined_bend`). "linear" is its matrix, without k2.
     """
 
     kind: ClassVar[str] = "sector_bend"
