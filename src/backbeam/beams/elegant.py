@@ -7,7 +7,9 @@ electron unless another is asked for.
 
 from __future__ import annotations
 
+from contextlib import redirect_stdout
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,8 @@ def load(path: Path, asked: Asked) -> Beam:
     """Read one page; of several, ``iteration`` says which, from 1."""
     (pysdds,) = need("beams", "pysdds", purpose=f"reading {path}")
     with path.open("rb") as file:  # pysdds would leave it open if it cannot be read
-        sdds = pysdds.read(file)
+        with redirect_stdout(StringIO()):  # it prints what it cannot read
+            sdds = pysdds.read(file)
     missing = [name for name in COLUMNS if name not in sdds.column_names]
     if missing:
         raise InputError("beam.file", str(path), f"columns {', '.join(COLUMNS)}: there is no {', '.join(missing)}")

@@ -121,5 +121,6 @@ def _put(
 
 
 def _part(piece: Piece, begin: float, end: float) -> Piece:
+    """Part of a piece; twelve digits, so that the same cut of the same element is the same piece wherever it is."""
     span = piece.end - piece.begin
-    return Piece(piece.name, piece.begin + begin * span, piece.begin + end * span)
+    return Piece(piece.name, round(piece.begin + begin * span, 12), round(piece.begin + end * span, 12))
