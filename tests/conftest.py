@@ -41,7 +41,7 @@ def pytest_addoption(parser):
 
 def pytest_ignore_collect(collection_path, config):
     """Tests of real files are none without the files."""
-    return True if collection_path.match("test_real_*.py") and config.getoption("--lattices") is None else None
+    return True if collection_path.match("lattices/test_real_*.py") and config.getoption("--lattices") is None else None
 
 
 @pytest.fixture(params=BACKENDS)
