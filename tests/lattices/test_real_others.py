@@ -16,6 +16,8 @@ from reading import fractional_tunes, matrix
 import backbeam as bb
 from backbeam.lattices import LatticeError
 
+LINEAR = ("drift", "quadrupole", "sector_bend", "rectangular_bend", "dipole_edge", "solenoid")
+
 
 @pytest.fixture(scope="module")
 def folder(request):
@@ -28,8 +30,8 @@ def expected(folder, name):
 
 def linear(line):
     """The line with the linear models that its elements have."""
-    models = {n: line[n].replace(model="linear") for n in line.names if getattr(line[n], "model", None) == "exact"}
-    return line.with_elements({n: e for n, e in models.items() if e.kind not in ("rf_cavity", "crab_cavity")})
+    models = {n: line[n].replace(model="linear") for n in line.names if line[n].kind in LINEAR}
+    return line.with_elements(models)
 
 
 # -- elegant --------------------------------------------------------------------------------------------------
@@ -40,7 +42,7 @@ ELEGANT = (
 )  # fmt: skip
 INSTEAD = {
     "slc.lte": {"scatter": "marker", "malign": "marker"},
-    "PClinac_TESSA_LSC.lte": {"cwiggler": "drift", "alph": "drift"},
+    "PClinac_TESSA_LSC.lte": {"cwiggler": "drift", "malign": "marker"},
 }
 """What moves the beam or has no map here, and is refused."""
 
@@ -94,6 +96,7 @@ def test_bmad(folder):
 PALS = {
     "fodo.pals.yaml": "a field needs a charged reference particle",
     "unit_tests/elements/electric_multipole.pals.yaml": "ElectricMultipoleP.En2",
+    "unit_tests/expressions/inline_expressions.pals.yaml": "k2 = 0.01",
     "unit_tests/forks/fork_existing_branch.pals.yaml": "line is None; allowed: one of other, ring",
     "unit_tests/forks/fork_web.pals.yaml": "line is None; allowed: one of zero_line, one_line",
 }
@@ -147,6 +150,7 @@ def test_cheetah(folder):
         one = element.replace(name=None, **({"steps": 1} if element.kind == "sextupole" else {}))
         kicks = element.kind == "corrector"
         elements += [bb.Drift(element.length, model="linear"), one.replace(length=None)] if kicks else [one]
+    elements = [e.replace(model="linear") if e.kind in LINEAR else e for e in elements]
     X = np.asarray(wanted["particles_in"]).T
     beam = bb.Beam.from_arrays(X, species="electron", kinetic_energy=1e8 - 510998.95, charge=0.0)
     found = bb.track(bb.Line(elements), beam).coordinates.T

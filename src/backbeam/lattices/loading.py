@@ -148,14 +148,17 @@ def reader(format: str) -> Reader:
 
 
 def format_of(sources: Sources) -> str:
-    """Format of the first file, by its suffix and, where several formats share that, by how it begins."""
+    """Format of the first file, by its longest suffix and, where several formats share that, by how it begins."""
     path = sources.paths[0]
-    fitting = {name: r for name in formats() if path.name.lower().endswith((r := reader(name)).suffixes)}
+    readers = {name: reader(name) for name in formats()}
+    ends = {name: [len(s) for s in r.suffixes if path.name.lower().endswith(s)] for name, r in readers.items()}
+    longest = max(n for found in (*ends.values(), [0]) for n in found)
+    fitting = {name: r for name, r in readers.items() if longest in ends[name]}
     if len(fitting) == 1:
         return next(iter(fitting))
     if path.is_file():
         head = path.read_bytes()[:HEAD].decode("latin-1")
-        candidates = fitting or {name: reader(name) for name in formats()}
+        candidates = fitting or readers
         fitting = {name: r for name, r in candidates.items() if r.recognises(head)} or fitting
         if len(fitting) == 1:
             return next(iter(fitting))
