@@ -305,7 +305,7 @@ def test_pipe():
         ({"modes": "many"}, "space_charge.modes is 'many'; allowed: two numbers of waves"),
         ({"origin": "wall"}, "space_charge.origin is 'wall'; allowed: centre or corner"),
         ({"grid": [8, 8, 8]}, "space_charge.grid is an unknown key"),
-        ({"model": "4d"}, "space_charge.model is '4d'; allowed: 3d or pipe"),
+        ({"model": "4d"}, "space_charge.model is '4d'; allowed: 3d or 2.5d or pipe"),
     ],
 )
 def test_pipes_that_cannot_be(change, said):

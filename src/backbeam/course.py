@@ -49,7 +49,7 @@ class Course:
             if not isinstance(effect, Effect):
                 field = "space_charge" if effect is space_charge else f"effects[{k}]"
                 raise InputError(field, effect, "an effect, such as SpaceCharge3D()")
-            for name in effect.at or ():
+            for name in (*(effect.at or ()), *(effect.along or ())):
                 line[name]
         return cls(line, _named(given, line), Slicing(slices, step))
 

@@ -173,6 +173,11 @@ def test_of_a_metre_along_elements_and_whole_at_points():
     a, b = (bb.track(line(), beam, effects=wake) for wake in (along, whole))
     assert np.max(np.abs(a.pt - b.pt)) < 2e-5 * np.max(np.abs(a.pt))  # the beam moves a little on the way
     assert bb.count_kicks(line(), effects=[along.replace(slices=3)]) == 6
+    assert bb.count_kicks(line(), effects=[along.replace(slices=3, along="pipe")]) == 3
+    first = bb.track(line(), beam, effects=along.replace(along=["pipe"]))
+    np.testing.assert_array_equal(first.pt, bb.track(line(), beam, effects=along.replace(at=("pipe",), R=2e3)).pt)
+    with pytest.raises(InputError, match="pip"):
+        bb.track(line(), beam, effects=along.replace(along="pip"))
     pipe = {"radius": 5e-3, "conductivity": 6e7}
     a = bb.track(line(), beam, effects=bb.ResistiveWallWake(**pipe))
     b = bb.track(line(), beam, effects=bb.ResistiveWallWake(**pipe, at="cavity", length=3.0))
@@ -210,6 +215,8 @@ def test_gradient_of_a_line_with_wakes(backend):
         (lambda: bb.ResonatorWake(R=1.0, Q=1.0, frequency=1.0, component="x"), "component is 'x'; allowed: long"),
         (lambda: bb.ResonatorWake(R=1.0, Q=1.0, frequency=1.0, nodes=2), "nodes is 2"),
         (lambda: bb.ResonatorWake(R=1.0, Q=1.0, frequency=1.0, nodes=64.0), "nodes is 64.0"),
+        (lambda: bb.ResonatorWake(R=1.0, Q=1.0, frequency=1.0, along="a", at="b"), "left out beside along"),
+        (lambda: bb.ResonatorWake(R=1.0, Q=1.0, frequency=1.0, along=3), "along is 3; allowed: names of elements"),
         (lambda: bb.ResistiveWallWake(radius=0.0, conductivity=1.0), "radius is 0.0"),
         (lambda: bb.ResistiveWallWake(radius=1.0, conductivity=1.0, at="a"), "length is None"),
         (lambda: bb.ResistiveWallWake(radius=1.0, conductivity=1.0, length=1.0), "length is 1.0"),

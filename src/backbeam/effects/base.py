@@ -27,7 +27,7 @@ To add an effect: a file with one class, and a case in ``tests/effects/effect_ca
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
@@ -133,7 +133,9 @@ class Effect(Parametrised):
     slices, step:
         Kicks in each element, or the longest distance between them [m]; None leaves it to the element and to `track`.
     at:
-        Names of elements with one kick each time the beam passes, in the middle; None: along every element it acts in.
+        Names of elements with one kick each time the beam passes, in the middle; None: along elements.
+    along:
+        Names of the elements along which it acts; None: all that it acts in.
     name:
         How gradients refer to it; those without one are numbered by kind.
     """
@@ -141,6 +143,7 @@ class Effect(Parametrised):
     slices: int | None = None
     step: float | None = None
     at: tuple[str, ...] | None = None
+    along: tuple[str, ...] | None = None
 
     kinds: ClassVar[dict[str, type[Effect]]] = {}
     """Every effect by the name that problem files call it."""
@@ -153,14 +156,12 @@ class Effect(Parametrised):
             Effect.kinds[cls.kind] = cls
 
     def __post_init__(self) -> None:
-        if self.at is not None:
-            names = (self.at,) if isinstance(self.at, str) else tuple(self.at)
-            if not names or not all(isinstance(name, str) for name in names):
-                raise InputError(self._label("at"), self.at, "names of elements, or None for all along the line")
-            object.__setattr__(self, "at", names)
-        given = [name for name in ("slices", "step", "at") if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise InputError(self._label(given[-1]), getattr(self, given[-1]), f"left out beside {given[0]}")
+        for field in ("at", "along"):
+            self._take_names(field)
+        for together in (("slices", "step", "at"), ("along", "at")):
+            given = [name for name in together if getattr(self, name) is not None]
+            if len(given) > 1:
+                raise InputError(self._label(given[-1]), getattr(self, given[-1]), f"left out beside {given[0]}")
         slices, step = self.slices, self.step
         if slices is not None and (type(slices) is not int or slices < 1):
             raise InputError(self._label("slices"), slices, "a whole number, at least 1")
@@ -169,12 +170,26 @@ class Effect(Parametrised):
             raise InputError(self._label("step"), step, "a length in m, greater than 0")
         self._check_parameters()
 
+    def _take_names(self, field: str) -> None:
+        """Make a tuple of the names of elements in a field."""
+        given = getattr(self, field)
+        if given is None:
+            return
+        names = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else ()
+        if not names or not all(isinstance(name, str) for name in names):
+            raise InputError(self._label(field), given, "names of elements, or None for all along the line")
+        object.__setattr__(self, field, names)
+
     # -- where it acts -----------------------------------------------------------------------------------------------
 
     def acts_in(self, element: Element) -> bool:
         """Whether it acts along an element: those with a length, unless that is known to be 0."""
         length = getattr(element, "length", None)
         return element.is_thick and not (isinstance(length, int | float) and length == 0)
+
+    def acts_along(self, element: Element, name: str) -> bool:
+        """Whether it acts along the element of that name."""
+        return self.at is None and (self.along is None or name in self.along) and self.acts_in(element)
 
     def needs(self, place: Place) -> dict[str, tuple[Term, ...]] | None:
         """What ``p`` has to hold of elements: name -> terms (owner, parameter, factor), which are summed.
@@ -228,7 +243,7 @@ class Effect(Parametrised):
     def bare(self) -> Self:
         """Only what decides how a kick is made: without name, parameters, and where it acts."""
         bare = object.__new__(type(self))
-        gone = {"name", "slices", "step", "at", *self.parameter_names()}
+        gone = {"name", "slices", "step", "at", "along", *self.parameter_names()}
         for f in fields(self):
             object.__setattr__(bare, f.name, None if f.name in gone else getattr(self, f.name))
         return bare

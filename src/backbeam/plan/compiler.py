@@ -160,7 +160,7 @@ class _Compiler:
         element, name = self.elements[place], self.names[place]
         if not element.is_thick:
             return [self.element(place)]
-        acting = [effect for effect in self.effects.values() if effect.at is None and effect.acts_in(element)]
+        acting = [effect for effect in self.effects.values() if effect.acts_along(element, name)]
         slices = max(self.slicing.count(element, name, e) for e in acting or [None]) if _long(element) else 1
         before, after = _ends(element)
         kicks = self._kicks(place)
@@ -194,7 +194,7 @@ class _Compiler:
             if effect.at is not None:
                 count = int(name in effect.at)
             else:
-                count = self.slicing.count(element, name, effect) if effect.acts_in(element) else 0
+                count = self.slicing.count(element, name, effect) if effect.acts_along(element, name) else 0
             own = {field: ((label, field, 1.0),) for field in effect.parameters()}
             for k in range(count):
                 part = Place(self.elements, self.names, place, Fraction(k, count), Fraction(k + 1, count))
