@@ -107,7 +107,9 @@ def test_every_kind_can_be_said():
         "multipole": {"length": 0.1, "k1": 1.0}, "thin_multipole": {"k1l": 0.1},
         "dipole_edge": {"curvature": 0.1, "e": 0.1},
         "rf_cavity": {"voltage": 1e6, "frequency": 1e9}, "buncher": {"voltage": 1e6, "frequency": 1e9},
-        "crab_cavity": {"voltage": 1e6, "frequency": 1e9}, "patch": {"ds": 0.1}, "linear_map": {"matrix": np.eye(6).tolist()},
+        "crab_cavity": {"voltage": 1e6, "frequency": 1e9}, "patch": {"ds": 0.1},
+        "field_cavity": {"length": 0.2, "scale": 1e6, "frequency": 1e9, "field_cos": [1.0, 0.5]},
+        "linear_map": {"matrix": np.eye(6).tolist()},
     }  # fmt: skip
     required = {
         "length": 0.2,

@@ -59,7 +59,9 @@ def _held(element: Element, momentum: Any) -> Element:
 
 def _after(element: Element, reference: Reference) -> Reference:
     """Reference behind an element."""
-    accelerating = [bound for bound in element.body(1.0) if getattr(bound.map, "accelerates", False)]
+    accelerating = [
+        bound for bound in (*element.body(1.0), *element.exit()) if getattr(bound.map, "accelerates", False)
+    ]
     if not accelerating:
         return reference
     zero = namespace(reference.beta_gamma).zeros_like(reference.beta_gamma)

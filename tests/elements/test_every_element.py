@@ -14,7 +14,7 @@ from backbeam.tracking import Run
 
 every_case = pytest.mark.parametrize("label", CASES)
 THICK = [label for label in CASES if make(label).is_thick]
-SCALARS = {label: [n for n in make(label).parameters() if n != "matrix"] for label in CASES}
+SCALARS = {label: [n for n, v in make(label).parameters().items() if not hasattr(v, "shape")] for label in CASES}
 """Parameters of each case that are numbers."""
 
 

@@ -10,6 +10,9 @@ from matplotlib.path import Path
 
 import backbeam as bb
 from backbeam.elements.openings import opening_of
+from backbeam.problem.lattice import read_lattice
+from backbeam.problem.text import read_tree, write_tree
+from backbeam.problem.written import lattice_tree
 
 O = bb.openings
 L_SHAPE = ((0.0, 0.0), (3.0, 0.0), (3.0, 1.0), (1.0, 1.0), (1.0, 2.5), (0.0, 2.5))
@@ -83,6 +86,15 @@ def test_what_problem_files_say():
     given = {"repeating": {"opening": {"rectangle": {"half_x": 1e-3, "half_y": 1e-2}}, "pitch_x": 5e-3}}
     assert opening_of(given, "f") == O.Repeating(O.Rectangle(1e-3, 1e-2), 5e-3)
     assert opening_of(5e-3, "f") == O.Ellipse(5e-3, 5e-3)
+
+
+@pytest.mark.parametrize("opening,_", AREAS, ids=lambda v: type(v).__name__)
+def test_a_written_line_has_the_same_openings(opening, _):
+    line = bb.Line(
+        [bb.Drift(1.0, aperture=opening, aperture_tests=3, name="d"), bb.Aperture(opening=opening, name="a")]
+    )
+    again = read_lattice(read_tree(write_tree(lattice_tree(line)), "it")).line
+    assert again["d"].aperture == opening and again["d"].aperture_tests == 3 and again["a"].opening == opening
 
 
 def slanted():

@@ -19,6 +19,7 @@ from backbeam.maps import (
     quadrupole,
     rf,
     rf_deflection,
+    rf_field,
     rf_structure,
     rf_wave,
     rigid,
@@ -59,6 +60,8 @@ GRADIENTS = {"k1": (-5.0, 5.0), "k2": (-60.0, 60.0)}
 FRINGE = {"fint": (0.0, 0.7), "hgap": (0.0, 0.04)}
 RF = {"voltage": (-2e6, 2e7), "frequency": (1e8, 3e9), "phase": (-1.6, 1.6)}
 RF_BODY = {"length": (0.3, 3.0), "voltage": (-1e7, 6e7), "phase": (-1.6, 1.6)}
+RF_FIELD = {"length": (0.1, 0.3), "scale": (1e5, 1e6), "frequency": (1e9, 3e9), "phase": (-1.0, 1.0)}
+RF_FIELD |= {"field_cos": (-1.0, 1.0), "field_sin": (-1.0, 1.0)}
 SHIFTS = {"dx": (-2e-3, 2e-3), "dy": (-2e-3, 2e-3)}
 ERRORS = SHIFTS | {"ds": (-2e-3, 2e-3), "pitch": (-0.02, 0.02), "yaw": (-0.02, 0.02), "roll": (-0.02, 0.02)}
 
@@ -150,6 +153,8 @@ CASES = [
         kinetic_energy=4e6,
         size=2e-2,
     ),
+    Case("rf_field_piece", rf_field.RFField(0.25, 0.75, 4, 4), RF_FIELD),
+    Case("rf_field_exit", rf_field.RFFieldExit(2, 4), RF_FIELD),
     Case("linear_drift", linear.LinearBody(0.4), {"length": (0.0, 2.0)}, ({"length": 0.0},)),
     Case(
         "linear_quadrupole",

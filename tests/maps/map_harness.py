@@ -15,7 +15,7 @@ def draw(case: Case, seed: int, n: int = 7, batch: tuple[int, ...] = ()) -> tupl
     X = rng.uniform(-1.0, 1.0, (*batch, 6, n)) * case.size
     reference = Reference.from_kinetic_energy(np.asarray(case.kinetic_energy), species_named(case.species))
     beta_gamma = reference.beta_gamma * (1.0 + 0.1 * rng.uniform(-1, 1, batch))
-    core = {"matrix": (6, 6)}
+    core = {"matrix": (6, 6), "field_cos": (3,), "field_sin": (3,)}
     p = {k: np.asarray(rng.uniform(lo, hi, (*batch, *core.get(k, ())))) for k, (lo, hi) in case.ranges.items()}
     if "matrix" in p:
         p["matrix"] = p["matrix"] + np.eye(6)

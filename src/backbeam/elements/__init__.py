@@ -11,15 +11,16 @@ from backbeam.elements.constant_focusing import ConstantFocusing
 from backbeam.elements.crab_cavity import CrabCavity
 from backbeam.elements.diagnostics import Marker, Monitor, Screen
 from backbeam.elements.drift import Drift
+from backbeam.elements.field_cavity import FieldCavity
 from backbeam.elements.linear_map import LinearMap
 from backbeam.elements.multipoles import Corrector, Multipole, Octupole, Quadrupole, Sextupole, ThinMultipole
 from backbeam.elements.patch import Patch
 from backbeam.elements.solenoid import Solenoid
 
 ALL = (
-    Aperture, Buncher, ConstantFocusing, Corrector, CrabCavity, DipoleEdge, Drift, LinearMap, Marker, Monitor,
-    Multipole, Octupole, Patch, Quadrupole, RectangularBend, RFCavity, Screen, SectorBend, Sextupole, Solenoid,
-    ThinMultipole,
+    Aperture, Buncher, ConstantFocusing, Corrector, CrabCavity, DipoleEdge, Drift, FieldCavity, LinearMap, Marker,
+    Monitor, Multipole, Octupole, Patch, Quadrupole, RectangularBend, RFCavity, Screen, SectorBend, Sextupole,
+    Solenoid, ThinMultipole,
 )  # fmt: skip
 """Every element."""
 

@@ -28,6 +28,8 @@ from backbeam.parameters import REQUIRED, Parametrised, parameter
 from backbeam.proportion import ANGLE, PHASE
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from backbeam.arrays import Array
     from backbeam.formulas import Formula
     from backbeam.maps.base import Map
@@ -201,6 +203,10 @@ class Element(Parametrised):
     def body(self, fraction: float) -> tuple[Bound, ...]:
         """Maps over a fraction of its length; of a thin element, its maps."""
         return ()
+
+    def piece(self, start: Fraction, stop: Fraction) -> tuple[Bound, ...]:
+        """Maps between two places, as parts of its length; of most elements, those of the difference."""
+        return self.body(float(stop - start))
 
     def exit(self) -> tuple[Bound, ...]:
         """Maps at its end."""

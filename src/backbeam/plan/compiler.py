@@ -141,19 +141,20 @@ class _Compiler:
 
     def _rounds(self, element: Element, name: str, kicks: Mapping[Fraction, Plan]) -> tuple[list[Plan], Plan]:
         """Maps to each place in order, with what stands there; and the maps from the last of them to the end."""
-        bodies: dict[Fraction, Plan] = {}
+        bodies: dict[tuple[Bound, ...], Plan] = {}
 
-        def body(part: Fraction) -> Plan:
-            if part not in bodies:
-                bodies[part] = self.steps(element.body(float(part)), name, element) if part else ()
-            return bodies[part]
+        def body(start: Fraction, stop: Fraction) -> Plan:
+            bounds = element.piece(start, stop) if stop > start else ()
+            if bounds not in bodies:
+                bodies[bounds] = self.steps(bounds, name, element)
+            return bodies[bounds]
 
         rounds: list[Plan] = []
         done = Fraction(0)
         for place in sorted(kicks):
-            rounds.append((*body(place - done), *kicks[place]))
+            rounds.append((*body(done, place), *kicks[place]))
             done = place
-        return rounds, body(1 - done)
+        return rounds, body(done, Fraction(1))
 
     def pieces(self, place: int) -> list[Plan]:
         """Steps of an element slice by slice, to look at the beam in between."""

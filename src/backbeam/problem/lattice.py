@@ -272,7 +272,8 @@ def _value(field: Any, value: Any, path: str) -> Any:
             array = np.asarray(value, dtype=np.float64)
         except (TypeError, ValueError):
             array = np.zeros(0)
-        if array.shape != shape or not np.isfinite(array).all():
+        fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
+        if not fits or not np.isfinite(array).all():
             raise InputError(path, value, f"finite numbers of shape {shape}")
         return array
     if isinstance(value, str) and field.metadata.get("parameter") and looks_like_quantity(value):

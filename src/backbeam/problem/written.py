@@ -120,7 +120,8 @@ def element_tree(element: Element) -> dict[str, Any]:
         value = formulas.get(f.name, getattr(element, f.name))
         if f.name in ("name", "formulas") or value is None or _usual(f, value):
             continue
-        found[f.name] = _plain(value, f"{element.name or element.kind}.{f.name}")
+        rank = len(f.metadata.get("shape") or ())
+        found[f.name] = _plain(value, f"{element.name or element.kind}.{f.name}", rank)
     return found
 
 
@@ -131,7 +132,8 @@ def _usual(f: Field[Any], value: Any) -> bool:
     )  # fmt: skip
 
 
-def _plain(value: Any, path: str) -> Any:
+def _plain(value: Any, path: str, rank: int = 0) -> Any:
+    """A value as plain data; ``rank`` is the number of axes that a parameter has of its own."""
     if isinstance(value, Formula):
         return text_of(value)
     if isinstance(value, Opening):
@@ -147,6 +149,6 @@ def _plain(value: Any, path: str) -> Any:
     array = np.asarray(value)
     if array.ndim == 0 and array.dtype.kind in "fiu":
         return float(array)
-    if array.ndim == 2 and array.dtype.kind in "fiu":
+    if rank and array.ndim == rank and array.dtype.kind in "fiu":
         return array.astype(np.float64).tolist()
     raise InputError(path, value, "one number: a batch of settings is not a lattice of a file")
