@@ -112,6 +112,7 @@ def test_other_kinds(tmp_path):
     ring = one(tmp_path, "rfcavity, l = 1, voltage = 1e6, rf_frequency = 1e9")
     assert ring.phase == pytest.approx(math.pi / 2) and not ring.radial_kick
     assert one(tmp_path, "wiggler, l = 2").kind == one(tmp_path, "ecoll, l = 2, x_limit = 0.1").kind == "drift"
+    assert one(tmp_path, "ecoll, l = 2, x_limit = 0.1").aperture.half_x == 0.1
     assert one(tmp_path, "patch, z_offset = 1, x_pitch = 0.1").kind == "patch"
 
 

@@ -211,7 +211,12 @@ def test_what_would_change_the_optics_is_refused_with_its_place(tmp_path, text, 
 def test_what_is_dropped_and_unused_is_said(tmp_path):
     loaded = load(tmp_path, "d: lscdrift,l=1\nq: quad\nc: ecol,l=1,x_max=1\ns: script\nbl: line=(d,c,s)")
     report = str(loaded.report)
-    assert "space charge: d" in report and "apertures: c" in report and "1 elements: q" in report and "script" in report
+    assert (
+        "space charge: d" in report
+        and loaded.line["c"].aperture.half_x == 1.0
+        and "1 elements: q" in report
+        and "script" in report
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from backbeam.errors import InputError
+from backbeam.errors import BackbeamWarning, InputError
 from backbeam.species import Species, species_named
 
 
-class BeamFileWarning(UserWarning):
+class BeamFileWarning(BackbeamWarning):
     """Something in a file of particles that was left out or taken for granted."""
 
 

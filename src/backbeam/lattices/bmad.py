@@ -404,7 +404,7 @@ class _Lattice:
         if element.type not in WORDS:
             return element.type, {"length": word.get("l")} | word.rest
         kind, found = WORDS[element.type](word)
-        return kind, found | word.rest
+        return kind, found | word.opening() | word.rest
 
     def _item(self, piece: Piece, reference: Reference | None, made: dict[Piece, Item]) -> Item:
         element = self.elements[piece.name]
@@ -455,16 +455,12 @@ class _Lattice:
     def _tell(self, used: set[str]) -> None:
         report = self.report
         report.dropped += [Note(place, f"{word}: not carried out") for word, place in self.skipped.items()]
-        apertures = [e.name for n, e in self.elements.items() if n in used and APERTURES & set(e.attributes)]
-        if apertures:
-            report.dropped.append(Note(None, f"apertures of {len(apertures)} elements: {some(apertures, 5)}"))
         unused = [n for n in self.elements if n not in used]
         if unused:
             report.unused.append(Note(None, f"{len(unused)} elements: {some(unused)}"))
 
 
 PARTS = 10_000
-APERTURES = {"x_limit", "y_limit", "x1_limit", "x2_limit", "y1_limit", "y2_limit", "aperture"}
 TEXTS = frozenset(
     """type alias descrip ref ref_origin ele_origin to_line to_element tracking_method mat6_calc_method field_calc
     geometry particle lattice machine aperture_at aperture_type cavity_type fringe_type fringe_at field_master

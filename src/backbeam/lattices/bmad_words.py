@@ -15,6 +15,7 @@ from typing import Any
 
 from backbeam.formulas import Formula, operation
 from backbeam.lattices.description import LatticeError, Place
+from backbeam.lattices.pipes import kept, opening
 from backbeam.reference import Reference
 from backbeam.species import SPEED_OF_LIGHT
 
@@ -39,6 +40,7 @@ IDLE = frozenset(
     etap_y z_position x_position y_position theta_position""".split()
 )
 """Attributes that do not change the linear optics, or are looked at elsewhere."""
+LIMITS = ("x_limit", "y_limit", "x1_limit", "x2_limit", "y1_limit", "y2_limit")
 ALIGNMENT = {"dx": "x_offset", "dy": "y_offset", "ds": "z_offset", "yaw": "x_pitch", "pitch": "y_pitch"}
 Made = tuple[str, dict[str, Any]]
 
@@ -50,6 +52,9 @@ class Word:
         self.type, self.place, self.reference = type, place, reference
         self.texts = {n: v for n, v in attributes.items() if isinstance(v, str)}
         self.rest = {n: v for n, v in attributes.items() if n not in IDLE and not isinstance(v, str)}
+        sides = {f"{p}{side}_limit": attributes.get("aperture") for p in "xy" for side in "12"}
+        given = {n: v for n, v in (sides | attributes).items() if n in LIMITS and isinstance(v, int | float)}
+        self.limits: dict[str, Any] = given
 
     def get(self, name: str, default: Any = 0.0) -> Any:
         """An attribute, which is taken; its default where it is not there."""
@@ -64,6 +69,15 @@ class Word:
             raise LatticeError(self.place, f"{name} needs a charged reference particle (parameter[p0c])")
         rigidity = float(self.reference.momentum) / (self.reference.species.charge_number * SPEED_OF_LIGHT)
         return operation("/", factor * value, rigidity)
+
+    def opening(self) -> dict[str, Any]:
+        """Aperture of a pipe that is symmetric about the axis."""
+        limits = self.limits
+        half = [max(limits.get(f"{p}_limit", 0.0), limits.get(f"{p}1_limit", 0.0)) for p in "xy"]
+        if any(limits.get(f"{p}1_limit") != limits.get(f"{p}2_limit") for p in "xy"):
+            return {}
+        elliptical = self.texts.get("aperture_type", "ell" if self.type == "ecollimator" else "rec").startswith("ell")
+        return kept(opening(elliptical, *half), 1)
 
     def body(self) -> dict[str, Any]:
         """Length and errors of alignment."""

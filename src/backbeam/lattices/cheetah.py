@@ -13,6 +13,7 @@ from typing import Any
 from backbeam.lattices.choosing import check_size, some, the_line
 from backbeam.lattices.description import Description, Item, LatticeError, Note, Place, Report
 from backbeam.lattices.json_text import JsonFile, number
+from backbeam.lattices.pipes import kept, opening
 from backbeam.lattices.sources import Sources
 
 DEEPEST = 100
@@ -85,7 +86,9 @@ class _Expansion:
             word, given = str(found[0]), {n: v for n, v in found[1].items() if n not in IDLE}
             if word in ACTING and found[1].get("is_active", True):
                 self.report.dropped.append(Note(place, f"{name}: {ACTING[word]}"))
-            kind, attributes = KINDS.get(word, _unknown(word))(_Given(given, place))
+            kind, attributes = KINDS.get(word, _unknown(word))(
+                _Given(given, place, found[1].get("is_active", True) is not False)
+            )
             self.made[name] = Item(name, kind, attributes, place, word)
         return self.made[name]
 
@@ -93,8 +96,8 @@ class _Expansion:
 class _Given:
     """Parameters of an element; those that nobody takes are left for the mapping to refuse."""
 
-    def __init__(self, parameters: Parameters, place: Place) -> None:
-        self.rest, self.place = parameters, place
+    def __init__(self, parameters: Parameters, place: Place, active: bool) -> None:
+        self.rest, self.place, self.active = parameters, place, active
 
     def take(self, *names: str, **renamed: str) -> Parameters:
         pairs = {n: n for n in names} | renamed
@@ -129,6 +132,13 @@ def _passive(g: _Given) -> Made:
     for name in ("x_max", "y_max", "shape", "misalignment", "period_length", "x_slices"):
         g.rest.pop(name, None)
     return "drift", found | g.others()
+
+
+def _aperture(g: _Given) -> Made:
+    """A rectangle or an ellipse, while it is active."""
+    elliptical = g.rest.pop("shape", "rectangular") != "rectangular"
+    hole = opening(elliptical, g.number("x_max"), g.number("y_max"))
+    return "marker", (kept(hole) if g.active else {}) | g.others()
 
 
 def _dipole(g: _Given) -> Made:
@@ -176,7 +186,8 @@ def _unknown(word: str) -> Callable[[_Given], Made]:
 
 
 KINDS: dict[str, Callable[[_Given], Made]] = {
-    **dict.fromkeys(("Drift", "Aperture", "Undulator"), _passive),
+    **dict.fromkeys(("Drift", "Undulator"), _passive),
+    "Aperture": _aperture,
     **dict.fromkeys(("Marker", "BPM", "Screen", "SpaceChargeKick", "ClosedOrbitMonitor"), lambda g: ("marker", {})),
     "Quadrupole": _strong("quadrupole", "k1"),
     "Sextupole": _strong("sextupole", "k2"),
@@ -189,5 +200,5 @@ KINDS: dict[str, Callable[[_Given], Made]] = {
     "Cavity": _cavity,
 }
 """Kind and attributes of each class; what is missing is refused by its name."""
-ACTING = {"Aperture": "its aperture", "SpaceChargeKick": "a kick of space charge"}
+ACTING = {"SpaceChargeKick": "a kick of space charge"}
 """What leaves something out that it does while it is active."""

@@ -260,7 +260,7 @@ class _File:
                 kinds.setdefault(element.type, []).append(element.name)
             elif element.type in EFFECTS:
                 kinds.setdefault(f"{element.type}'s {EFFECTS[element.type]}", []).append(element.name)
-            elif element.type in ("rcol", "ecol", "scraper"):
+            elif element.type in ("scraper", "maxamp"):
                 kinds.setdefault("apertures", []).append(element.name)
         for what, names in sorted(kinds.items()):
             reason = f", {QUIET[what]}" if what in QUIET else ""

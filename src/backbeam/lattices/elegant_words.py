@@ -11,10 +11,11 @@ from math import pi
 from typing import Any
 
 from backbeam.formulas import Formula, operation
+from backbeam.lattices.pipes import kept, opening
 
 Attributes = dict[str, Any]
 
-TYPES = """quad sben rben drif sext octu mult sole hkick vkick kicker rfca else hmon vmon moni rcol ecol mark matr alph
+TYPES = """rcol ecol quad sben rben drif sext octu mult sole hkick vkick kicker rfca else hmon vmon moni mark matr alph
     rfdf tmcf cepl watch twpl malign twla peppot energy maxamp rotate trcount recirc qufringe scraper center ksext
     ksbend kquad magnify sample hvcor scatter nibend kpoly niseptum ramprf rampp stray csbend twmta matter rfmode
     trfmode zlongit sreffects modrf bmapxy ztransverse ibscatter fmult wake trwake tubend charge pfilter histogram
@@ -39,7 +40,7 @@ IDLE = frozenset(
 )
 """Attributes that do not change the linear optics, or say how elegant is to compute or to write."""
 
-PASSIVE = """drif edrift hmon vmon moni rcol ecol mark watch scraper lscdrift csrdrift speedbump cepl""".split()
+PASSIVE = """drif edrift hmon vmon moni mark watch scraper lscdrift csrdrift speedbump cepl""".split()
 QUIET = dict.fromkeys(
     """charge histogram mhistogram floor recirc trcount sample wake trwake lrwake zlongit ztransverse rfmode trfmode
     frfmode ftrfmode ibscatter tscatter script twiss pfilter maxamp clean remcor sreffects emittance mradintegrals
@@ -95,6 +96,15 @@ def _passive(w: Word) -> tuple[str, Attributes]:
     ):
         w.get(name)
     return ("monitor" if w.type in ("hmon", "vmon", "moni", "watch", "mark") else "drift"), length
+
+
+def _collimator(w: Word) -> tuple[str, Attributes]:
+    """Rectangular, or elliptical; a border of 0 is none."""
+    found = w.take("dx", "dy", length="l")
+    hole = opening(w.type == "ecol", w.get("x_max"), w.get("y_max"))
+    for name in ("tilt", "dz", "exponent", "yexponent", "invert", "open_side"):
+        w.get(name)
+    return "drift", found | kept(hole)
 
 
 def _quiet(w: Word) -> tuple[str, Attributes]:
@@ -208,6 +218,7 @@ def _offset(w: Word) -> tuple[str, Attributes]:
 
 WORDS: dict[str, Callable[[Word], tuple[str, Attributes]]] = {
     **dict.fromkeys(PASSIVE, _passive),
+    **dict.fromkeys(("rcol", "ecol"), _collimator),
     **dict.fromkeys(QUIET, _quiet),
     **dict.fromkeys(("quad", "kquad"), _strong("quadrupole", "k1")),
     **dict.fromkeys(("sext", "ksext"), _strong("sextupole", "k2")),

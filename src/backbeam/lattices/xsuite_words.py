@@ -6,9 +6,11 @@ from collections.abc import Callable
 from math import pi
 from typing import Any
 
+from backbeam.elements.openings import RectEllipse
 from backbeam.formulas import Formula, operation
 from backbeam.lattices.description import LatticeError, Note, Place, Report
 from backbeam.lattices.json_text import number
+from backbeam.lattices.pipes import FAR, kept, opening
 
 IDLE = frozenset(
     """prototype name_associated_aperture order inv_factorial_order model integrator num_multipole_kicks radiation_flag
@@ -69,6 +71,20 @@ def _passive(g: Given) -> Made:
 
 
 def _aperture(g: Given) -> Made:
+    """A rectangle about its centre, an ellipse, or both; other shapes are left out, and said."""
+    names = ("min_x", "max_x", "min_y", "max_y", "a", "b")
+    low_x, high_x, low_y, high_y, a, b = (g.get(n) if n in g.rest else None for n in names)
+    hole = None
+    if low_x is None and a is not None and b is not None:
+        hole = opening(True, a, b) if high_x is None else RectEllipse(*map(float, (high_x, high_y, a, b)))
+        return "marker", kept(hole) | g.take(dx="shift_x", dy="shift_y")
+    if "corners" not in g.rest and not {"x_vertices", "a_vertices"} & set(g.rest) and high_x is not None and a is None:
+        sides = [(-FAR if low is None else low, FAR if high is None else high) for low, high in
+                 ((low_x, high_x), (low_y, high_y))]  # fmt: skip
+        if all(-1e9 < low < high < 1e9 for low, high in sides):
+            hole = opening(False, *(0.5 * (high - low) for low, high in sides))
+            middle = {n: 0.5 * (low + high) for n, (low, high) in zip(("dx", "dy"), sides, strict=True)}
+            return "marker", kept(hole) | middle
     g.report.dropped.append(Note(g.place, f"the aperture {g.name}"))
     return "marker", {}
 
