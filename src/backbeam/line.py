@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from backbeam import backends
+from backbeam.alignment import Spread, with_errors
 from backbeam.backwards import backwards
 from backbeam.elements.base import Element
 from backbeam.errors import InputError
@@ -241,6 +242,17 @@ class Line:
             If one element is passed at two momenta, or if a bend has no field apart from its angle.
         """
         return hold_fields(self, reference)
+
+    def with_errors(self, errors: Mapping[str, Mapping[str, Spread]], seed: int) -> Line:
+        """Return the line with errors of alignment drawn for every passage; the second of a ``q`` is ``q@2``.
+
+        ::
+
+            machine = line.with_errors({"q*": {"dx": 1e-4, "dy": 1e-4, "roll": 1e-3}, "b*": {"roll": 5e-4}}, seed=1)
+
+        A number is the rms of a normal distribution; see `backbeam.alignment`.
+        """
+        return with_errors(self, errors, seed)
 
     def backwards(self) -> Line:
         """Return the line that undoes this one, space charge included: ``track(line.backwards(), track(line, beam))``.
