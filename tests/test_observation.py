@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import backbeam as bb
 from backbeam import backends
 from backbeam.observation import Centroid, Image
 
@@ -136,3 +137,17 @@ def test_the_image_is_linear_in_the_charges_at_no_charge_too():
     bar = RNG.normal(size=image.pixels)
     _, q_bar = image.pullback(X, np.zeros_like(q), alive, bar)
     assert np.sum(q_bar * q) == pytest.approx(np.sum(bar * image.read(X, q, alive)), rel=1e-12)
+
+
+@pytest.mark.parametrize("slices", [1, 2, 3])
+def test_a_long_monitor_reads_in_its_middle(slices):
+    X = np.random.default_rng(2).uniform(-1e-3, 1e-3, (6, 20))
+    start = bb.Beam.from_arrays(X, species="electron", kinetic_energy=1e7, charge=1e-10)
+    apart = [bb.Drift(0.15), bb.Monitor(name="m"), bb.Drift(0.15)]
+    whole = bb.track(bb.Line([bb.Monitor(0.3, name="m")]), start)
+    np.testing.assert_allclose(whole.readings["m"], bb.track(bb.Line(apart), start).readings["m"], rtol=1e-13)
+    kicked = bb.track(
+        bb.Line([bb.Monitor(0.3, name="m")]), start, space_charge=bb.SpaceCharge3D(grid=(8,) * 3), slices=slices
+    )
+    assert kicked.readings["m"].shape == (2,) and kicked.s == pytest.approx(0.3)
+    assert np.abs(kicked.readings["m"] - whole.readings["m"]).max() < 1e-5

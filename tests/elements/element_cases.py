@@ -129,6 +129,7 @@ CASES: dict[str, dict] = {
     "aperture_absorbing": {"half_x": 3e-4, "half_y": 5e-4, "action": "absorb"},
     "marker": {},
     "monitor": {"dx": 1e-4},
+    "monitor_long": {"length": 0.3, "dx": 1e-4, "yaw": 1e-3},
     "screen": {"half_x": 9e-4, "half_y": 1.2e-3, "pixels": (12, 9)},
 }
 """Label -> fields; the label begins with the kind."""

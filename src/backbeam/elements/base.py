@@ -208,6 +208,10 @@ class Element(Parametrised):
         """Maps between two places, as parts of its length; of most elements, those of the difference."""
         return self.body(float(stop - start))
 
+    def middle(self) -> tuple[Bound, ...]:
+        """Maps in the middle of a thick element, where it looks at the beam."""
+        return ()
+
     def exit(self) -> tuple[Bound, ...]:
         """Maps at its end."""
         return ()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from backbeam.elements.base import Bound, Element
+from backbeam.elements.base import Bound, Element, bind, parameter
 from backbeam.errors import InputError
+from backbeam.maps.drift import Drift
 from backbeam.observation import Centroid, Image
+
+if TYPE_CHECKING:
+    from backbeam.arrays import Array
 
 MOST_PIXELS = 16_384
 """Of a side: more are taken for a slip."""
@@ -25,11 +29,22 @@ class Monitor(Element):
     """Beam position monitor: reads the charge-weighted centroid (x, y) of what is alive, ``(..., 2)`` [m].
 
     A displaced monitor reads relative to its own centre and axes.
+
+    Parameters
+    ----------
+    length:
+        Length [m], or None for a thin one. It is a drift, and reads in its middle.
     """
+
+    length: Array | float | None = parameter(None, unit="m")
 
     kind: ClassVar[str] = "monitor"
 
     def body(self, fraction: float) -> tuple[Bound, ...]:
+        """The reading; where there is a length, a drift."""
+        return (bind(Drift(fraction)),) if self.is_thick else self.middle()
+
+    def middle(self) -> tuple[Bound, ...]:
         """The reading."""
         return (Bound(Centroid(), ()),)
 

@@ -188,7 +188,7 @@ class _Compiler:
         return found
 
     def _kicks(self, place: int) -> dict[Fraction, Plan]:
-        """Tests and kicks of all effects in an element, by the part of it that lies before them."""
+        """Tests, kicks of all effects, and looks in an element, by the part of it that lies before them."""
         element, name = self.elements[place], self.names[place]
         found = self._tests(place)
         for label, effect in self.effects.items():
@@ -205,6 +205,8 @@ class _Compiler:
                 kick = Kick(effect.bare(), name, tuple({**own, **needs}.items()))
                 middle = Fraction(2 * k + 1, 2 * count)
                 found[middle] = (*found.get(middle, ()), kick)
+        if element.is_thick and (looks := self.steps(element.middle(), name, element)):
+            found[Fraction(1, 2)] = (*found.get(Fraction(1, 2), ()), *looks)
         return found
 
 
