@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from backbeam.arrays import namespace
 from backbeam.errors import InputError
@@ -394,7 +394,14 @@ def _operand(formula: Any, least: int, name: Callable[[str], str]) -> str:
 # -- variables that depend on each other ------------------------------------------------------------------------------
 
 
-def in_order(definitions: Mapping[str, Any], wanted: Iterator[str] | frozenset[str] | tuple[str, ...]) -> list[str]:
+class Definitions(Protocol):
+    """What names stand for: a mapping, or what is like one in this."""
+
+    def get(self, name: str, /) -> Any:
+        """Formula or value of a name; None where there is none."""
+
+
+def in_order(definitions: Definitions, wanted: Iterable[str]) -> list[str]:
     """Names that are wanted and all that they are made of, each behind those that it is made of.
 
     Raises
@@ -419,7 +426,7 @@ def in_order(definitions: Mapping[str, Any], wanted: Iterator[str] | frozenset[s
         stack.append((name, True))
         for other in below:
             if other in under_way:
-                raise InputError(other, text_of(definitions[other]), "a formula that does not lead back to itself")
+                raise InputError(other, text_of(definitions.get(other)), "a formula that does not lead back to itself")
             if other not in done:
                 stack.append((other, False))
     return list(done)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backbeam.errors import InputError
-from backbeam.formulas import Formula, Variable, evaluate, operation
+from backbeam.formulas import Formula, Variable, evaluate, in_order, operation
 from backbeam.lattices.description import Description, LatticeError, Note, Place, Report
 from backbeam.lattices.expressions import Dialect
 from backbeam.lattices.madx.describing import describe
@@ -44,6 +44,18 @@ _COMPARISON = re.compile(r"(.*?)(<=|>=|==|<>|!=|<|>)(.*)", re.S)
 
 class Stop(Exception):  # noqa: N818
     """The program ends here."""
+
+
+class _Definitions:
+    """What each variable is said to be that has no value yet."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    def get(self, name: str) -> Any:
+        """Its formula, or its number."""
+        known = self.program._known
+        return known[name] if name in known else self.program.formula_of(name)
 
 
 class Program:
@@ -115,10 +127,8 @@ class Program:
 
     def _value_of(self, name: str) -> float:
         if name not in self._known:
-            self._known[name] = None  # under way
-            self._known[name] = evaluate(self.formula_of(name), self._value_of)
-        if self._known[name] is None:
-            raise InputError(name, str(self.formula_of(name)), "a formula that does not lead back to itself")
+            for each in in_order(_Definitions(self), (name,)):
+                self._known[each] = evaluate(self.formula_of(each), self._known.__getitem__)
         return self._known[name]
 
     def formula_of(self, name: str) -> Any:
