@@ -89,7 +89,7 @@ def test_round_trips_keep_the_matrix_the_length_and_the_knobs(tmp_path, format):
 def test_madx_names_have_no_capitals_and_are_kept_apart():
     text = write("madx", machine()[0])
     assert "\nqf: quadrupole" in text and "\nqf_1: quadrupole" in text and "\nodd_name = 0.0001;" in text
-    assert "kd := -kq*(1 + trim);" in text and "machine: line=(part.0, part.10, part.20);" in text
+    assert "kd := (-kq)*(1 + trim);" in text and "machine: line=(part.0, part.10, part.20);" in text
 
 
 @pytest.mark.parametrize(
