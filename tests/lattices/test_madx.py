@@ -326,7 +326,7 @@ def test_the_reference_particle(tmp_path, text, species, momentum):
         ("x: marker; y := y + 1; z = y", "lead back to itself"),
         ("x: marker; y := z; z := y; w = y", "lead back to itself"),
         ("x: marker; if (1) {y=2;}", "no comparison"),
-        ("x: marker; while (1 > 0) {y=2;}", "more than 100000 statements in loops"),
+        ("x: marker; while (1 > 0) {y=2;}", "more than 50000 statements in loops"),
         ("x: marker; m(a): macro = {exec, m(a);}; exec, m(1)", "nested more than 50 deep"),
         ("x: marker; if (1 > 0) {y=2;", "missing, or not closed"),
         ("x: marker; exec, nothing", "there is no such macro"),

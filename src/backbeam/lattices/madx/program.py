@@ -29,7 +29,7 @@ from backbeam.lattices.madx.words import (
 )
 from backbeam.lattices.sources import Sources
 
-MOST_TURNS = 100_000
+MOST_TURNS = 50_000
 """Turns of loops, and statements in loops and macros: a program that runs longer is refused."""
 _ASSIGNMENT = re.compile(
     r"(?:(?:const|real|int|shared)\s+)*([a-z_][\w.$#%]*)\s*(?:->\s*([a-z_]\w*)\s*)?(:?)\s*=(?!=)\s*(.*)", re.I | re.S
@@ -85,6 +85,7 @@ class Program:
         self._depth = 0
         self._turns = 0
         self._known: dict[str, Any] = {}
+        self._parsed: dict[str, Any] = {}
 
     # -- values -------------------------------------------------------------------------------------------------------
 
@@ -108,11 +109,16 @@ class Program:
         return Dialect(zero_division=True, functions=functions, constants=CONSTANTS)
 
     def parse(self, text: str) -> Any:
-        """Formula or number of a text."""
+        """Formula or number of a text; in a loop the same text comes again."""
+        if text in self._parsed:
+            return self._parsed[text]
         try:
-            return self.dialect.parse(text)
+            found = self.dialect.parse(text)
         except InputError as error:
             raise LatticeError(self.place, str(error)) from None
+        if "exist" not in text.lower():
+            self._parsed[text] = found
+        return found
 
     def value(self, formula: Any) -> float:
         """Number that a formula stands for at this moment; what is not defined is 0."""
