@@ -27,7 +27,16 @@ class LoadedKernel(CudaKernel):
         super()._compile(graph)
         self.lanes = cupy.RawKernel(self.program.source, "lanes")
         self.numbers = cupy.RawKernel(self.program.source, "numbers")
-        self.lanes.compile()  # here, where a failure means the plain path; the module holds both
+        # Here, where a failure means the plain path. Each of the two is there only if it has something to do.
+        if self.launches:
+            self.lanes.compile()
+        elif self.made:
+            self.numbers.compile()
+
+    @property
+    def launches(self) -> bool:
+        """Whether there is a pass over the particles."""
+        return bool(self.program.sums) or any(o.lane for o in self.made)
 
 
 class CudaCall:
@@ -37,7 +46,7 @@ class CudaCall:
         self.kernel, self.n, self.places = kernel, n, prod(batch)
         self.shapes = [((*batch, *o.core, n) if o.lane else (*batch, *o.core), o.symbol.dtype) for o in kernel.made]
         self.blocks = kernel.program.blocks(n)
-        self.launches = bool(kernel.program.sums) or any(o.lane for o in kernel.made)
+        self.launches = kernel.launches
 
     def run(self, leaves: list[Any]) -> tuple[Any]:
         """Result of the kernel, in a tuple."""

@@ -99,7 +99,8 @@ class Library:
             return model.forward(Bunch(X, q, None, reference.with_beta_gamma(u)), {"length": ds})
 
         def reverse(X1: Any, q: Any, u: Any, ds: Any, bar: Any) -> Any:
-            return model.reverse(Bunch(X1, q, None, reference.with_beta_gamma(u)), {"length": ds}, bar)
+            X, bars = model.reverse(Bunch(X1, q, None, reference.with_beta_gamma(u)), {"length": ds}, bar)
+            return X, bars.X, bars.q, bars.beta_gamma, bars.p["length"]
 
         return self.compiled(forward), self.compiled(reverse)
 
@@ -151,7 +152,7 @@ class Library:
             back = reverse(after, beam.charges, u, ds, library.array(bar, kind))
             to_host = library.backend.to_numpy
             after = to_host(after)
-            results.append([after[[1, 3]] - drawn[[1, 3]], *map(to_host, back)])
+            results.append([after[[1, 3, 5]] - drawn[[1, 3, 5]], *map(to_host, back)])
         names = ("kick", "kick undone", "pullback: X", "pullback: charges", "pullback: beta gamma", "pullback: ds")
         return list(zip(names, results[1], results[0], strict=True))
 
