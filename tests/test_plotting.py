@@ -51,9 +51,9 @@ def test_lattice_bar_shows_focusing_above_and_defocusing_below(fodo):
 
 
 def test_every_kind_of_element_has_a_colour_and_can_be_drawn():
-    from backbeam.elements import KINDS
+    from backbeam.elements import ALL
 
-    assert set(KIND_COLORS) == set(KINDS) - {"drift"}
+    assert set(KIND_COLORS) == {cls.kind for cls in ALL} - {"drift"}
     problem = Problem.load("awake")
     ax = axes()
     draw_lattice(ax, problem.line(), start=1.0)

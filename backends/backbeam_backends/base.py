@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from typing import Any, ClassVar
@@ -178,6 +178,10 @@ class Backend:
     ) -> tuple[Array, Callable[[Array], list[Array]]]:
         """Value of a function and its pullback by the library's automatic differentiation."""
         raise TypeError(f"{self.name} does not differentiate by itself")
+
+    def call_module(self, module: Any, weights: Mapping[str, Array], X: Array) -> Array:
+        """Call a module of the library with weights in the place of its own parameters, by their names."""
+        raise TypeError(f"{self.name} has no modules")
 
     def records(self, arrays: Sequence[Array]) -> bool:
         """Whether the library's automatic differentiation is recording a gradient through any of the arrays."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import array_api_compat.torch
@@ -236,6 +236,10 @@ class TorchBackend(Backend):
             return [torch.zeros_like(x) if b is None else b for x, b in zip(leaves, bars, strict=True)]
 
         return value.detach(), pullback
+
+    def call_module(self, module: Any, weights: Mapping[str, torch.Tensor], X: torch.Tensor) -> torch.Tensor:
+        """`torch.func.functional_call`."""
+        return torch.func.functional_call(module, dict(weights), (X,))
 
     def synchronize(self, tree: Any = None) -> None:
         """Wait for CUDA."""

@@ -24,11 +24,10 @@ from common import versions
 from backbeam import backends
 from backbeam.memory import table
 from backbeam.memory.features import features
-from backbeam.memory.kept import kept_bytes
-from backbeam.memory.measuring import adjoint_of
 from backbeam.memory.model import OF_MAP
 from backbeam.plan import Merged, unroll
 from backbeam.problem import Problem
+from backbeam.problem.measuring import adjoint_of
 from memory.fitting import fit, fit_largest, residuals
 from memory.fresh import case, run
 from memory.problems import ELEMENTS, elements, expanding, on, pipe
@@ -100,7 +99,7 @@ class Plain:
 
     def kept(self, adjoint: dict[str, Any]) -> float:
         """Bytes, but for a tape."""
-        return float(self.n * kept_bytes(adjoint_of(adjoint), self.plan, self.dtype, self.masked))
+        return float(self.n * adjoint_of(adjoint).kept_bytes(self.plan, self.dtype, self.masked))
 
     def step(self, kicks: bool) -> Any:
         """The first step that kicks, or that does not; None if there is none."""

@@ -75,8 +75,8 @@ def serve(one_core: bool) -> None:
 def prepared(job: dict[str, Any]) -> tuple[Callable[[], None], Callable[[], None], Any]:
     """The gradient of a case, its tracking alone, and the beam."""
     import backbeam as bb
-    from backbeam.memory.measuring import adjoint_of
     from backbeam.problem import Problem
+    from backbeam.problem.measuring import adjoint_of
     from backbeam.problem.outcome import quiet
 
     problem, adjoint = Problem(job["problem"]), adjoint_of(job["adjoint"])
@@ -99,7 +99,7 @@ def prepared(job: dict[str, Any]) -> tuple[Callable[[], None], Callable[[], None
 
 def peak(job: dict[str, Any]) -> dict[str, Any]:
     """What the gradient takes."""
-    from backbeam.memory.measuring import observed
+    from backbeam.problem.measuring import observed
 
     gradient, _, beam = prepared(job)
     return asdict(observed(gradient, beam.backend, beam.coordinates, job.get("books", False)))

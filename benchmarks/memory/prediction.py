@@ -11,8 +11,8 @@ from common import write
 
 from backbeam.memory.amounts import parse_bytes, show_bytes
 from backbeam.memory.forecast import forecast
-from backbeam.memory.measuring import adjoint_of
 from backbeam.problem import Problem
+from backbeam.problem.measuring import adjoint_of
 from memory.fresh import case, run
 from memory.options import about, adjoints_of, markdown, parser
 from memory.problems import expanding, on

@@ -26,7 +26,7 @@ Bmad                  z = -beta c (t - t0), pz = P/P0 - 1
 
 from __future__ import annotations
 
-from backbeam import effects, observables
+from backbeam import effects, observables, trees  # noqa: F401  (trees: so that lines and beams are known as such)
 from backbeam.adjoint import Auto, Checkpoint, Reversible, Store, Tape
 from backbeam.beam import Beam
 from backbeam.effects import (
@@ -51,6 +51,7 @@ from backbeam.elements import (
     DipoleEdge,
     Drift,
     FieldCavity,
+    Function,
     LinearMap,
     Marker,
     Monitor,
@@ -96,6 +97,7 @@ __all__ = [
     "Effect",
     "FieldCavity",
     "FixedExtent",
+    "Function",
     "InputError",
     "Line",
     "LinearMap",

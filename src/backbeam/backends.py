@@ -10,6 +10,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
+from backbeam import registry
 from backbeam.arrays import Array, namespace
 from backbeam.errors import BackendError, InputError
 
@@ -53,17 +54,8 @@ def get(name: str) -> Backend:
         advice = " or ".join(f"pip install 'backbeam[{extra}]'" for extra in extras)
         advice = advice or f"install what {points[name].value} needs"
         raise BackendError(f"backend {name!r} is not installed ({error}); {advice}") from error
-    _teach_trees(backend)
+    registry.watch(lambda tree: backend.register_tree(*tree))
     return backend
-
-
-def _teach_trees(backend: Backend) -> None:
-    """Tell the library how to take lines and beams apart. Late, because both are built on this module."""
-    from backbeam.elements import ALL
-    from backbeam.trees import trees
-
-    for cls, flatten, unflatten in trees(ALL):
-        backend.register_tree(cls, flatten, unflatten)
 
 
 def introduce() -> None:

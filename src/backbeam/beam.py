@@ -18,11 +18,11 @@ import numpy as np
 from backbeam import backends, moments
 from backbeam.arrays import COORDINATES, Array, namespace, over_particles, per_particle
 from backbeam.distributions import (
-    FAMILIES,
     Distribution,
     GaussianOfCovariance,
     PlanarDistribution,
     ThermalDistribution,
+    kinds,
 )
 from backbeam.distributions.inputs import (
     KINETIC_ENERGY,
@@ -268,7 +268,7 @@ class Beam:
         Parameters
         ----------
         kind:
-            One of `KINDS`.
+            One of `backbeam.distributions.kinds`.
         n:
             Number of macroparticles.
         species:
@@ -291,8 +291,8 @@ class Beam:
             For parameters that are unknown, contradictory or out of range, and for particles that would turn
             round; it names the field.
         """
-        if kind not in KINDS:
-            raise InputError("beam.distribution", kind, f"one of {', '.join(KINDS)}")
+        if kind not in kinds():
+            raise InputError("beam.distribution", kind, f"one of {', '.join(kinds())}")
         species = species_named(species)
         n, seed = whole_number("beam.n", n, 1, MOST_PARTICLES), whole_number("beam.seed", seed, 0)
         place = Place.named(backend, device, dtype)
@@ -642,10 +642,6 @@ class Beam:
         batch = f"batch={tuple(self.coordinates.shape[:-2])}, " if self.coordinates.ndim > 2 else ""
         where = f"{self.backend.name} {self.dtype}"
         return f"Beam({batch}n={self.n}, species={self.species.name!r}, {where})"
-
-
-KINDS = (*FAMILIES, "thermal")
-"""Kinds of distribution that `Beam.draw` knows."""
 
 
 def _beam(X: Array, q: Array, reference: Reference, recipe: Distribution | None = None) -> Beam:

@@ -55,7 +55,9 @@ class Course:
 
     def settled(self, bunch: Bunch) -> Course:
         """Same course, its effects as they are for a run that begins with that bunch."""
-        return replace(self, effects={name: effect.settled(bunch) for name, effect in self.effects.items()})
+        found = {name: effect.settled(bunch) for name, effect in self.effects.items()}
+        same = all(found[name] is effect for name, effect in self.effects.items())
+        return self if same else replace(self, effects=found)
 
     # -- plans -------------------------------------------------------------------------------------------------------
 
@@ -110,7 +112,7 @@ class Course:
         if path in self.line.knobs:
             return "1"
         name, _, field = path.rpartition(".")
-        return type(self.owner(name)).rule(field)["unit"]
+        return self.owner(name).rule(field)["unit"]
 
     def replace(self, changes: Mapping[str, Any]) -> Course:
         """Same course with other values: ``{"qf.k1": 30.0, "wake_1.scale": 2.0}``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from backbeam.adjoint import Adjoint, Tape
+from backbeam.adjoint import Adjoint
 from backbeam.adjoint.base import Report, zero_bars
 from backbeam.arrays import Array, namespace, over_particles, per_particle
 from backbeam.beam import Beam
@@ -14,7 +14,8 @@ from backbeam.errors import InputError
 from backbeam.knob_gradient import Asked
 from backbeam.memory import resolve
 from backbeam.plan import Bars, Plan, Setting, State, advance
-from backbeam.tracking import Run, observers, readings_by_name
+from backbeam.run import Run, observers, readings_by_name
+from backbeam.tracking import check
 
 if TYPE_CHECKING:
     from backbeam.effects.base import Effect
@@ -130,13 +131,13 @@ def differentiate_course(
     plan = run.course.plan
     setting = run.setting(plan)
     adjoint = resolve(adjoint, run, plan)
-    if isinstance(adjoint, Tape):
+    if adjoint.taped:
         value, bars, final = _by_tape(objective, run, plan, setting)
         report = Report()
     else:
         backend, first, P = run.backend, run.state(), run.parameters
         last, readings, kept = adjoint.forward(backend, plan, setting, first, P)
-        run.check(last)
+        check(run, last)
         final = run.result(last, plan, readings)
         value, *seeds = _seeds(objective, run, plan, final, first, last, readings)
         # Popped, not named: the adjoint lets go of them as it goes.
@@ -273,7 +274,7 @@ def _by_tape(objective: Objective, run: Run, plan: Plan, setting: Setting) -> tu
     value, pull = run.backend.pull(function, [first.X, first.q, first.beta_gamma, *spread])
     X_bar, q_bar, beta_gamma_bar, *bars = pull(xp.ones_like(value))
     final_state, readings = advance(plan, setting, first, run.parameters)
-    run.check(final_state)
+    check(run, final_state)
     names = iter(bars)
     parameters = {n: {f: next(names) for f in fields_} for n, fields_ in run.parameters.items()}
     return value, Bars(X_bar, q_bar, beta_gamma_bar, parameters), run.result(final_state, plan, readings)

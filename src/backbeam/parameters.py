@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from backbeam import registry
 from backbeam.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ class Parametrised:
 
     kind: ClassVar[str]
     """What problem files call it."""
+
+    def __init_subclass__(cls) -> None:
+        registry.enter(registry.Tree(cls, flatten, unflatten))
 
     def _label(self, name: str) -> str:
         return f"{self.name or self.kind}.{name}"
@@ -120,3 +124,19 @@ class Parametrised:
 @cache
 def _parameter_names(cls: type[Parametrised]) -> tuple[str, ...]:
     return tuple(f.name for f in fields(cls) if f.metadata.get("parameter"))
+
+
+def flatten(thing: Parametrised) -> tuple[tuple[Any, ...], Any]:
+    """Parameters that are present; class, their names and the static fields."""
+    parameters = thing.parameters()
+    return tuple(parameters.values()), (type(thing), tuple(parameters), tuple(thing.static().items()))
+
+
+def unflatten(static: Any, leaves: Any) -> Parametrised:
+    """Rebuild without validation: the leaves may be placeholders."""
+    cls, names, fixed = static
+    thing = object.__new__(cls)
+    values = dict.fromkeys(f.name for f in fields(cls)) | dict(fixed) | dict(zip(names, leaves, strict=True))
+    for name, value in values.items():
+        object.__setattr__(thing, name, value)
+    return thing

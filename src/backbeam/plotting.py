@@ -81,7 +81,7 @@ def draw_lattice(axes: Axes, line: Line, start: float = 0.0) -> None:
     axes.axhline(0.0, color=FAINT, lw=0.8, zorder=0)
     for element in line:
         length = float(np.max(np.asarray(element.length))) if element.is_thick else 0.0
-        color = KIND_COLORS.get(element.kind, "#9aa3af")
+        color = element.color or KIND_COLORS.get(element.kind, "#9aa3af")
         if element.kind != "drift":
             shown.setdefault(element.kind, color)
             low, high = _extent(element)

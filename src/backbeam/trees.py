@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+from backbeam import registry
 from backbeam.beam import Beam
 from backbeam.elements.base import Element
 from backbeam.knobs import Knobs
 from backbeam.line import Line
 from backbeam.reference import Reference
-
-
-def flatten_element(element: Element) -> tuple[tuple[Any, ...], Any]:
-    """Parameters that are present; class, their names and the static fields."""
-    parameters = element.parameters()
-    return tuple(parameters.values()), (type(element), tuple(parameters), tuple(element.static().items()))
-
-
-def unflatten_element(static: Any, leaves: Any) -> Element:
-    """Rebuild without validation: the leaves may be placeholders."""
-    cls, names, fixed = static
-    element = object.__new__(cls)
-    values = dict.fromkeys(cls.parameter_names()) | dict(fixed) | dict(zip(names, leaves, strict=True))
-    for name, value in values.items():
-        object.__setattr__(element, name, value)
-    return element
 
 
 def flatten_line(line: Line) -> tuple[tuple[Any, ...], Any]:
@@ -77,10 +61,5 @@ def unflatten_beam(species: Any, leaves: Any) -> Beam:
     return Beam(coordinates, charges, Reference(beta_gamma, species), lost_at, s, None, readings)
 
 
-def trees(element_classes: tuple[type[Element], ...]) -> list[tuple[type, Callable[..., Any], Callable[..., Any]]]:
-    """(class, flatten, unflatten) of everything that is a tree."""
-    return [
-        (Line, flatten_line, unflatten_line),
-        (Beam, flatten_beam, unflatten_beam),
-        *((cls, flatten_element, unflatten_element) for cls in element_classes),
-    ]
+registry.enter(registry.Tree(Line, flatten_line, unflatten_line))
+registry.enter(registry.Tree(Beam, flatten_beam, unflatten_beam))

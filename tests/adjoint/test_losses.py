@@ -10,7 +10,7 @@ import backbeam as bb
 from backbeam.adjoint.base import zero_bars
 from backbeam.course import Course
 from backbeam.plan import ALIVE, LOST_BEFORE, advance, compile_line, retreat
-from backbeam.tracking import Run
+from backbeam.run import Run
 
 
 def there_and_back(line, beam, options):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from backbeam.adjoint import Reversible, Store
-from backbeam.memory.measuring import measure
 from backbeam.memory.resident import can_watch
 from backbeam.problem import Problem
+from backbeam.problem.measuring import measure
 
 PARTICLES, GRID = 20_000, 12
 STATE = PARTICLES * 48

@@ -10,7 +10,7 @@ import backbeam as bb
 from backbeam.adjoint.base import zero_bars
 from backbeam.course import Course
 from backbeam.plan import Slicing, compile_line, retreat
-from backbeam.tracking import Run
+from backbeam.run import Run
 
 every_case = pytest.mark.parametrize("label", CASES)
 THICK = [label for label in CASES if make(label).is_thick]

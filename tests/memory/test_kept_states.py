@@ -8,10 +8,10 @@ import pytest
 import backbeam as bb
 from backbeam.adjoint import Checkpoint, Reversible, Store, checkpoint
 from backbeam.adjoint.base import cut
+from backbeam.adjoint.checkpoint import longest_piece, recomputed
 from backbeam.course import Course
-from backbeam.memory.kept import kept_bytes, longest_piece, recomputed
 from backbeam.plan import unroll
-from backbeam.tracking import Run
+from backbeam.run import Run
 
 N = 50
 ADJOINTS = (Reversible(), Reversible(3), Reversible(1), Store(), Checkpoint(1), Checkpoint(3), Checkpoint(50))
@@ -58,15 +58,15 @@ def test_the_count_is_what_the_forward_run_keeps(label, adjoint, kicks):
     mine = {a.__array_interface__["data"][0]: a.nbytes for a in arrays_of(kept) if a.shape[-1:] == (N,)}
     of_beam = {a.__array_interface__["data"][0] for a in (first.X, first.q, first.lost_at)}
     found = sum(size for place, size in mine.items() if place not in of_beam)
-    assert found == N * kept_bytes(adjoint, plan, "float64", setting.masked)
+    assert found == N * adjoint.kept_bytes(unroll(plan), "float64", setting.masked)
 
 
 def test_float32_is_anchored_by_default_and_halves_the_states():
     line = bb.Line([bb.Drift(0.5, name="d", slices=40)])
     _, plan, setting = prepared(line, True)
-    assert kept_bytes(Reversible(), plan, "float64", setting.masked) == 0
-    assert kept_bytes(Reversible(), plan, "float32", setting.masked) == 2 * 24  # 40 kicks, an anchor every 16
-    assert kept_bytes(Store(), plan, "float32", setting.masked) == 39 * 24 + 24
+    assert Reversible().kept_bytes(unroll(plan), "float64", setting.masked) == 0
+    assert Reversible().kept_bytes(unroll(plan), "float32", setting.masked) == 2 * 24  # 40 kicks, an anchor every 16
+    assert Store().kept_bytes(unroll(plan), "float32", setting.masked) == 39 * 24 + 24
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 7, 30])

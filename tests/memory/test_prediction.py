@@ -11,10 +11,10 @@ import pytest
 from backbeam.adjoint import Checkpoint, Reversible, Store, Tape
 from backbeam.memory import table
 from backbeam.memory.forecast import default_device, forecast, model_of
-from backbeam.memory.measuring import measure
 from backbeam.memory.resident import can_watch
 from backbeam.memory.taping import tape_of
 from backbeam.problem import Problem
+from backbeam.problem.measuring import measure
 
 WITHIN = 0.10
 OF_JAX = 0.20

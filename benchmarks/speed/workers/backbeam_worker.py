@@ -144,7 +144,7 @@ def unmerged(bb: Any) -> Callable[..., Any]:
     """Track through the plan as it is compiled, before neighbouring linear maps are merged."""
     from backbeam.course import Course
     from backbeam.plan import Slicing, advance, compile_line
-    from backbeam.tracking import Run
+    from backbeam.run import Run
 
     def track(line: Any, beam: Any) -> Any:
         run = Run(Course.of(line), beam)

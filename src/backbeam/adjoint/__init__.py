@@ -21,13 +21,19 @@ from backbeam.adjoint.store import Store
 from backbeam.adjoint.tape import Tape
 from backbeam.errors import InputError
 
-__all__ = ["Adjoint", "Auto", "Checkpoint", "Reversible", "Store", "Tape", "adjoint_named"]
+__all__ = ["Adjoint", "Auto", "Checkpoint", "Reversible", "Store", "Tape", "adjoint_named", "planned"]
 
 
 def adjoint_named(name: str) -> Adjoint:
     """Return the adjoint called ``reversible``, ``store``, ``checkpoint``, ``tape`` or ``auto``, with its defaults."""
-    known = {a.name: a for a in (Reversible(), Store(), Checkpoint(), Tape(), Auto())}
     try:
-        return known[name]
+        return Adjoint.known[name]()
     except (KeyError, TypeError):
-        raise InputError("adjoint", name, f"one of {', '.join(known)}") from None
+        names = (*(adjoint.name for adjoint in planned()), *(n for n, c in Adjoint.known.items() if c.place is None))
+        raise InputError("adjoint", name, f"one of {', '.join(names)}") from None
+
+
+def planned() -> tuple[Adjoint, ...]:
+    """Every adjoint whose memory can be foretold, with its defaults, in their places."""
+    found = [cls() for cls in Adjoint.known.values() if cls.place is not None]
+    return tuple(sorted(found, key=lambda adjoint: adjoint.place))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from backbeam.arrays import Array, namespace
 from backbeam.plan import Bars, State, count_kicks, count_readings
@@ -22,14 +24,71 @@ class Report(NamedTuple):
     """Largest relative deviation of a reconstructed state from the true one, of the batch shape; None: not measured."""
 
 
+class Working(NamedTuple):
+    """What an adjoint holds at once besides what it keeps, in the words of `backbeam.memory`."""
+
+    measured_as: str
+    """The adjoint whose measured working set it is."""
+    maps: int = 0
+    """Maps beyond the first whose states are made anew together."""
+    states: int = 0
+    """Whole states under way besides."""
+
+
 @dataclass(frozen=True)
 class Adjoint:
-    """Base of the strategies. They hold settings only, and compare by value."""
+    """Base of the strategies. They hold settings only, and compare by value.
+
+    One is a file with one class: what it does (`forward`, `backward`, `check`), and what it costs. Its settings that
+    the command line and problem files may say are fields with ``metadata={"option": what they are called}``.
+    """
+
+    known: ClassVar[dict[str, type[Adjoint]]] = {}
+    """Every adjoint by what problem files and the command line call it."""
+    taped: ClassVar[bool] = False
+    """Whether the library's own tape does it: then `forward` and `backward` are never called."""
+    noun: ClassVar[str] = "kept state"
+    """What `Report.anchors` counts."""
+    place: ClassVar[int | None] = None
+    """Its place in tables, and among equals where `Auto` chooses; None: neither, for its memory is not foretold."""
+
+    def __init_subclass__(cls) -> None:
+        Adjoint.known[cls.__name__.lower()] = cls
 
     @property
     def name(self) -> str:
         """What the command line calls it."""
         return type(self).__name__.lower()
+
+    # -- what is said of it ------------------------------------------------------------------------------------------
+
+    def options(self) -> dict[str, Any]:
+        """Its settings that can be said from outside, by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if "option" in f.metadata}
+
+    def describe(self) -> str:
+        """Name and settings, as the command line takes them."""
+        changed = {f.name: getattr(self, f.name) for f in fields(self) if "option" in f.metadata}
+        plain = {name: value for name, value in changed.items() if type(value) is int}
+        return " ".join([self.name, *(f"--{name.replace('_', '-')} {value}" for name, value in plain.items())])
+
+    def kept_bytes(self, plan: Plan, dtype: str, masked: bool) -> int:
+        """Bytes that it keeps at most, each particle, beyond the beam itself. The plan has no loops."""
+        return 0
+
+    def working(self, plan: Plan) -> Working:
+        """What it holds besides; by default as `Store` does."""
+        return Working("store")
+
+    def relative_time(self, plan: Plan, measured: Mapping[str, float]) -> float:
+        """About the time of a gradient over that of the tracking, from those that were measured by name."""
+        return measured.get(self.name, math.inf)
+
+    def variants(self, dtype: str, plan: Plan, fits: Callable[[Adjoint], bool]) -> tuple[Adjoint, ...]:
+        """Itself with settings that are worth a look for a budget, of which ``fits`` knows."""
+        return (self,)
+
+    # -- what it does ------------------------------------------------------------------------------------------------
 
     def forward(
         self, backend: Backend, plan: Plan, setting: Setting, state: State, P: Parameters
@@ -88,6 +147,27 @@ def deal(readings_bar: tuple[Array, ...], pieces: tuple[Plan, ...]) -> list[tupl
         dealt.append(tuple(readings_bar[start:stop]))
         start = stop
     return dealt
+
+
+COORDINATES, LOST_AT = 6, 4
+"""Numbers of a state that change on the way, each particle; and bytes that say where it was lost."""
+
+
+def state_bytes(dtype: str) -> int:
+    """Bytes of a kept state, each particle: 48 in float64."""
+    return COORDINATES * {"float64": 8, "float32": 4}[dtype]
+
+
+def bytes_between(pieces: Sequence[Plan], dtype: str, masked: bool) -> int:
+    """Bytes of the states between pieces. An array that no step has replaced since the last of them is the same one."""
+    moved = lost = False
+    total = 0
+    for piece in pieces[:-1]:
+        moved = moved or any(step.moves for step in piece)
+        lost = lost or any(step.loses for step in piece)
+        total += moved * state_bytes(dtype) + (masked and lost) * LOST_AT
+        moved = lost = False
+    return total
 
 
 def zero_bars(state: State, P: Parameters, core: dict[str, dict[str, int]]) -> Bars:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
 from math import comb
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from backbeam.adjoint.base import Adjoint, Report, cut, deal
+from backbeam.adjoint.base import Adjoint, Report, Working, bytes_between, cut, deal
 from backbeam.errors import InputError
-from backbeam.plan import Bars, State, advance, replay, unroll
+from backbeam.plan import Bars, State, advance, count_kicks, replay, unroll
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -26,11 +29,40 @@ class Checkpoint(Adjoint):
     Under a JAX trace the schedule is unrolled, so compile time grows with the number of kicks.
     """
 
-    slots: int = 10
+    slots: int = field(default=10, metadata={"option": "slots"})
+
+    place: ClassVar[int | None] = 3
 
     def __post_init__(self) -> None:
         if type(self.slots) is not int or self.slots < 1:
             raise InputError("adjoint.slots", self.slots, "a whole number, at least 1")
+
+    def kept_bytes(self, plan: Plan, dtype: str, masked: bool) -> int:
+        """Its slots, as far as the schedule fills them."""
+        pieces = cut(plan, 1)
+        edges = [0, *spine(len(pieces), self.slots), len(pieces)]
+        return bytes_between([sum(pieces[a:b], ()) for a, b in pairwise(edges)], dtype, masked)
+
+    def working(self, plan: Plan) -> Working:
+        """The maps of a piece together, and in a long stretch one more state under way."""
+        pieces = len(cut(plan, 1))
+        long = longest_stretch(pieces, self.slots) > CALIBRATED_STRETCH
+        # Where nothing is made anew, no state on its way forward is there besides.
+        name = "store" if recomputed(pieces, self.slots) == 0 else "checkpoint"
+        return Working(name, maps=longest_piece(plan) - 1, states=int(long))
+
+    def relative_time(self, plan: Plan, measured: Mapping[str, float]) -> float:
+        """That of `Store`, and of the pieces that are run forward again."""
+        pieces = len(cut(plan, 1))
+        return measured.get("store", math.inf) + recomputed(pieces, self.slots) / pieces
+
+    def variants(self, dtype: str, plan: Plan, fits: Callable[[Adjoint], bool]) -> tuple[Adjoint, ...]:
+        """With as many slots as fit."""
+        low, high = 1, max(1, len(cut(plan, 1)) - 1)
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if fits(Checkpoint(middle)) else (low, middle - 1)
+        return (Checkpoint(low),)
 
     def forward(
         self, backend: Backend, plan: Plan, setting: Setting, state: State, P: Parameters
@@ -113,3 +145,49 @@ def spine(length: int, slots: int) -> list[int]:
         slots -= 1
         places.append(start)
     return places
+
+
+CALIBRATED_STRETCH = 2
+"""Pieces between kept states in the measurements. In a longer stretch one more state is under way, but for beams of a
+single block, where it was there already."""
+
+
+def longest_piece(plan: Plan) -> int:
+    """The most maps of a piece between two kicks, which `Checkpoint` makes anew together."""
+    if count_kicks(plan) == 0:
+        return 1
+    return max(sum(s.moves and not s.kicks for s in piece) for piece in cut(unroll(plan), 1))
+
+
+def longest_stretch(pieces: int, slots: int) -> int:
+    """The most pieces between two states that `Checkpoint` keeps."""
+    return max(b - a for a, b in pairwise([0, *spine(pieces, slots), pieces]))
+
+
+def recomputed(pieces: int, slots: int) -> int:
+    """Number of pieces that `Checkpoint` runs forward again on the way back."""
+
+    def stretch(length: int, slots: int) -> int:
+        """As in `Checkpoint.backward`: so many pieces from the state before the first of them."""
+        total = 0
+        while length > 1:
+            middle = split(length, slots)
+            total += middle + known(length - middle, max(slots - 1, 0))
+            length = middle
+        return total
+
+    memory: dict[tuple[int, int], int] = {}
+
+    def known(length: int, slots: int) -> int:
+        if slots == 0 or length < 2:
+            return length * (length - 1) // 2
+        if (length, slots) not in memory:
+            memory[length, slots] = stretch(length, slots)
+        return memory[length, slots]
+
+    places = [0, *spine(pieces, slots)]
+    total, stop = 0, pieces
+    for used, start in reversed(list(enumerate(places))):
+        total += known(stop - start, slots - used)
+        stop = start
+    return total

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from array_api_compat import device
 
-from backbeam.adjoint.base import Adjoint, Report, cut, deal
+from backbeam.adjoint.base import Adjoint, Report, Working, bytes_between, cut, deal
 from backbeam.arrays import Array, namespace
 from backbeam.errors import InputError, TrackingError
-from backbeam.plan import Bars, State, advance, retreat
+from backbeam.plan import Bars, State, advance, count_kicks, replay, retreat
 
 if TYPE_CHECKING:
     from backbeam.plan import Parameters, Plan, Setting
@@ -41,7 +43,7 @@ class Reversible(Adjoint):
     turns in float32. There use anchors, `Checkpoint` or `Store`.
     """
 
-    anchor_every: int | str | None = "auto"
+    anchor_every: int | str | None = field(default="auto", metadata={"option": "anchors"})
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
@@ -51,18 +53,45 @@ class Reversible(Adjoint):
         if self.tolerance is not None and not self.tolerance > 0:
             raise InputError("adjoint.tolerance", self.tolerance, "a number greater than 0")
 
-    def _pieces(self, plan: Plan, X: Array) -> tuple[Plan, ...]:
-        every = self.anchor_every
-        if every == "auto":
-            every = FLOAT32_ANCHORS if X.dtype == namespace(X).float32 else None
-        return (plan,) if every is None else cut(plan, every)
+    noun: ClassVar[str] = "anchor"
+    place: ClassVar[int | None] = 1
+
+    def spacing(self, is_float32: bool) -> int | None:
+        """Kicks between anchors; None: no anchors."""
+        if self.anchor_every == "auto":
+            return FLOAT32_ANCHORS if is_float32 else None
+        return self.anchor_every
+
+    def _pieces(self, plan: Plan, is_float32: bool) -> tuple[Plan, ...]:
+        every = self.spacing(is_float32)
+        pieces = (plan,) if every is None else cut(plan, every)
+        return tuple(part for piece in pieces for part in apart(piece))
+
+    def kept_bytes(self, plan: Plan, dtype: str, masked: bool) -> int:
+        """Those of its anchors."""
+        return bytes_between(self._pieces(plan, dtype == "float32"), dtype, masked)
+
+    def working(self, plan: Plan) -> Working:
+        """As measured."""
+        return Working("reversible")
+
+    def variants(self, dtype: str, plan: Plan, fits: Callable[[Adjoint], bool]) -> tuple[Adjoint, ...]:
+        """In float32 also the most anchors that fit: not more than by default, and at least none."""
+        if dtype != "float32":
+            return (self,)
+        every = FLOAT32_ANCHORS
+        while every < max(count_kicks(plan), FLOAT32_ANCHORS):
+            if fits(Reversible(every)):
+                return self, Reversible(every)
+            every *= 2
+        return self, Reversible(None)
 
     def forward(
         self, backend: Backend, plan: Plan, setting: Setting, state: State, P: Parameters
     ) -> tuple[State, tuple[Array, ...], Any]:
         """Run, and keep the anchors."""
         anchors, readings = [], ()
-        for k, piece in enumerate(self._pieces(plan, state.X)):
+        for k, piece in enumerate(self._pieces(plan, _is_float32(state))):
             if k:
                 anchors.append(setting.keep(state))
             state, found = advance(piece, setting, state, P)
@@ -83,7 +112,7 @@ class Reversible(Adjoint):
     ) -> tuple[Bars, Report]:
         """Undo piece by piece; where a piece begins, compare with the true state and go on from that."""
         compare = backend.compile(mismatch)
-        pieces = self._pieces(plan, first.X)
+        pieces = self._pieces(plan, _is_float32(first))
         starts = [first, *(setting.restore(a, first) for a in kept)]
         worst, state = None, last
         held = [bars]  # handed over, for a name here would hold on to what the piece has used up
@@ -91,12 +120,18 @@ class Reversible(Adjoint):
         for piece, start, mine in zip(
             reversed(pieces), reversed(starts), reversed(deal(readings_bar, pieces)), strict=True
         ):
+            if piece and not piece[0].undoes:
+                held.append(replay(piece, setting, start, P, held.pop(), mine))
+                state = start
+                continue
             rebuilt, found = retreat(piece, setting, state, P, held.pop(), mine)
             held.append(found)
             found = compare(rebuilt.X, start.X, state.X)
             worst = found if worst is None else namespace(found).maximum(worst, found)
             state = start
             del rebuilt, found
+        if worst is None:
+            worst = namespace(first.X).zeros_like(first.beta_gamma)
         return held.pop(), Report(anchors=len(kept), mismatch=worst)
 
     def check(self, backend: Backend, report: Report, bars: Bars) -> Bars:
@@ -124,6 +159,19 @@ class Reversible(Adjoint):
                 f"tolerance {tolerance:.1e}; {advice}"
             )
         return bars
+
+
+def apart(piece: Plan) -> list[Plan]:
+    """A piece with the steps that cannot be undone by themselves, each the only one of a piece of its own."""
+    found: list[Plan] = []
+    for undoes, steps in groupby(piece, key=lambda step: step.undoes):
+        some = tuple(steps)
+        found += (some,) if undoes else ((step,) for step in some)
+    return found or [()]
+
+
+def _is_float32(state: State) -> bool:
+    return state.X.dtype == namespace(state.X).float32
 
 
 def _trailing(array: Array, ndim: int) -> Array:

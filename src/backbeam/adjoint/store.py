@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from backbeam.adjoint.base import Adjoint, Report, deal
+from backbeam.adjoint.base import Adjoint, Report, bytes_between, deal
 from backbeam.plan import Bars, State, advance, as_run, replay, unroll
 
 if TYPE_CHECKING:
@@ -23,6 +23,12 @@ class Store(Adjoint):
 
     Use it where steps cannot be undone well, or where memory is plenty. Maps between kicks are recomputed.
     """
+
+    place: ClassVar[int | None] = 2
+
+    def kept_bytes(self, plan: Plan, dtype: str, masked: bool) -> int:
+        """One state a group."""
+        return bytes_between(groups(plan), dtype, masked)
 
     def forward(
         self, backend: Backend, plan: Plan, setting: Setting, state: State, P: Parameters

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from backbeam.adjoint.base import Adjoint
+from backbeam.adjoint.base import Adjoint, Working
+
+if TYPE_CHECKING:
+    from backbeam.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -14,3 +18,10 @@ class Tape(Adjoint):
     Costs all that the library keeps, some thousand bytes a particle and a kick. It is the independent witness of the
     other adjoints, and the way to forward mode (`jvp`) and to second derivatives.
     """
+
+    taped: ClassVar[bool] = True
+    place: ClassVar[int | None] = 4
+
+    def working(self, plan: Plan) -> Working:
+        """As measured."""
+        return Working("tape")

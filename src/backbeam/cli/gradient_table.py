@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from backbeam.adjoint import Reversible
 from backbeam.cli.table import add_effects, console, count
 from backbeam.extras import need
 from backbeam.problem import Derivative, Problem
@@ -47,10 +46,9 @@ def _facts(problem: Problem, found: Derivative) -> Table:
 def _method(found: Derivative) -> str:
     """Name of the adjoint, what it kept, and how well it came back."""
     adjoint = found.question.adjoint
-    noun = "anchor" if isinstance(adjoint, Reversible) else "kept state"
     parts = [adjoint.name]
-    if found.anchors or isinstance(adjoint, Reversible):
-        parts.append(count(found.anchors, noun))
+    if found.anchors or found.mismatch is not None:
+        parts.append(count(found.anchors, adjoint.noun))
     if found.mismatch is not None:
         parts.append(f"states reconstructed to {found.mismatch:.1e} of their size")
     return ", ".join(parts)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backbeam.memory import Choice, Model, Needs
-    from backbeam.memory.measuring import Measurement
     from backbeam.problem import Problem
+    from backbeam.problem.measuring import Measurement
 
 
 @click.command("memory")
@@ -95,8 +95,8 @@ def measured(
 ) -> tuple[dict[str, Measurement], dict[str, str]]:
     """What each adjoint takes in a process of its own; and why one was not tried."""
     from backbeam.memory.amounts import show_bytes
-    from backbeam.memory.measuring import measure
     from backbeam.memory.planner import ROOM
+    from backbeam.problem.measuring import measure
     from backbeam_backends.host_memory import tightest
 
     section = problem.gradient
@@ -166,4 +166,4 @@ def summary(
 
 def settings(need: Needs) -> dict[str, Any]:
     """Slots or anchors of an adjoint."""
-    return {name: getattr(need.adjoint, name) for name in ("slots", "anchor_every") if hasattr(need.adjoint, name)}
+    return need.adjoint.options()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from backbeam.cli.table import add_effects, console
 from backbeam.extras import need
 from backbeam.memory.amounts import show_bytes
-from backbeam.memory.planner import describe
 
 need("cli", "rich", purpose="printing tables")
 
@@ -19,8 +18,8 @@ from rich.text import Text  # noqa: E402
 
 if TYPE_CHECKING:
     from backbeam.memory import Choice, Model, Needs
-    from backbeam.memory.measuring import Measurement
     from backbeam.problem import Problem
+    from backbeam.problem.measuring import Measurement
 
 
 def print_memory(
@@ -64,7 +63,7 @@ def _rows(needs: list[Needs], seen: dict[str, Measurement], skipped: dict[str, s
     for one in needs:
         name, predicted = one.adjoint.name, one.predicted_peak_bytes
         cells = [
-            describe(one.adjoint), f"{one.bytes_per_particle_per_kick:.4g} + {one.bytes_per_cell_per_kick:.4g}",
+            one.adjoint.describe(), f"{one.bytes_per_particle_per_kick:.4g} + {one.bytes_per_cell_per_kick:.4g}",
             f"{one.bytes_per_particle_working:.4g} + {one.bytes_per_cell_working:.4g}", f"{one.relative_time:.1f}",
             Text(show_bytes(predicted), style="bold"),
         ]  # fmt: skip
@@ -90,7 +89,7 @@ def _verdict(choice: Choice) -> Text:
     budget = show_bytes(choice.budget_bytes)
     best = choice.recommended
     if best is None:
-        least, more = describe(choice.smallest.adjoint), show_bytes(choice.short_by)
+        least, more = choice.smallest.adjoint.describe(), show_bytes(choice.short_by)
         return Text(f"\nnothing fits in {budget}: {least} needs least, and {more} more", style="bold red")
     spare = show_bytes(choice.budget_bytes - best.predicted_peak_bytes)
-    return Text(f"\nin {budget}: --adjoint {describe(best.adjoint)}, with {spare} to spare", style="bold green")
+    return Text(f"\nin {budget}: --adjoint {best.adjoint.describe()}, with {spare} to spare", style="bold green")

@@ -39,4 +39,10 @@ __all__ = [
     "GaussianOfCovariance",
     "PlanarDistribution",
     "ThermalDistribution",
+    "kinds",
 ]
+
+
+def kinds() -> tuple[str, ...]:
+    """Every kind of distribution that `Beam.draw` knows."""
+    return (*FAMILIES, "thermal")

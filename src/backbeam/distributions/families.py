@@ -14,6 +14,10 @@ import numpy as np
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
 
+FAMILIES: dict[str, Family] = {}
+"""The families that take their shape plane by plane, by kind: making one enters it."""
+
+
 @dataclass(frozen=True)
 class Family:
     """A kind of distribution.
@@ -34,6 +38,9 @@ class Family:
     draw: Draw
     edge: tuple[float, float, float] | None = None
     ball: bool = False
+
+    def __post_init__(self) -> None:
+        FAMILIES[self.kind] = self
 
 
 def _directions(rng: np.random.Generator, dimensions: int, n: int) -> np.ndarray:
@@ -113,16 +120,10 @@ def kurth6d(rng: np.random.Generator, n: int) -> np.ndarray:
     return np.stack([position, momentum], axis=1).reshape(6, n)
 
 
-FAMILIES = {
-    family.kind: family
-    for family in (
-        Family("gaussian", gaussian),
-        Family("uniform_ellipsoid", uniform_ellipsoid, (sqrt(5.0),) * 3, ball=True),
-        Family("waterbag", waterbag, (sqrt(8.0),) * 3, ball=True),
-        Family("kv", kv, (2.0, 2.0, sqrt(3.0))),
-        Family("kurth4d", kurth4d, (2.0, 2.0, sqrt(3.0))),
-        Family("kurth6d", kurth6d, (sqrt(5.0),) * 3, ball=True),
-        Family("semigaussian", semigaussian, (2.0, 2.0, sqrt(3.0))),
-    )
-}
-"""The families that take their shape plane by plane, by kind."""
+Family("gaussian", gaussian)
+Family("uniform_ellipsoid", uniform_ellipsoid, (sqrt(5.0),) * 3, ball=True)
+Family("waterbag", waterbag, (sqrt(8.0),) * 3, ball=True)
+Family("kv", kv, (2.0, 2.0, sqrt(3.0)))
+Family("kurth4d", kurth4d, (2.0, 2.0, sqrt(3.0)))
+Family("kurth6d", kurth6d, (sqrt(5.0),) * 3, ball=True)
+Family("semigaussian", semigaussian, (2.0, 2.0, sqrt(3.0)))

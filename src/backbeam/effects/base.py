@@ -152,6 +152,7 @@ class Effect(Parametrised):
     None: it takes a measurement."""
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         if "kind" in cls.__dict__:
             Effect.kinds[cls.kind] = cls
 
@@ -185,7 +186,7 @@ class Effect(Parametrised):
     def acts_in(self, element: Element) -> bool:
         """Whether it acts along an element: those with a length, unless that is known to be 0."""
         length = getattr(element, "length", None)
-        return element.is_thick and not (isinstance(length, int | float) and length == 0)
+        return element.divisible and not (isinstance(length, int | float) and length == 0)
 
     def acts_along(self, element: Element, name: str) -> bool:
         """Whether it acts along the element of that name."""

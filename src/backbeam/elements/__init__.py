@@ -12,19 +12,40 @@ from backbeam.elements.crab_cavity import CrabCavity
 from backbeam.elements.diagnostics import Marker, Monitor, Screen
 from backbeam.elements.drift import Drift
 from backbeam.elements.field_cavity import FieldCavity
+from backbeam.elements.function import Function
 from backbeam.elements.linear_map import LinearMap
 from backbeam.elements.multipoles import Corrector, Multipole, Octupole, Quadrupole, Sextupole, ThinMultipole
 from backbeam.elements.patch import Patch
 from backbeam.elements.solenoid import Solenoid
 
-ALL = (
-    Aperture, Buncher, ConstantFocusing, Corrector, CrabCavity, DipoleEdge, Drift, FieldCavity, LinearMap, Marker,
-    Monitor, Multipole, Octupole, Patch, Quadrupole, RectangularBend, RFCavity, Screen, SectorBend, Sextupole,
-    Solenoid, ThinMultipole,
-)  # fmt: skip
-"""Every element."""
+ALL = tuple(Element.kinds.values())
+"""Every element of this package that a problem file can name. `Element.kinds` has those that others defined, too."""
 
-KINDS: dict[str, type[Element]] = {cls.kind: cls for cls in ALL}
-"""Every element by the name that problem files call it."""
-
-__all__ = ["ALL", "KINDS", "Element", "openings", *(cls.__name__ for cls in ALL)]
+__all__ = [
+    "ALL",
+    "Aperture",
+    "Buncher",
+    "ConstantFocusing",
+    "Corrector",
+    "CrabCavity",
+    "DipoleEdge",
+    "Drift",
+    "Element",
+    "FieldCavity",
+    "Function",
+    "LinearMap",
+    "Marker",
+    "Monitor",
+    "Multipole",
+    "Octupole",
+    "Patch",
+    "Quadrupole",
+    "RFCavity",
+    "RectangularBend",
+    "Screen",
+    "SectorBend",
+    "Sextupole",
+    "Solenoid",
+    "ThinMultipole",
+    "openings",
+]

@@ -118,6 +118,17 @@ class Element(Parametrised):
 
     kind: ClassVar[str] = "element"
     """What problem files call it."""
+    kinds: ClassVar[dict[str, type[Element]]] = {}
+    """Every element that a problem file can name, by its kind: those that are defined."""
+    in_files: ClassVar[bool] = True
+    """Whether a problem file can describe it."""
+    color: ClassVar[str | None] = None
+    """Of its box in pictures of a line; None: grey, or what `backbeam.plotting` has for its kind."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "kind" in cls.__dict__ and cls.in_files:
+            Element.kinds[cls.kind] = cls
 
     def __post_init__(self) -> None:
         named = self.name is not None
@@ -169,6 +180,11 @@ class Element(Parametrised):
     def is_thick(self) -> bool:
         """Whether it has a length: then it can be sliced, and space charge acts in it."""
         return getattr(self, "length", None) is not None
+
+    @property
+    def divisible(self) -> bool:
+        """Whether `body` can cover a part of it: then effects act along it."""
+        return self.is_thick
 
     @property
     def bends(self) -> bool:

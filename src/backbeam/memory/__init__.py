@@ -18,7 +18,6 @@ and each part is linear in the number of particles and of grid cells (arXiv 2605
 ``amounts``    8GiB <-> bytes
 ``taping``     what a library records for `Tape`, counted by the library
 ``resident``   resident memory of this process
-``measuring``  a gradient in a fresh process: how far memory really rises
 ============== =========================================================================================================
 """
 

@@ -9,6 +9,7 @@ from backbeam.errors import BackendError
 from backbeam.memory.model import Model
 from backbeam.memory.table import coefficients
 from backbeam.plan import Setting, may_lose, unroll
+from backbeam.run import Run
 
 if TYPE_CHECKING:
     from backbeam.beam import Beam
@@ -51,8 +52,6 @@ def forecast(problem: Problem) -> Model:
 
 def model_of(course: Course, beam: Beam) -> Model:
     """Return the model of a beam on its device, sent through a course."""
-    from backbeam.tracking import Run  # which asks the planner, which is built on the model
-
     run = Run(course, beam)
     return Model.of(run, run.course.plan)
 

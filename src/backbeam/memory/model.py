@@ -6,26 +6,21 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from backbeam.adjoint import Adjoint, Checkpoint, Reversible, Store, Tape
-from backbeam.adjoint.base import cut
+from backbeam.adjoint import Adjoint, planned
+from backbeam.adjoint.base import state_bytes
 from backbeam.errors import BackendError
 from backbeam.memory.features import Features, features, weigh
-from backbeam.memory.kept import kept_bytes, longest_piece, longest_stretch, recomputed, state_bytes
 from backbeam.memory.table import Coefficients, coefficients
 from backbeam.plan import Plan, Setting, Step, count_kicks, unroll
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from backbeam.tracking import Run
+    from backbeam.run import Run
     from backbeam_backends import Backend
 
 OF_MAP = "Map"
 """Coefficients of a map that was not measured by itself: the largest of those that were."""
-
-CALIBRATED_STRETCH = 2
-"""Pieces between kept states in the measurements of `Checkpoint`. In a longer stretch one more state is under way, but
-for beams of a single block, where it was there already."""
 
 
 @dataclass(frozen=True)
@@ -94,27 +89,22 @@ class Model:
         """Number of kicks."""
         return count_kicks(self.plan)
 
-    @property
-    def pieces(self) -> int:
-        """Number of pieces that `Checkpoint` cuts the plan into."""
-        return len(cut(self.plan, 1))
-
     def adjoints(self) -> tuple[Adjoint, ...]:
         """All adjoints that the library can do, with their default settings."""
-        return (Reversible(), Store(), Checkpoint(), *((Tape(),) if self.records else ()))
+        return tuple(adjoint for adjoint in planned() if self.records or not adjoint.taped)
 
     def needs(self, adjoint: Adjoint) -> Needs:
         """What a gradient by that adjoint needs; `BackendError` for a tape of which nothing is known."""
-        if isinstance(adjoint, Tape) and not self.records:
+        if adjoint.taped and not self.records:
             raise BackendError("nothing is known of the tape of this library, or it has none")
         particles, kicks = self.batch * self.n, self.kicks
         working, of_kind, sizes = self._working(adjoint)
-        if isinstance(adjoint, Tape):
+        if adjoint.taped:
             kept, by_particle, by_cell = tape_totals(
                 self.plan, self.setting.masked, self.n, self.batch, self.dtype, self.coefficients.tape
             )
         else:
-            by_particle = kept_bytes(adjoint, self.plan, self.dtype, self.setting.masked)
+            by_particle = adjoint.kept_bytes(self.plan, self.dtype, self.setting.masked)
             kept, by_cell = float(by_particle * particles), 0.0
         return Needs(
             adjoint=adjoint,
@@ -127,7 +117,7 @@ class Model:
             bytes_per_cell_per_kick=by_cell / max(kicks, 1),
             bytes_per_particle_working=_by_particle(of_kind, sizes) / max(particles, 1),
             bytes_per_cell_working=of_kind.get("cell", 0.0),
-            relative_time=self._time(adjoint),
+            relative_time=adjoint.relative_time(self.plan, self.coefficients.time),
         )
 
     @property
@@ -138,34 +128,23 @@ class Model:
 
     def _working(self, adjoint: Adjoint) -> tuple[float, dict[str, float], Features]:
         """Bytes of the working set, the coefficients that make it so large, and what they count."""
-        working = self.coefficients.working
-        measured = working[adjoint.name]
-        if isinstance(adjoint, Checkpoint) and recomputed(self.pieces, adjoint.slots) == 0:
-            measured = working["store"]  # no state on its way forward is there besides
-        host = None if isinstance(adjoint, Tape) else self.host  # what a library records it does in whole arrays
+        working, of_adjoint = self.coefficients.working, adjoint.working(self.plan)
+        measured = working[of_adjoint.measured_as]
+        host = None if adjoint.taped else self.host  # what a library records it does in whole arrays
         largest: tuple[float, dict[str, float], Features] = (0.0, {}, {})
-        more = on_kicks = 0.0
-        if isinstance(adjoint, Checkpoint) and "replayed" in working["store"]:
+        on_kicks = of_adjoint.states * self.state_bytes
+        more = float(on_kicks)
+        if of_adjoint.maps and "replayed" in working["store"]:
             (each,) = working["store"]["replayed"]
-            more = weigh(each, {"particle": self.batch * self.n * (longest_piece(self.plan) - 1)})
-        if isinstance(adjoint, Checkpoint) and longest_stretch(self.pieces, adjoint.slots) > CALIBRATED_STRETCH:
-            more += self.state_bytes
-            on_kicks = self.state_bytes
+            more += weigh(each, {"particle": self.batch * self.n * of_adjoint.maps})
         for name, step, _ in kinds(self.plan):
             sizes = features(step, self.n, self.batch, host)
             for form in found_for(measured, name, step, self.dtype, []):
                 total = weigh(form, sizes) + (on_kicks * ("whole" not in sizes) if step.kicks else more)
                 if total > largest[0]:
                     largest = total, form, sizes
-        lossy = self.coefficients.lossy.get(adjoint.name, 0.0) if self.setting.masked else 0.0
+        lossy = self.coefficients.lossy.get(of_adjoint.measured_as, 0.0) if self.setting.masked else 0.0
         return largest[0] + lossy * self.batch * self.n, *largest[1:]
-
-    def _time(self, adjoint: Adjoint) -> float:
-        measured = self.coefficients.time
-        if not isinstance(adjoint, Checkpoint):
-            return measured.get(adjoint.name, math.inf)
-        pieces = self.pieces
-        return measured.get("store", math.inf) + recomputed(pieces, adjoint.slots) / pieces
 
     @property
     def state_bytes(self) -> int:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backbeam.adjoint import Adjoint, Auto, Checkpoint, Reversible, adjoint_named
-from backbeam.adjoint.reversible import FLOAT32_ANCHORS
+from backbeam.adjoint import Adjoint, Auto, Reversible, adjoint_named
 from backbeam.errors import BackbeamError
 from backbeam.memory.amounts import show_bytes
 from backbeam.memory.model import Model, Needs
 
 if TYPE_CHECKING:
     from backbeam.plan import Plan
-    from backbeam.tracking import Run
+    from backbeam.run import Run
 
 EQUAL = 0.1
 """Times and peaks that differ by less than this part are taken as the same: nobody knows them better."""
@@ -54,25 +53,11 @@ def choose(model: Model, budget: int) -> Choice:
 
 def _candidates(model: Model, budget: int) -> list[Adjoint]:
     """All adjoints, those that can keep less as large as the budget lets them be."""
-    found: list[Adjoint] = list(model.adjoints())
-    if model.dtype == "float32":
-        found.append(_anchored(model, budget))
-    pieces = model.pieces
-    room = budget - model.needs(Checkpoint(1)).working_bytes
-    most = max(1, min(pieces - 1, int(room // max(model.state_bytes, 1))))
-    while most > 1 and model.needs(Checkpoint(most)).predicted_peak_bytes > budget:
-        most -= 1
-    return [*(a for a in found if not isinstance(a, Checkpoint)), Checkpoint(most)]
 
+    def fits(adjoint: Adjoint) -> bool:
+        return model.needs(adjoint).predicted_peak_bytes <= budget
 
-def _anchored(model: Model, budget: int) -> Adjoint:
-    """Reversible with the most anchors that fit, in float32: not more than by default, and at least none."""
-    every = FLOAT32_ANCHORS
-    while every < max(model.kicks, FLOAT32_ANCHORS):
-        if model.needs(Reversible(every)).predicted_peak_bytes <= budget:
-            return Reversible(every)
-        every *= 2
-    return Reversible(None)
+    return [one for adjoint in model.adjoints() for one in adjoint.variants(model.dtype, model.plan, fits)]
 
 
 def resolve(adjoint: Adjoint | str | None, run: Run, plan: Plan) -> Adjoint:
@@ -98,16 +83,7 @@ def resolve(adjoint: Adjoint | str | None, run: Run, plan: Plan) -> Adjoint:
     if found.recommended is None:
         least = found.smallest
         raise BackbeamError(
-            f"no adjoint fits in {show_bytes(budget)}: {describe(least.adjoint)} needs least, "
+            f"no adjoint fits in {show_bytes(budget)}: {least.adjoint.describe()} needs least, "
             f"{show_bytes(least.predicted_peak_bytes)}, {show_bytes(found.short_by)} more"
         )
     return found.recommended.adjoint
-
-
-def describe(adjoint: Adjoint) -> str:
-    """Name and settings, as the command line takes them."""
-    if isinstance(adjoint, Reversible) and adjoint.anchor_every not in (None, "auto"):
-        return f"reversible --anchor-every {adjoint.anchor_every}"
-    if isinstance(adjoint, Checkpoint):
-        return f"checkpoint --slots {adjoint.slots}"
-    return adjoint.name

@@ -8,7 +8,7 @@ from backbeam import backends
 from backbeam.arrays import Array
 from backbeam.observables import sigma
 from backbeam.plan import advance as run_plan
-from backbeam.tracking import Run
+from backbeam.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from backbeam.optics.start import Twiss, axis, beginning
 from backbeam.optics.table import PER, Optics, Source
 from backbeam.plan import Slicing
 from backbeam.reference import Reference
-from backbeam.tracking import broadcast_shapes
+from backbeam.run import broadcast_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

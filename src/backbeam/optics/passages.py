@@ -22,7 +22,7 @@ from backbeam.arrays import Array, namespace
 from backbeam.errors import InputError
 from backbeam.plan import Apply, Slicing, compile_pieces
 from backbeam.reference import Reference
-from backbeam.tracking import broadcast_shapes
+from backbeam.run import broadcast_shapes
 
 if TYPE_CHECKING:
     from backbeam.line import Line

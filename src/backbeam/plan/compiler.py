@@ -19,10 +19,12 @@ from backbeam import backends
 from backbeam.effects.base import Effect, Place
 from backbeam.elements.aperture import Aperture, Opening
 from backbeam.elements.base import Bound, Element
+from backbeam.elements.called import Called
 from backbeam.errors import InputError
 from backbeam.maps.held import DESIGN, Held
 from backbeam.observation import Observation
 from backbeam.plan.apply import Apply
+from backbeam.plan.call import Call
 from backbeam.plan.kick import Kick
 from backbeam.plan.lose import Lose
 from backbeam.plan.observe import Observe
@@ -121,6 +123,8 @@ class _Compiler:
             return Lose(bound.map, self.losses - 1, name, next((into.map for into in element.into()), None))
         if isinstance(bound.map, Observation):
             return Observe(bound.map, name)
+        if isinstance(bound.map, Called):
+            return Call(bound.map, name)
         return Apply(*held(bound, element, name))
 
     def element(self, place: int) -> Plan:
@@ -129,7 +133,7 @@ class _Compiler:
         before, after = _ends(element)
         head, tail = self.steps(before, name, element), self.steps(after, name, element)
         kicks = self._kicks(place)
-        if not element.is_thick:
+        if not element.divisible:
             at_once = tuple(kick for found in kicks.values() for kick in found)
             return (*head, *at_once, *self.steps(element.body(1.0), name, element), *tail)
         rounds, rest = self._rounds(element, name, kicks)
@@ -159,7 +163,7 @@ class _Compiler:
     def pieces(self, place: int) -> list[Plan]:
         """Steps of an element slice by slice, to look at the beam in between."""
         element, name = self.elements[place], self.names[place]
-        if not element.is_thick:
+        if not element.divisible:
             return [self.element(place)]
         acting = [effect for effect in self.effects.values() if effect.acts_along(element, name)]
         slices = max(self.slicing.count(element, name, e) for e in acting or [None]) if _long(element) else 1
@@ -212,7 +216,7 @@ class _Compiler:
 
 def _long(element: Element) -> bool:
     """Whether an element is not known to have no length."""
-    return element.is_thick and not (isinstance(element.length, int | float) and element.length == 0)
+    return element.divisible and not (isinstance(element.length, int | float) and element.length == 0)
 
 
 def compile_line(line: Line, slicing: Slicing, effects: Mapping[str, Effect]) -> Plan:

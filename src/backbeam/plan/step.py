@@ -41,6 +41,8 @@ class Step:
     """Whether it changes coordinates."""
     loses: ClassVar[bool] = False
     """Whether particles may be lost in it."""
+    undoes: ClassVar[bool] = True
+    """Whether it has an inverse; else a gradient keeps the state before it."""
     is_local: ClassVar[bool] = False
     """Whether each particle goes its own way, and the reference stays."""
 

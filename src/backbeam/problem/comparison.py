@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from backbeam import backends
-from backbeam.adjoint import Adjoint, Auto, Checkpoint, Reversible, Store, Tape, adjoint_named
+from backbeam.adjoint import Adjoint, Auto, Store, adjoint_named, planned
 from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.errors import BackbeamError, BackendError, InputError
@@ -95,7 +95,7 @@ def compare(
             rows.append(Row(name, None, problem=problem_with_it))
             continue
         for adjoint in adjoints:
-            if isinstance(adjoint, Tape) and not beam.backend.has_autodiff:
+            if adjoint.taped and not beam.backend.has_autodiff:
                 continue
             reason = "" if chosen_adjoints else _refusal(adjoint, course, beam)
             if reason:
@@ -144,7 +144,7 @@ def _backends(chosen: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
 def _adjoints(chosen: Sequence[str] | None, asked: Adjoint) -> list[Adjoint]:
     """Adjoints to run; the one that the problem asks for keeps its settings."""
     if chosen is None:
-        found: list[Adjoint] = [Reversible(), Store(), Checkpoint(), Tape()]
+        found: list[Adjoint] = list(planned())
     elif not chosen:
         raise InputError("adjoints", list(chosen), "some of reversible, store, checkpoint, tape")
     else:
@@ -178,7 +178,7 @@ def _row(objective: Objective, course: Course, beam: Beam, names: Sequence[str],
 
 def _refusal(adjoint: Adjoint, course: Course, beam: Beam) -> str:
     """Why an adjoint is better left out, empty if it is not: a tape may take all memory, and the process with it."""
-    if not isinstance(adjoint, Tape):
+    if not adjoint.taped:
         return ""
     free = beam.backend.free_memory(beam.coordinates)
     try:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backbeam.adjoint import Adjoint, Checkpoint, Reversible, adjoint_named
+from backbeam.adjoint import Adjoint, Reversible, adjoint_named
 from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.errors import BackbeamError, InputError
@@ -84,18 +84,23 @@ def adjoint_of_problem(
     """The adjoint that a problem's section ``gradient`` names, but for what is given here; raises as `question`."""
     section = problem.gradient
     chosen = adjoint_named(adjoint or section.adjoint or Reversible().name)
-    reverses, checks = isinstance(chosen, Reversible), isinstance(chosen, Checkpoint)
-    if anchor_every is not None and not reverses:
-        raise InputError("anchor_every", anchor_every, f"left out with {chosen.name}: anchors belong to reversible")
-    if slots is not None and not checks:
-        raise InputError("slots", slots, f"left out with {chosen.name}: slots belong to checkpoint")
-    anchor_every = section.anchor_every if anchor_every is None else anchor_every
-    slots = section.slots if slots is None else slots
-    if reverses and anchor_every is not None:
-        chosen = Reversible(anchor_every)
-    if checks and slots is not None:
-        chosen = Checkpoint(slots)
-    return chosen
+    mine = chosen.options()
+    said: dict[str, Any] = {}
+    for name, value in {"anchor_every": anchor_every, "slots": slots}.items():
+        if value is not None and name not in mine:
+            words, owner = _option(name)
+            raise InputError(name, value, f"left out with {chosen.name}: {words} belong to {owner}")
+        said[name] = getattr(section, name) if value is None else value
+    return replace(chosen, **{name: value for name, value in said.items() if name in mine and value is not None})
+
+
+def _option(name: str) -> tuple[str, str]:
+    """What an option of an adjoint is called, and the adjoint."""
+    for owner, cls in Adjoint.known.items():
+        for field in fields(cls):
+            if field.name == name and "option" in field.metadata:
+                return field.metadata["option"], owner
+    raise InputError("adjoint", name, "an option that an adjoint has")
 
 
 def expand(patterns: Sequence[str], course: Course, beam: Beam) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ from typing import Any
 
 import numpy as np
 
-from backbeam.elements import KINDS, Element
+from backbeam.elements import Element
 from backbeam.elements.base import MODELS
 from backbeam.elements.multipoles import SPLITTINGS
 from backbeam.errors import InputError
@@ -172,9 +172,9 @@ class _Builder:
         """Element of ``{kind: parameters}``."""
         ((kind, parameters),) = home.items()
         path = f"{path}.{kind}"
-        if kind not in KINDS:
-            raise unknown(path, str(kind), KINDS, what="an unknown element")
-        cls = KINDS[kind]
+        if kind not in Element.kinds:
+            raise unknown(path, str(kind), Element.kinds, what="an unknown element")
+        cls = Element.kinds[kind]
         values = dict(check_mapping(parameters, path, f"a mapping with the parameters of a {kind}"))
         known = {f.name: f for f in fields(cls) if f.name != "formulas"}
         required = {key: _unit(f) for key, f in known.items() if f.default is MISSING and f.default_factory is MISSING}

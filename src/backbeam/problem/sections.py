@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from backbeam.beam import KINDS as DISTRIBUTIONS
 from backbeam.beam import Beam
+from backbeam.distributions import kinds
 from backbeam.distributions.families import FAMILIES
 from backbeam.distributions.inputs import MEANS
 from backbeam.distributions.planar import parameter_names
@@ -134,9 +134,9 @@ def check_beam(given: Any) -> Mapping[str, Any]:
         return given
     distribution = given.get("distribution")
     if distribution is None:
-        raise missing("beam.distribution", f"one of {', '.join(DISTRIBUTIONS)}; or beam.file")
-    if distribution not in DISTRIBUTIONS:
-        raise unknown("beam.distribution", str(distribution), DISTRIBUTIONS, what=repr(distribution))
+        raise missing("beam.distribution", f"one of {', '.join(kinds())}; or beam.file")
+    if distribution not in kinds():
+        raise unknown("beam.distribution", str(distribution), kinds(), what=repr(distribution))
     check_keys(given, ("distribution", *beam_keys(distribution)), _REQUIRED, "beam")
     return given
 

@@ -1,4 +1,4 @@
-"""The memory of a gradient, measured: in a fresh process, run by ``python -m backbeam.memory.measuring``.
+"""The memory of a gradient, measured: in a fresh process, run by ``python -m backbeam.problem.measuring``.
 
 What is counted:
 
@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from backbeam.adjoint import Adjoint, Checkpoint, Reversible, adjoint_named
+from backbeam.adjoint import Adjoint, adjoint_named
 from backbeam.errors import BackbeamError
 from backbeam.memory.resident import STEADY_HEAP, watch
 
@@ -100,16 +100,12 @@ def in_fresh_process(command: list[str], job: dict[str, Any], dtype: str) -> Any
 
 
 def _plain(adjoint: Adjoint) -> dict[str, Any]:
-    return {"name": adjoint.name, **{k: v for k, v in asdict(adjoint).items() if k in ("anchor_every", "slots")}}
+    return {"name": adjoint.name, **adjoint.options()}
 
 
 def adjoint_of(plain: dict[str, Any]) -> Adjoint:
     """Adjoint of its name and settings as plain data."""
-    if plain["name"] == "reversible":
-        return Reversible(plain.get("anchor_every", "auto"))
-    if plain["name"] == "checkpoint":
-        return Checkpoint(plain.get("slots", Checkpoint().slots))
-    return adjoint_named(plain["name"])
+    return replace(adjoint_named(plain["name"]), **{k: v for k, v in plain.items() if k != "name"})
 
 
 def answer(job: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,162 @@
+"""What a run starts from, and the beam that comes out of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backbeam import backends
+from backbeam.arrays import Array, namespace
+from backbeam.beam import Beam
+from backbeam.course import Course
+from backbeam.effects.base import Bunch
+from backbeam.errors import InputError
+from backbeam.plan import ALIVE, LOST_BEFORE, Plan, Setting, State, may_lose
+
+
+class Run:
+    """What a run starts from: the beam and the course's parameters as arrays of one library and one batch shape."""
+
+    def __init__(self, course: Course, beam: Beam) -> None:
+        if not isinstance(beam, Beam):
+            raise InputError("beam", beam, "a Beam")
+        self.course, self.line, self.beam = course, course.line, beam
+        self.backend = backends.of(beam.coordinates)
+        self.parameters = self._parameters()
+        self.batch = self._batch()
+        self.course = course.settled(self._bunch())
+
+    def _parameters(self) -> dict[str, dict[str, Array]]:
+        """Every parameter of the course as an array beside the beam's."""
+        found: dict[str, dict[str, Array]] = {}
+        for path, value in self.course.parameters.items():
+            name, _, field = path.rpartition(".")
+            found.setdefault(name, {})[field] = self._beside(value, path)
+        return found
+
+    def _beside(self, value: Any, path: str) -> Array:
+        """A number or an array as an array of the beam's library, type and device."""
+        host = not hasattr(value, "shape") or type(value).__module__ == "numpy"
+        if not host and backends.of(value) is not self.backend:
+            allowed = f"a number, or an array of {self.backend.name}"
+            raise InputError(path, f"an array of {backends.of(value).name}", allowed)
+        traced = self.backend.traced([self.beam.coordinates])
+        device = self.beam.device if host and not traced else None
+        return self.backend.asarray(value, dtype=self.beam.dtype, device=device)
+
+    def core_shape(self, name: str, field: str) -> tuple[int | None, ...]:
+        """Own shape of a parameter, behind its batch axes; None in it: any number."""
+        return self.course.owner(name).rule(field)["shape"]
+
+    def _batch(self) -> tuple[int, ...]:
+        shapes = [self.beam.coordinates.shape[:-2], self.beam.charges.shape[:-1], self.beam.reference.beta_gamma.shape]
+        for name, fields in self.parameters.items():
+            for field, value in fields.items():
+                core = self.core_shape(name, field)
+                lead = value.ndim - len(core)
+                if lead < 0 or any(n not in (None, m) for n, m in zip(core, value.shape[lead:], strict=True)):
+                    allowed = f"shape (..., {', '.join('n' if n is None else str(n) for n in core)})"
+                    raise InputError(f"{name}.{field}", f"an array of shape {tuple(value.shape)}", allowed)
+                shapes.append(value.shape[:lead])
+        return broadcast_shapes(*shapes)
+
+    @property
+    def inputs(self) -> tuple[Array, ...]:
+        """Every array that the run depends on, as it was given: four of the beam, then the parameters in order."""
+        beam = self.beam
+        xp = namespace(beam.coordinates)
+        lost_at = xp.where(beam.alive, xp.full_like(beam.lost_at, ALIVE), xp.full_like(beam.lost_at, LOST_BEFORE))
+        values = (value for fields in self.parameters.values() for value in fields.values())
+        return (beam.coordinates, beam.charges, beam.reference.beta_gamma, lost_at, *values)
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """Number of own axes of each of the `inputs`, behind the batch."""
+        return (2, 1, 0, 1, *(rank for fields in self.core_ranks.values() for rank in fields.values()))
+
+    @property
+    def core_ranks(self) -> dict[str, dict[str, int]]:
+        """Number of own axes of each parameter."""
+        return {n: {f: len(self.core_shape(n, f)) for f in fields} for n, fields in self.parameters.items()}
+
+    def unpack(self, inputs: tuple[Array, ...]) -> tuple[State, dict[str, dict[str, Array]]]:
+        """State and parameters of some `inputs`, whose batch axes may be more than those of the run itself."""
+        values = iter(inputs[4:])
+        P = {name: {field: next(values) for field in fields} for name, fields in self.parameters.items()}
+        batch = broadcast_shapes(*(x.shape[: x.ndim - r] for x, r in zip(inputs, self.ranks, strict=True)))
+        X, q, beta_gamma, lost_at = inputs[:4]
+        xp, n = namespace(X), X.shape[-1]
+        state = State(
+            xp.broadcast_to(X, (*batch, 6, n)),
+            xp.broadcast_to(q, (*batch, n)),
+            xp.broadcast_to(beta_gamma, batch),
+            xp.broadcast_to(lost_at, (*batch, n)),
+        )
+        return state, P
+
+    def state(self) -> State:
+        """The beam at the start of the line."""
+        return self.unpack(self.inputs)[0]
+
+    def _bunch(self) -> Bunch:
+        """What an effect sees of the beam at the start."""
+        state = self.state()
+        reference = self.beam.reference.with_beta_gamma(state.beta_gamma)
+        return Bunch(state.X, state.q, state.lost_at == ALIVE, reference)
+
+    def records(self) -> bool:
+        """Whether the library's automatic differentiation is watching."""
+        return self.backend.records(self.inputs)
+
+    def setting(self, plan: Plan) -> Setting:
+        """What the steps share; lost particles are looked for only where there can be any."""
+        return Setting(self.beam.species, may_lose(plan) or self._any_lost())
+
+    def _any_lost(self) -> bool:
+        if self.backend.traced([self.beam.lost_at]):
+            return True
+        return bool((self.backend.to_numpy(self.beam.lost_at) >= 0).any())
+
+    def result(self, state: State, plan: Plan, readings: tuple[Array, ...], s: Any = None) -> Beam:
+        """The beam of a state."""
+        xp = namespace(state.X)
+        before = xp.broadcast_to(self.beam.lost_at, state.lost_at.shape)
+        lost_at = xp.where(state.lost_at == LOST_BEFORE, before, state.lost_at)
+        return self.beam.replace(
+            coordinates=state.X,
+            charges=state.q,
+            reference=self.beam.reference.with_beta_gamma(state.beta_gamma),
+            lost_at=lost_at,
+            s=self.beam.s + self.line.length if s is None else s,
+            readings=readings_by_name(plan, readings),
+            recipe=None,
+        )
+
+
+def readings_by_name(plan: Plan, readings: tuple[Array, ...]) -> dict[str, Any]:
+    """Readings by the name of their element; an element passed several times gives a list."""
+    names = observers(plan)
+    found: dict[str, Any] = {}
+    for name, reading in zip(names, readings, strict=True):
+        if names.count(name) > 1:
+            found.setdefault(name, []).append(reading)
+        else:
+            found[name] = reading
+    return found
+
+
+def observers(plan: Plan) -> list[str]:
+    """Name of the element of every reading that a plan takes, in order."""
+    return [step.element for step in plan if step.reads]
+
+
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape that all shapes broadcast to; InputError if there is none."""
+    result: list[int] = []
+    for shape in shapes:
+        shape = tuple(shape)
+        width = max(len(result), len(shape))
+        a, b = [1] * (width - len(result)) + result, [1] * (width - len(shape)) + list(shape)
+        if any(m != k and 1 not in (m, k) for m, k in zip(a, b, strict=True)):
+            raise InputError("batch", " and ".join(str(tuple(s)) for s in shapes if s), "shapes that broadcast")
+        result = [max(m, k) if 0 not in (m, k) else 0 for m, k in zip(a, b, strict=True)]
+    return tuple(result)
