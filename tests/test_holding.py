@@ -64,6 +64,22 @@ def test_is_an_arrival_error_seen_from_another_reference():
         assert float(off.mean(name)) == pytest.approx(float(late.mean(name)), rel=1e-7, abs=1e-12)
 
 
+@pytest.mark.parametrize("bend", [bb.SectorBend, bb.RectangularBend])
+def test_bends_keep_their_field(bend):
+    """A beam that is low in energy is bent more; with the design's reference it is only late in the cavity."""
+    start, error = beam(), 0.02
+    cavity = bb.RFCavity(voltage=50e6, frequency=2.856e9, phase=0.3, name="c")
+    machine = bb.Line([cavity, bend(0.5, 0.2, name="b"), bb.Drift(1.0)]).hold_fields(start.reference)
+    X = np.asarray(start.coordinates).copy()
+    X[4] += error * 299792458.0 / (2.0 * np.pi * 2.856e9)
+    late = bb.track(machine, start.replace(coordinates=X))
+    off = bb.track(machine.replace({"c.phase": 0.3 + error}), start)
+    assert abs(float(off.mean("x"))) > 7e-4
+    for name in ("x", "y"):
+        assert float(off.mean(name)) == pytest.approx(float(late.mean(name)), rel=1e-9, abs=1e-14)
+        assert float(off.sigma(name)) == pytest.approx(float(late.sigma(name)), rel=1e-9)
+
+
 @pytest.mark.parametrize("parameter", ["c.phase", "c.voltage", "q.k1", "q.design_momentum"])
 def test_gradient_equals_differences(parameter):
     start = beam(n=50)

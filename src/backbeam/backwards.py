@@ -23,7 +23,7 @@ PIVOTS = {"entrance": "exit", "middle": "middle", "exit": "entrance"}
 
 def turned(element: Element) -> Element:
     """The element with its lengths, angles and integrated strengths negative: all that most elements need."""
-    if "voltage" in element.parameter_names():
+    if "frequency" in element.parameter_names():
         raise InputError(
             element.name or element.kind, element.kind, "an element without RF: its way back has no element"
         )

@@ -48,12 +48,10 @@ def hold_fields(line: Line, reference: Reference) -> Line:
 
 
 def _held(element: Element, momentum: Any) -> Element:
+    """The element with its momentum, and a thick bend with the field that was that of the reference."""
     changes = {DESIGN: momentum}
-    if element.curved and element.is_thick:
-        if "k0" not in element.parameter_names():
-            raise InputError(element._label("k0"), None, "a bend with a field of its own")
-        if element.k0 is None:
-            changes["k0"] = element.angle / element.length
+    if element.curved and element.is_thick and element.k0 is None:
+        changes["k0"] = element.angle / element.length
     return element.replace(**changes)
 
 

@@ -239,7 +239,7 @@ class Line:
         Raises
         ------
         InputError
-            If one element is passed at two momenta, or if a bend has no field apart from its angle.
+            If one element is passed at two momenta, or for a bend whose model is linear: it has no field of its own.
         """
         return hold_fields(self, reference)
 

@@ -128,3 +128,9 @@ def test_a_written_line_has_the_same_field():
     again = read_lattice(read_tree(write_tree(lattice_tree(bb.Line([cavity]))), "it")).line["c"]
     for name in ("field_cos", "field_sin"):
         np.testing.assert_array_equal(getattr(again, name), getattr(cavity, name))
+
+
+def test_way_back_is_refused_as_of_any_cavity():
+    cavity = bb.FieldCavity(0.2, scale=1e7, frequency=1.3e9, field_cos=[1.0])
+    with pytest.raises(bb.InputError, match="without RF"):
+        bb.Line([cavity]).backwards()
