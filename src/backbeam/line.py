@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from backbeam import backends
 from backbeam.alignment import Spread, with_errors
@@ -81,12 +81,53 @@ class Line:
     def __len__(self) -> int:
         return len(self.elements)
 
-    def __getitem__(self, name: str) -> Element:
-        """The element of that name."""
-        return self._find(name)
+    def __reversed__(self) -> Iterator[Element]:
+        return reversed(self.elements)
+
+    def __contains__(self, item: object) -> bool:
+        """Whether there is an element of that name, or that element itself."""
+        return item in self._named if isinstance(item, str) else any(item is e for e in self._named.values())
+
+    @overload
+    def __getitem__(self, at: str | int) -> Element: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Line: ...
+
+    def __getitem__(self, at: str | int | slice) -> Element | Line:
+        """The element of a name or at a place; of a slice, the part of the line, from name to name with both of them.
+
+        A name that comes more than once is, as the beginning, its first passage, and as the end the first one from
+        there on.
+        """
+        if isinstance(at, str):
+            return self._find(at)
+        if not isinstance(at, slice):
+            return self.elements[at]
+        start, stop = at.start, at.stop
+        if isinstance(start, str):
+            start = self._place(start, 0)
+        if isinstance(stop, str):
+            stop = self._place(stop, start or 0) + 1
+        return Line(self.elements[slice(start, stop, at.step)], knobs=self.knobs)
+
+    def _place(self, name: str, begin: int) -> int:
+        self._find(name)
+        try:
+            return self.sequence.index(name, begin)
+        except ValueError:
+            raise InputError("line", name, f"an element behind place {begin}") from None
+
+    def of_kind(self, kind: str) -> dict[str, Element]:
+        """The distinct elements of a kind, as problem files call it, by name: ``line.of_kind("quadrupole")``."""
+        return {name: element for name, element in self._named.items() if element.kind == kind}
 
     def __add__(self, other: Line) -> Line:
-        return Line([self, other])
+        """A line with no name of its own grows in place, so that a thousand additions nest nothing."""
+        if not isinstance(other, Line):
+            return NotImplemented
+        mine = self.items if self.name is None else (self,)
+        return Line([*mine, other], knobs=self.knobs)
 
     def __mul__(self, count: int) -> Line:
         return Line([self] * count, name=self.name)
