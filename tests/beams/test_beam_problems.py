@@ -11,6 +11,7 @@ from beam_files import beam_of
 from command_line import call, call_json, refused
 
 from backbeam.beam import Beam
+from backbeam.errors import InputError
 from backbeam.problem import Problem
 
 LATTICE = [{"drift": {"length": 0.5}}, {"quadrupole": {"name": "qf", "length": 0.2, "k1": 2.0}}]
@@ -47,6 +48,15 @@ def test_keys_of_the_file(tmp_path, backend, dtype):
     assert beam.backend is backend and beam.dtype == dtype and beam.n == 200
     assert float(beam.charge) == pytest.approx(5e-9, rel=1e-6)
     assert float(beam.reference.momentum) == pytest.approx(70e6, rel=1e-6)
+
+
+def test_there_is_nothing_to_seed(tmp_path):
+    beam_of().save(tmp_path / "b.npz")
+    path = write(tmp_path, {"file": "b.npz", "charge": "1 nC"})
+    assert float(Problem.load(path).beam().charge) == pytest.approx(-1e-9, rel=1e-14)
+    with pytest.raises(InputError, match=r"beam\.seed is 3; allowed: left out"):
+        Problem.load(path).beam(seed=3)
+    assert "beam.seed is an unknown key" in refused("run", path, "--seed", 3)
 
 
 def test_a_gradient_by_its_charge_and_a_forecast(tmp_path):

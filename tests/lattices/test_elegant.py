@@ -157,8 +157,8 @@ def test_bends(tmp_path):
 def test_a_bend_backwards(tmp_path):
     text = "b: sben,l=1,angle=0.2,e1=0,e2=0.2\nd: drift,l=1\nhalf: line=(b,d)\nall: line=(half,-half)"
     loaded = load(tmp_path, text)
-    assert passages(loaded) == ["b", "d", "d", "-b"]
-    assert (loaded.line["-b"].e1, loaded.line["-b"].e2) == (0.2, None)
+    assert passages(loaded) == ["b", "d", "d", "b_reversed"]
+    assert (loaded.line["b_reversed"].e1, loaded.line["b_reversed"].e2) == (0.2, None)
     assert "e1 and e2 exchanged" in str(loaded.report)
     even = load(tmp_path, text.replace("e1=0,", "e1=0.2,"))
     assert passages(even) == ["b", "d", "d", "b"] and not even.report.guessed

@@ -223,7 +223,7 @@ class _File:
                 self.report.guessed.append(Note(element.place, f"-{element.name}: backwards, with e1 and e2 exchanged"))
                 swapped = {b: a for a, b in ENDS} | dict(ENDS)
                 attributes = {swapped.get(n, n): v for n, v in attributes.items()}
-            name = f"-{element.name}" if turned else element.name
+            name = f"{element.name}_reversed" if turned else element.name
             made[key, turned] = self._made(name, element, attributes)
         return made[key, turned]
 

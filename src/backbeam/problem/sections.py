@@ -162,6 +162,8 @@ def draw_beam(given: Mapping[str, Any], backend: str, device: str | None, dtype:
         if "species" in arguments:
             arguments["species"] = _species(arguments["species"])
         if "file" in arguments:
+            if "seed" in arguments:
+                raise InputError("beam.seed", arguments["seed"], "left out: the particles of a file are not drawn")
             return Beam.load(arguments.pop("file"), **arguments).to(backend, device, dtype)
         kind = arguments.pop("distribution")
         return Beam.draw(kind, **arguments, backend=backend, device=device, dtype=dtype)
