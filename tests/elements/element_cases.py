@@ -137,5 +137,5 @@ CASES: dict[str, dict] = {
 
 def make(label: str, **changes) -> bb.elements.Element:
     """The element of a case."""
-    kind = max((k for k in bb.elements.KINDS if label.startswith(k)), key=len)
-    return bb.elements.KINDS[kind](**{**CASES[label], **changes}, name="it")
+    kind = max((k for k in bb.elements.Element.kinds if label.startswith(k)), key=len)
+    return bb.elements.Element.kinds[kind](**{**CASES[label], **changes}, name="it")

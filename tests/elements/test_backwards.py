@@ -9,7 +9,7 @@ from element_cases import CASES, make
 import backbeam as bb
 from backbeam.errors import InputError
 
-NONE = ("rf_cavity", "buncher", "crab_cavity")
+NONE = ("rf_cavity", "buncher", "crab_cavity", "field_cavity")
 LOSES = ("aperture",)
 
 
