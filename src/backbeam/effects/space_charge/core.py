@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from backbeam.effects.space_charge.drive import Drive
     from backbeam.effects.space_charge.extents import Rows, Shape, Survey
 
-BEYOND = 10.0
-"""Full width of a box, in rms sizes, from which on there are two levels."""
-REACH = 5.0
+BEYOND = 12.0
+"""Full width of a box, in rms sizes, from which on there are two levels; that of 10^8 particles of a Gaussian is 11."""
+REACH = 6.0
 """Half the width of the core's box, in rms sizes."""
 ROUNDS = 4
 """After which the core is taken as found: a halo of 1 % at 100 sizes of the core is out of sight after two."""

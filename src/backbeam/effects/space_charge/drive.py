@@ -51,8 +51,6 @@ class Sums(NamedTuple):
     """Of the magnitude of q [C]."""
     energy: Array
     """Of q pt [C]."""
-    without: Array
-    """How many have no charge."""
 
 
 class DriveBars(NamedTuple):
@@ -68,8 +66,7 @@ def sums_of(q: Array, pt: Array, alive: Array | None) -> Sums:
     """Of rows ``(B, n)``; the lost have no charge, and any energy."""
     xp = namespace(q, pt)
     weighted = q * (pt if alive is None else xp.where(alive, pt, xp.zeros_like(pt)))
-    found = (q, xp.abs(q), weighted, xp.astype(q == 0.0, q.dtype))
-    return Sums(*(xp.sum(a, axis=-1) for a in found))
+    return Sums(*(xp.sum(a, axis=-1) for a in (q, xp.abs(q), weighted)))
 
 
 def mean_of(sums: Sums) -> Array:

@@ -54,10 +54,10 @@ class Extent:
     guard = 1
     """Least number of empty cells kept around the charge; order 4 keeps two, so that no difference is one-sided."""
 
-    def survey(self, r: Rows, q: Array) -> Survey:
+    def survey(self, r: Rows, q: Array | None) -> Survey:
         """What the box depends on: arrays without the axis of the particles.
 
-        ``r`` are positions, three rows ``(B, n)`` [m], ``q (B, n)`` charges.
+        ``r`` are positions, three rows ``(B, n)`` [m], ``q (B, n)`` charges; None where none of them is 0.
         """
         return ()
 
@@ -107,9 +107,12 @@ class BeamExtent(Extent):
     def __post_init__(self) -> None:
         self._check_guard()
 
-    def survey(self, r: Rows, q: Array) -> Survey:
+    def survey(self, r: Rows, q: Array | None) -> Survey:
         """Least and greatest position of the charge ``(3, B)``; where none is, inf and -inf."""
-        xp, charged = namespace(q), q != 0.0
+        xp = namespace(*r)
+        if q is None:
+            return tuple(xp.stack([reduce(a, axis=-1) for a in r]) for reduce in (xp.min, xp.max))
+        charged = q != 0.0
         ends = []
         for reduce, beyond in ((xp.min, math.inf), (xp.max, -math.inf)):
             ends.append(xp.stack([reduce(xp.where(charged, a, xp.full_like(a, beyond)), axis=-1) for a in r]))
@@ -178,9 +181,10 @@ class RmsExtent(Extent):
         if isinstance(self.sigmas, bool) or not isinstance(self.sigmas, int | float) or not 0 < self.sigmas < math.inf:
             raise InputError("space_charge.extent.sigmas", self.sigmas, "a number of rms sizes, greater than 0")
 
-    def survey(self, r: Rows, q: Array) -> Survey:
+    def survey(self, r: Rows, q: Array | None) -> Survey:
         """Number ``(1, B)``, mean and variance ``(3, B)`` of the particles with charge."""
-        xp, charged = namespace(q), q != 0.0
+        xp, q = namespace(*r), namespace(*r).ones_like(r[0]) if q is None else q
+        charged = q != 0.0
         weight = xp.astype(charged, q.dtype)
         count = xp.sum(weight, axis=-1)
         weight = weight / xp.clip(count, 1.0, None)[:, None]

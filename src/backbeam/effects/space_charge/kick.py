@@ -228,10 +228,12 @@ class SpaceCharge3D(SpaceCharge):
         is_seen = not backend.traced((beam.q,))
         if extent.levels is None and is_seen:
             extent = extent.settled(r, beam.q)
+        all_charged = is_seen and beam.alive is None and not bool(namespace(beam.q).any(beam.q == 0.0))
 
         def surveyed(block: tuple[Array, Array, Array | None], _: None) -> tuple[None, tuple[Survey, Sums]]:
             X, q, alive = block
-            return None, (extent.survey(particles.positions(X), q), sums_of(q, X[..., 5, :], alive))
+            found = extent.survey(particles.positions(X), None if all_charged else q)
+            return None, (found, sums_of(q, X[..., 5, :], alive))
 
         def combine(a: Any, b: Any) -> Any:
             return extent.combine(a[0], b[0]), Sums(*(x + y for x, y in zip(a[1], b[1], strict=True)))
@@ -239,8 +241,7 @@ class SpaceCharge3D(SpaceCharge):
         _, (survey, sums) = backend.blockwise(surveyed, (beam.X, beam.q, beam.alive), None, combine, block_of(beam.q))
         drive = self._energy.of(beam.reference, beam.ds, sums)
         box = extent.box(survey, drive, self.grid, self.guard)
-        within = extent.holds_all and is_seen and not int(namespace(beam.q).sum(sums.without))
-        mesh = meshed(r, beam.q, beam.alive, box, self.grid, self.guard, within)
+        mesh = meshed(r, beam.q, beam.alive, box, self.grid, self.guard, extent.holds_all and all_charged)
         whole = self._gridded(mesh, drive)
         if extent.levels != 2:
             return sums, drive, OneLevel(extent, survey, whole, beam.q)
