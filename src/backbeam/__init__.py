@@ -72,6 +72,7 @@ from backbeam.errors import BackbeamError, BackbeamWarning, BackendError, InputE
 from backbeam.gradient import value_and_grad
 from backbeam.lattices import Loaded, load
 from backbeam.line import Line
+from backbeam.moment_beam import LinearSpaceCharge, MomentBeam
 from backbeam.optics import Optics, Twiss, optics
 from backbeam.reference import Reference
 from backbeam.species import Species
@@ -101,8 +102,10 @@ __all__ = [
     "InputError",
     "Line",
     "LinearMap",
+    "LinearSpaceCharge",
     "Loaded",
     "Marker",
+    "MomentBeam",
     "Monitor",
     "Multipole",
     "Octupole",

@@ -95,8 +95,13 @@ def value_and_grad(
     TrackingError
         If the adjoint finds that its gradient is not to be trusted.
     """
+    from backbeam.moment_beam import MomentBeam
+    from backbeam.moment_beam.tracking import moment_value_and_grad
     from backbeam.optics.objectives import differentiate_optics, is_of_optics
 
+    if isinstance(beam, MomentBeam):
+        given = {"space_charge": space_charge, "slices": slices, "step": step}
+        return moment_value_and_grad(objective, line, beam, wrt, **given)
     if is_of_optics(objective):
         return differentiate_optics(objective, line, beam, wrt)
     course = Course.of(line, space_charge=space_charge, effects=effects, slices=slices, step=step)

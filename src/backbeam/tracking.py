@@ -42,7 +42,7 @@ def track(
     line:
         The beamline. Its parameters may be numbers, or arrays of the beam's library with leading batch axes.
     beam:
-        Coordinates ``(..., 6, n)`` and charges ``(..., n)`` of any array library.
+        Coordinates ``(..., 6, n)`` and charges ``(..., n)`` of any array library; or a `MomentBeam`.
     effects:
         What acts on the beam besides the elements: space charge, wakes; see `backbeam.effects`.
     space_charge:
@@ -67,6 +67,10 @@ def track(
     TrackingError
         If particles would turn round (px^2 + py^2 > p^2); it says where. Under a JAX trace they become NaN.
     """
+    from backbeam.moment_beam import MomentBeam
+
+    if isinstance(beam, MomentBeam):
+        return beam.track(line, space_charge=space_charge, slices=slices, step=step)
     course = Course.of(line, space_charge=space_charge, effects=effects, slices=slices, step=step)
     return track_course(course, beam, adjoint)
 

@@ -70,8 +70,8 @@ class InputBars(NamedTuple):
     """Of the reference at the start ``(...)``."""
     orbit: Array
     """Of what is given of the orbit at the start ``(..., 6)``."""
-    A: Array
-    v: Array
+    A: Array | None
+    v: Array | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,14 +225,22 @@ class Solution:
             total_bar = total_bar + self._start_pullback(A0_bar, v0_bar)
         M_bar = xp.concat([M_bar[..., 1:-1, :, :], M_bar[..., -1:, :, :] + total_bar[..., None, :, :]], axis=-3)
         R_bar = as_one(products_pullback, self.R, self.M[..., 1:, :, :], M_bar)
-        vector_bar, beta_gamma_bar, orbit_bar = self._maps_pullback(R_bar, bars.z, beta_gamma_bar)
-        if bars.vector is not None:
-            vector_bar = vector_bar + bars.vector
+        found = self.pullback_of_matrices(R_bar, bars.z, beta_gamma_bar, bars.vector)
+        return found._replace(A=A0_bar, v=v0_bar)
+
+    def pullback_of_matrices(
+        self, R_bar: Array, z_bar: Array | None, beta_gamma_bar: Array, more: Array | None
+    ) -> InputBars:
+        """Cotangents from those of the matrices, the orbit and the momenta; ``more`` is of the parameters already."""
+        xp = namespace(R_bar)
+        vector_bar, beta_gamma_bar, orbit_bar = self._maps_pullback(R_bar, z_bar, beta_gamma_bar)
+        if more is not None:
+            vector_bar = vector_bar + more
         start_bar, own = references_pullback(self.passages, self.species, self.vector, self.beta_gamma, beta_gamma_bar)
         for key, bar in own.items():
             place = xp.arange(vector_bar.shape[-1], device=device(vector_bar)) == self.passages.slots[key][0]
             vector_bar = vector_bar + bar[..., None] * xp.astype(place, vector_bar.dtype)
-        return InputBars(vector_bar, start_bar, orbit_bar, A0_bar, v0_bar)
+        return InputBars(vector_bar, start_bar, orbit_bar, None, None)
 
     def _maps_pullback(self, R_bar: Array, z_bar: Array | None, beta_gamma_bar: Array) -> tuple[Array, Array, Array]:
         """Through the matrices, then through the orbit about which they are."""

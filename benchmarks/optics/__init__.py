@@ -1,0 +1,1 @@
+"""Optics beside MAD-X: ``python -m benchmarks.optics --lattices DIR --madx PYTHON``."""

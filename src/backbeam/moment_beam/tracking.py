@@ -1,0 +1,264 @@
+"""A `MomentBeam` through a line, and cotangents back.
+
+All maps are taken about the centroid's orbit at once, as optics takes them. Without space charge the covariance goes
+through the one matrix of the line; with it, map by map, for each kick depends on the covariance there. The kick is
+about the beam's own centre, so the orbit does not know of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from array_api_compat import device
+
+from backbeam import backends
+from backbeam.arrays import Array, namespace
+from backbeam.elements.base import Element
+from backbeam.errors import InputError
+from backbeam.moment_beam.beam import MomentBeam
+from backbeam.moment_beam.linear_space_charge import LinearSpaceCharge
+from backbeam.optics.orbit import Closing
+from backbeam.optics.passages import Passages, parameter_vector
+from backbeam.optics.products import product, transposed
+from backbeam.optics.solution import Solution, SolutionBars
+from backbeam.plan import Slicing
+from backbeam.reference import Reference
+from backbeam.tracking import broadcast_shapes
+
+if TYPE_CHECKING:
+    from backbeam.line import Line
+
+
+@dataclass(frozen=True)
+class _Halves(Slicing):
+    """Twice as many slices: a kick stands between two."""
+
+    def count(self, element: Element, name: str, effect: Any = None) -> int:
+        """Twice the number."""
+        return 2 * super().count(element, name, effect)
+
+
+@dataclass(frozen=True, eq=False)
+class Passage:
+    """The way of a beam of moments through a line. Make one by `of`."""
+
+    line: Line
+    beam: MomentBeam
+    space_charge: LinearSpaceCharge | None
+    solution: Solution
+    charge: Array
+
+    @classmethod
+    def of(
+        cls,
+        line: Line,
+        beam: MomentBeam,
+        space_charge: LinearSpaceCharge | None,
+        slices: int | None,
+        step: float | None,
+    ) -> Passage:
+        """Find the orbit of the centroid and the matrices about it."""
+        if space_charge is not None and not isinstance(space_charge, LinearSpaceCharge):
+            raise InputError("space_charge", space_charge, "LinearSpaceCharge(): a MomentBeam has no particles")
+        slicing = Slicing(slices, step)
+        if space_charge is not None:
+            slicing = _Halves(slices, step)
+        passages = Passages.of(line, slicing if space_charge is not None else Slicing())
+        if not passages.steps:
+            raise InputError("line", line, "a line with at least one element that does something")
+        vector, backend = parameter_vector(line, Reference(beam.mean_, beam.species))
+        if backends.of(beam.cov_) is not backend:
+            raise InputError(
+                "line", f"parameters of {backend.name}", f"numbers, or arrays of {backends.of(beam.cov_).name}"
+            )
+        beside = {"dtype": "float32" if vector.dtype == namespace(vector).float32 else "float64"}
+        charge = backend.asarray(beam.charge, **beside)
+        u = backend.asarray(beam.reference.beta_gamma, **beside)
+        batch = broadcast_shapes(
+            tuple(vector.shape[:-1]), tuple(u.shape), tuple(charge.shape), tuple(beam.mean_.shape[:-1]),
+            tuple(beam.cov_.shape[:-2]),
+        )  # fmt: skip
+        solution = Solution.of(passages, beam.species, vector, u, Closing(0, beam.mean_), None, batch)
+        return cls(line, beam, space_charge, solution, charge)
+
+    @cached_property
+    def kicks(self) -> dict[int, tuple[int, float]]:
+        """Number of maps before each kick -> where the element's length stands in the vector, and what part of it."""
+        if self.space_charge is None:
+            return {}
+        passages, found, half = self.solution.passages, {}, 0.0
+        for k, name in enumerate(passages.names):
+            part = float(passages.fractions[k])
+            if not name or (name, "length") not in passages.slots or part == 1.0:
+                continue
+            half += part
+            if round(half / part) % 2 == 1:
+                found[int(passages.ends[k])] = (passages.slots[name, "length"][0], 2.0 * part)
+            if half > 1.0 - 0.5 * part:
+                half = 0.0
+        return found
+
+    def _ds(self, k: int) -> Array:
+        slot, part = self.kicks[k]
+        return part * self.solution.vector[..., slot]
+
+    def _reference(self, k: int) -> Reference:
+        return Reference(self.solution.beta_gamma[..., k], self.beam.species)
+
+    @cached_property
+    def covariances(self) -> list[Array]:
+        """Covariance at the start, and after each map and its kick; without space charge at the ends alone."""
+        cov = namespace(self.solution.z).broadcast_to(self.beam.cov_, (*self.solution.z.shape[:-2], 6, 6))
+        if not self.kicks:
+            return [cov, _through(self.solution.total, cov)]
+        found = [cov]
+        for k in range(len(self.solution.passages.steps)):
+            cov = _through(self.solution.R[..., k, :, :], cov)
+            if k + 1 in self.kicks:
+                cov = _through(self._kick(k + 1, cov), cov)
+            found.append(cov)
+        return found
+
+    def _kick(self, k: int, cov: Array) -> Array:
+        slopes = self.space_charge.slopes(cov, self.charge, self._reference(k), self._ds(k))
+        return _kick_matrix(slopes, cov)
+
+    def final(self) -> MomentBeam:
+        """The beam at the end."""
+        solution, beam = self.solution, self.beam
+        reference = beam.reference.with_beta_gamma(solution.beta_gamma[..., -1])
+        length = self.line.length
+        return MomentBeam(solution.z[..., -1, :], self.covariances[-1], reference, beam.charge, beam.s + length,
+                          self.readings())  # fmt: skip
+
+    def readings(self) -> dict[str, Any]:
+        """What monitors and screens see: the centroid, the charge of a Gaussian in each pixel."""
+        from backbeam.moment_beam.readings import seen
+
+        return seen(self)
+
+    def at(self, place: int) -> tuple[Array, Array]:
+        """Mean and covariance at a place of the line."""
+        k = int(self.solution.passages.ends[place])
+        mean = self.solution.z[..., k, :]
+        if self.kicks:
+            return mean, self.covariances[k]
+        return mean, _through(self.solution.M[..., k, :, :], self.covariances[0])
+
+    # -- back --------------------------------------------------------------------------------------------------------
+
+    def pullback(self, mean_bar: Array | None, cov_bar: Array | None) -> dict[str, Array]:
+        """Cotangents of ``mean``, ``cov``, ``charge``, ``beta_gamma`` and of the ``vector`` of parameters."""
+        solution, xp = self.solution, namespace(self.solution.z)
+        z_bar = xp.zeros_like(solution.z)
+        if mean_bar is not None:
+            last = xp.broadcast_to(mean_bar, solution.z[..., -1, :].shape)
+            z_bar = xp.concat([z_bar[..., :-1, :], last[..., None, :]], axis=-2)
+        charge_bar = xp.zeros_like(solution.z[..., 0, 0])
+        vector_bar, u_bar = (
+            xp.zeros_like(solution.vector) + 0.0 * charge_bar[..., None],
+            xp.zeros_like(solution.beta_gamma),
+        )
+        bar = xp.zeros_like(self.covariances[0])
+        if cov_bar is not None:
+            bar = bar + 0.5 * (cov_bar + transposed(cov_bar))
+        if not self.kicks:
+            total_bar = 2.0 * product(product(bar, solution.total), self.covariances[0])
+            found = solution.pullback(SolutionBars(z=z_bar, total=total_bar))
+            bar = product(product(transposed(solution.total), bar), solution.total)
+            return {"mean": found.orbit, "cov": bar, "charge": charge_bar, "beta_gamma": found.beta_gamma,
+                    "vector": found.vector}  # fmt: skip
+        R_bars: list[Array] = []
+        for k in reversed(range(len(solution.passages.steps))):
+            R, before = solution.R[..., k, :, :], self.covariances[k]
+            if k + 1 in self.kicks:
+                cov = _through(R, before)
+                K = self._kick(k + 1, cov)
+                K_bar = 2.0 * product(product(bar, K), cov)
+                slopes_bar = (K_bar[..., 1, 0], K_bar[..., 3, 2], K_bar[..., 5, 4])
+                given = (cov, self.charge, self._reference(k + 1), self._ds(k + 1))
+                diagonal, q_bar, own_bar, ds_bar = self.space_charge.slopes_pullback(*given, slopes_bar)
+                unit = xp.eye(6, dtype=bar.dtype, device=device(bar))
+                bar = product(product(transposed(K), bar), K) + diagonal[..., None] * unit
+                charge_bar = charge_bar + q_bar
+                at = xp.astype(xp.arange(u_bar.shape[-1], device=device(bar)) == k + 1, bar.dtype)
+                u_bar = u_bar + own_bar[..., None] * at
+                slot, part = self.kicks[k + 1]
+                place = xp.astype(xp.arange(vector_bar.shape[-1], device=device(bar)) == slot, bar.dtype)
+                vector_bar = vector_bar + part * ds_bar[..., None] * place
+            R_bars.append(2.0 * product(product(bar, R), before))
+            bar = product(product(transposed(R), bar), R)
+        R_bar = xp.stack(list(reversed(R_bars)), axis=-3)
+        found = solution.pullback_of_matrices(R_bar, z_bar, u_bar, vector_bar)
+        return {"mean": found.orbit, "cov": bar, "charge": charge_bar, "beta_gamma": found.beta_gamma,
+                "vector": found.vector}  # fmt: skip
+
+
+def _through(M: Array, cov: Array) -> Array:
+    """M cov M^T."""
+    return product(product(M, cov), transposed(M))
+
+
+def _kick_matrix(slopes: tuple[Array, Array, Array], like: Array) -> Array:
+    xp = namespace(like)
+    unit = xp.eye(6, dtype=like.dtype, device=device(like))
+    zero = xp.zeros_like(unit)
+    total = xp.broadcast_to(unit, like.shape) + 0.0
+    for slope, row in zip(slopes, (1, 3, 5), strict=True):
+        total = total + slope[..., None, None] * (zero + unit[:, row : row + 1] * unit[row - 1 : row, :])
+    return total
+
+
+def moment_value_and_grad(
+    function: Callable[[MomentBeam], Any],
+    line: Line,
+    beam: MomentBeam,
+    wrt: Sequence[str],
+    *,
+    space_charge: LinearSpaceCharge | None = None,
+    slices: int | None = None,
+    step: float | None = None,
+) -> tuple[Array, dict[str, Array]]:
+    """Value and gradient of a function of the final moments; `backbeam.value_and_grad` does the same.
+
+    Parameters
+    ----------
+    function:
+        An observable of sizes, means, emittances or Twiss parameters; or any function of a `MomentBeam`, which gives a
+        number (PyTorch, JAX) or ``(value, {"mean": ..., "cov": ...})`` with cotangents (everywhere).
+    line, beam, space_charge, slices, step:
+        As in `MomentBeam.track`.
+    wrt:
+        ``qf.k1`` of an element, ``beam.mean``, ``beam.cov``, ``beam.charge``, ``beam.beta_gamma``, or a knob.
+    """
+    from backbeam.knob_gradient import Asked
+    from backbeam.moment_beam.objectives import bars_of
+    from backbeam.optics.table import Optics, Source
+
+    asked = Asked.of(line, wrt)
+    passage = Passage.of(line, beam, space_charge, slices, step)
+    final = passage.final()
+    value, bars = bars_of(function, final)
+    found = passage.pullback(bars.get("mean"), bars.get("cov"))
+    gradient: dict[str, Array] = {}
+    slots: Mapping[tuple[str, str], Any] = passage.solution.passages.slots
+    for name in asked.parameters:
+        owner, _, field = name.rpartition(".")
+        if owner == "beam":
+            if field not in ("mean", "cov", "charge", "beta_gamma"):
+                raise InputError("wrt", name, "beam with one of mean, cov, charge, beta_gamma")
+            gradient[name] = found[field]
+            continue
+        if (owner, field) not in slots:
+            line.get(name)
+            raise InputError("wrt", name, f"a parameter that {owner} has: give it the value 0.0 first")
+        first, shape = slots[owner, field]
+        size = 1
+        for n in shape:
+            size *= n
+        values = found["vector"][..., first : first + size]
+        gradient[name] = namespace(values).reshape(values, (*values.shape[:-1], *shape))
+    return value, asked.gradient(gradient, Optics(Source(line, beam.reference, {}), passage.solution, "pt", ()))
