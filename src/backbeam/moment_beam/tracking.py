@@ -26,7 +26,7 @@ from backbeam.optics.products import product, transposed
 from backbeam.optics.solution import Solution, SolutionBars
 from backbeam.plan import Slicing
 from backbeam.reference import Reference
-from backbeam.tracking import broadcast_shapes
+from backbeam.run import broadcast_shapes
 
 if TYPE_CHECKING:
     from backbeam.line import Line
