@@ -152,7 +152,7 @@ def test_table_of_a_resonator_is_the_resonator():
     turn = math.sqrt(w * w - alpha * alpha)
     W = 2 * alpha * 1e3 * np.exp(-alpha * t) * (np.cos(turn * t) - alpha / turn * np.sin(turn * t))
     beam = bunch(X, np.full(N, CHARGE / N))
-    found = volts(TableWake(distance=t * SPEED_OF_LIGHT, wake=W), beam, scale=1.0)
+    found = volts(TableWake(t * SPEED_OF_LIGHT, W), beam, scale=1.0)
     wanted = volts(ResonatorWake(**given), beam, **given)
     assert np.max(np.abs(found - wanted)) < 1e-4 * np.max(np.abs(wanted))
 

@@ -7,7 +7,7 @@ is not seen; it must be longer than the beam, or what is beyond its end is 0.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
@@ -39,9 +39,9 @@ class TableWake(Wake):
         What it is multiplied by.
     """
 
-    distance: tuple[float, ...]
-    wake: tuple[float, ...]
-    scale: Array | float = parameter(1.0, unit="1")
+    distance: tuple[float, ...] = field(kw_only=False)
+    wake: tuple[float, ...] = field(kw_only=False)
+    scale: Array | float = parameter(1.0, unit="1", kw_only=True)
 
     kind: ClassVar[str] = "table_wake"
 
