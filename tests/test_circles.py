@@ -60,8 +60,8 @@ def circles(edges):
     return {frozenset({a, *(b for b in reached[a] if a in reached.get(b, ()))}) for a in edges if a in reached[a]}
 
 
-DOORS = {("beam", "beams"), ("lattices", "problem"), ("observables", "optics")}
-"""(who, whom) it asks only when it is called: `Beam.load`, our own format of a lattice, objectives of optics."""
+DOORS = {("beam", "beams"), ("beam", "moment_beam"), ("lattices", "problem"), ("observables", "optics")}
+"""(who, whom) it asks only when it is called: `Beam.load`, `Beam.matched`, our own format of a lattice, objectives of optics."""
 
 
 def test_there_are_no_circles():

@@ -42,6 +42,7 @@ from backbeam.reference import Reference
 from backbeam.species import Species, species_named
 
 if TYPE_CHECKING:
+    from backbeam.optics import Optics
     from backbeam_backends import Backend
 
 PLANES = {"x": 0, "y": 2, "z": 4}
@@ -358,6 +359,24 @@ class Beam:
         equation solved on the host makes the particles.
         """
         return cls.draw("thermal", **arguments)
+
+    @classmethod
+    def matched(cls, optics: Optics, *, n: int, seed: int = 0, **sizes: Any) -> Beam:
+        """Gaussian beam that is matched to the optics of a line, about its orbit, in its library.
+
+        Parameters
+        ----------
+        optics:
+            The table that `backbeam.optics` returned.
+        n, seed:
+            Number of macroparticles, and the seed of their variates.
+        sizes:
+            ``emittance_x, emittance_y`` [m], with ``sigma_tau, sigma_pt`` or, with cavities, ``emittance_z``;
+            ``charge`` [C]; ``at``, the element at whose end it is: see `backbeam.moment_beam.matched`.
+        """
+        from backbeam.moment_beam import MomentBeam
+
+        return MomentBeam.matched(optics, **sizes).to_particles(n, seed)
 
     # -- looking at it ---------------------------------------------------------------------------------------
 

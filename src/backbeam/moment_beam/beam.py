@@ -15,6 +15,7 @@ from backbeam.reference import Reference
 if TYPE_CHECKING:
     from backbeam.line import Line
     from backbeam.moment_beam.linear_space_charge import LinearSpaceCharge
+    from backbeam.optics import Optics
     from backbeam.species import Species
 
 
@@ -75,6 +76,13 @@ class MomentBeam:
         """Moments of the particles of a beam that are alive."""
         sign = 1.0 if beam.species.charge_number >= 0 else -1.0
         return cls(beam.mean(), beam.cov(), beam.reference, sign * beam.charge, beam.s)
+
+    @classmethod
+    def matched(cls, optics: Optics, **sizes: Any) -> MomentBeam:
+        """The beam that is matched to the optics of a line: see `backbeam.moment_beam.matched`."""
+        from backbeam.moment_beam.matched import matched
+
+        return matched(optics, **sizes)
 
     def to_particles(self, n: int, seed: int = 0) -> Beam:
         """A Gaussian beam of n particles, drawn from a density with this mean and covariance."""
