@@ -16,9 +16,9 @@ from scipy.special import ndtri
 
 import backbeam as bb
 from backbeam.effects import CSR, Bunch, Effect, SteadyCSR
-from backbeam.memory.measuring import measure
 from backbeam.memory.resident import can_watch
 from backbeam.problem import Problem
+from backbeam.problem.measuring import measure
 from backbeam.reference import Reference
 from backbeam.species import KNOWN, VACUUM_PERMITTIVITY
 
@@ -133,6 +133,20 @@ def test_a_bend_that_is_straight():
     small = [np.max(np.abs(volts(CSR(nodes=32), beam, angle=a, arc=0.5, passed=0.3))) for a in (1e-9, 2e-9, -2e-9)]
     assert small[1] == pytest.approx(4 * small[0], rel=1e-6)
     assert small[2] == small[1] > 0.0
+
+
+def test_the_way_back_undoes_it():
+    """Bends and drifts are met from their other ends, and radiation of the way forward is taken back."""
+    line = compressor(slices=2)
+    beam = squeezed()
+    effects = [bb.CSR(nodes=32), bb.SteadyCSR(nodes=32), bb.ResistiveWallWake(radius=5e-3, conductivity=6e7, nodes=32)]
+    there = bb.track(line, beam, effects=effects)
+    back = bb.track(line.backwards(), there, effects=effects)
+    plain = bb.track(line.backwards(), bb.track(line, beam))
+    assert np.max(np.abs(back.coordinates - beam.coordinates)) < 1e-12 + 10 * np.max(
+        np.abs(plain.coordinates - beam.coordinates)
+    )
+    assert np.max(np.abs(there.pt - bb.track(line, beam).pt)) > 1e-5
 
 
 # -- ImpactX: data/csr_impactx.json says how it was made ---------------------------------------------------------------

@@ -105,14 +105,19 @@ class Place:
 
     @property
     def way(self) -> tuple[tuple[Element, str, float], ...]:
-        """(element, name, part of it) from the entrance of the last bend to the kick; empty where there was no bend."""
-        found = [(self.element, self.name, self.middle)]
-        index = self.index
+        """(element, name, part of it) from the entrance of the last bend to the kick; empty where there was no bend.
+
+        In a line that goes back (its lengths are negative) the beam once came from the other side: parts are negative.
+        """
+        length = getattr(self.element, "length", None)
+        is_back = isinstance(length, int | float) and length < 0
+        found = [(self.element, self.name, self.middle - 1.0 if is_back else self.middle)]
+        index, step = self.index, 1 if is_back else -1
         while not self.elements[index].bends:
-            index -= 1
-            if index < 0:
+            index += step
+            if not 0 <= index < len(self.elements):
                 return ()
-            found.append((self.elements[index], self.names[index], 1.0))
+            found.append((self.elements[index], self.names[index], -float(step)))
         return tuple(reversed(found))
 
     def share(self, field: str) -> tuple[Term, ...]:

@@ -56,7 +56,7 @@ class CSR(LineKick):
         found = {
             "length": place.share("length"),
             "angle": ((bend, "angle", 1.0),),
-            "arc": ((bend, "length", 1.0),),
+            "arc": ((bend, "length", math.copysign(1.0, part)),),
             "passed": ((bend, "length", part),),
         }
         way = tuple((name, "length", part) for element, name, part in after if element.is_thick)
