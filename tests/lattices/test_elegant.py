@@ -235,8 +235,8 @@ def test_what_is_dropped_and_unused_is_said(tmp_path):
         ("#include: ../other.lte", "outside the folder"),
         ("#include: ring.lte", "more than 20 deep"),
         ("d: drift", "it holds no line"),
-        ("d: drift\na: line=(1000*d)\nb: line=(1000*a)\nbl: line=(1000*b)", "a line of more than 10000000 elements"),
-        ("d: drift\nbl: line=(99999999999*d)", "a line of more than 10000000 elements"),
+        ("d: drift\na: line=(1000*d)\nb: line=(1000*a)\nbl: line=(1000*b)", "a line of more than 1000000 elements"),
+        ("d: drift\nbl: line=(99999999999*d)", "a line of more than 1000000 elements"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_gets_one_line(tmp_path, text, message):

@@ -131,6 +131,31 @@ def test_mutated_files(tmp_path, name):
         assert seconds < 20.0, seed
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.py", "x = " + "-" * 100_000 + "1\ncell = x"),
+        ("x.py", "x = " + "1+" * 100_000 + "1\nm = Marker()\ncell = (m, x)"),
+        ("x.py", "x = " + "(" * 100_000 + ")" * 100_000),
+        ("x.py", "c0 = Marker()\n" + "\n".join(f"c{k + 1} = (c{k}, c{k})" for k in range(60)) + "\ncell = c60"),
+        ("xs.json", '{"a": ' * 100_000 + "}" * 100_000),
+        ("x.lte", "m: mark\n" + "\n".join(f"l{k + 1}: line=(10*l{k})" for k in range(40)).replace("l0", "m")),
+        ("x.bmad", "m: marker\n" + "\n".join(f"l{k + 1}: line=(10*l{k})" for k in range(40)).replace("l0", "m")),
+        ("x.bmad", "e: line = ()\nl: line = (9999999*e)\nuse, l"),
+        ("x.bmad", "a0 = 1\n" + "\n".join(f"a{k + 1} = a{k} + a{k}" for k in range(200)) + "\nq: quad, l = a200"),
+        ("x.bmad", "l0: line = ()\n" + "\n".join(f"l{k + 1}: line = (l{k}, l{k})" for k in range(60))),
+        ("x.lte", "l0: line=(m)\nm: mark\n" + "\n".join(f"l{k + 1}: line=(l{k},l{k})" for k in range(60))),
+        ("x.bmad", "l: line = " + "(" * 5000 + "m" + ")" * 5000),
+        ("x.lte", 'q: quad,l="' + "1 " * 200_000 + '"\nl: line=(q)'),
+        ("x.pals.yaml", "PALS:\n  facility:\n    - l0: {kind: BeamLine, line: []}\n" + "\n".join(
+            f"    - l{k + 1}: {{kind: BeamLine, line: [l{k}, l{k}]}}" for k in range(60))),
+    ],
+)  # fmt: skip
+def test_bombs(tmp_path, name, text):
+    seconds, _ = read(text, tmp_path, name)
+    assert seconds < 30.0
+
+
 def main(count: int = 10_000) -> None:
     """Read so many mutations of each, and say how long the worst took and how much memory all."""
     import tempfile

@@ -19,7 +19,7 @@ from backbeam.errors import InputError
 from backbeam.formulas import Formula, Property, Variable, evaluate, operation, substitute
 from backbeam.lattices.bmad_text import DEEPEST, Part, line_parts, split, statements
 from backbeam.lattices.bmad_words import WORDS, Word, is_zero, type_named
-from backbeam.lattices.choosing import check_size, some, the_line
+from backbeam.lattices.choosing import Steps, check_size, some, the_line
 from backbeam.lattices.description import Description, Item, LatticeError, Note, Place, Report, reference_particle
 from backbeam.lattices.expressions import Dialect
 from backbeam.lattices.pals_words import species_of
@@ -95,6 +95,7 @@ class _Lattice:
         self.parameters: dict[str, Any] = {}
         self.controls: list[tuple[bool, str, str, Any]] = []
         self.used: str | None = None
+        self.steps = Steps()
         self.report = Report()
         self.skipped: dict[str, Place] = {}
         self.dialect = Dialect(functions=FUNCTIONS)
@@ -251,6 +252,8 @@ class _Lattice:
 
     def _number(self, value: Any) -> float:
         """What a formula is worth."""
+        if isinstance(value, str):
+            raise LatticeError(self.place, f"{value[:60]!r} is no number")
         return float(evaluate(value, lambda name: self._number(self.variables[name])))
 
     # -- controllers ---------------------------------------------------------------------------------------------
@@ -304,7 +307,8 @@ class _Lattice:
                 self.variables[f"{target}.{key}"] = self.variables[f"{target}.{key}"] + change
                 continue
             for element in self._matching(target):
-                element.attributes[key] = element.attributes.get(key, 0.0) + change
+                old = element.attributes.get(key, 0.0)
+                element.attributes[key] = change + (0.0 if isinstance(old, str) else old)
 
     # -- the line ------------------------------------------------------------------------------------------------
 
@@ -319,6 +323,8 @@ class _Lattice:
         name = the_line(chosen, self.lines, inside, self.sources.paths[0])
         self.turn: dict[str, int] = {}
         self.passes: dict[str, int] = {}
+        self.simple = not self.lists and not any(formals or multi for formals, _, multi, _ in self.lines.values())
+        self.known: dict[tuple[str, bool], list[str]] = {}
         names = self._expanded(name, False, {}, 0, None)
         reference = self._reference()
         pieces = self._superimposed([Piece(n) for n in names], reference)
@@ -336,7 +342,11 @@ class _Lattice:
             raise LatticeError(place, f"lines in each other more than {DEEPEST} deep")
         if multipass and within is None:
             within = self.passes[name] = self.passes.get(name, 0) + 1
-        return self._parts(parts, backwards, given, depth, within, place)
+        if not self.simple:
+            return self._parts(parts, backwards, given, depth, within, place)
+        if (name, backwards) not in self.known:
+            self.known[name, backwards] = self._parts(parts, backwards, given, depth, within, place)
+        return self.known[name, backwards]
 
     def _parts(
         self, parts: list[Part], backwards: bool, given: Any, depth: int, within: Any, place: Place
@@ -346,13 +356,12 @@ class _Lattice:
             for _ in range(abs(part.times)):
                 found += self._part(part, backwards != (part.times < 0), given, depth, within, place)
                 check_size(len(found), place)
-                if not found and abs(part.times) > PARTS:
-                    break
         return found
 
     def _part(
         self, part: Part, backwards: bool, given: dict[str, str], depth: int, within: Any, place: Place
     ) -> list[str]:
+        self.steps.step(place)
         if isinstance(part.what, list):
             return self._parts(part.what, backwards, given, depth + 1, within, place)
         name = given.get(part.what, part.what)
@@ -375,7 +384,7 @@ class _Lattice:
     def _superimposed(self, pieces: list[Piece], reference: Reference | None) -> list[Piece]:
         requests = []
         for element in self.elements.values():
-            given = element.attributes
+            given, self.place = element.attributes, element.place
             if str(given.get("superimpose", "f"))[0] == "t":
                 origins = [str(given.get(k, "center")) for k in ("ref_origin", "ele_origin")]
                 if not set(origins) <= set(SHARE):
@@ -460,7 +469,6 @@ class _Lattice:
             report.unused.append(Note(None, f"{len(unused)} elements: {some(unused)}"))
 
 
-PARTS = 10_000
 TEXTS = frozenset(
     """type alias descrip ref ref_origin ele_origin to_line to_element tracking_method mat6_calc_method field_calc
     geometry particle lattice machine aperture_at aperture_type cavity_type fringe_type fringe_at field_master

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from math import pi
 from typing import Any
 
-from backbeam.lattices.choosing import check_size, some, the_line
+from backbeam.lattices.choosing import Steps, check_size, some, the_line
 from backbeam.lattices.description import Description, Item, LatticeError, Note, Place, Report
 from backbeam.lattices.json_text import JsonFile, number
 from backbeam.lattices.pipes import kept, opening
@@ -51,6 +51,7 @@ class _Expansion:
     def __init__(self, file: JsonFile, elements: dict[str, Any], lattices: dict[str, Any]) -> None:
         self.file, self.elements, self.lattices = file, elements, lattices
         self.made: dict[str, Item] = {}
+        self.steps = Steps()
         self.report = Report()
 
     def describe(self, name: str, sources: Sources) -> Description:
@@ -68,6 +69,7 @@ class _Expansion:
         if not isinstance(parts, list):
             raise LatticeError(place, f"a list of names is expected in {name!r}")
         for part in parts:
+            self.steps.step(place)
             if not isinstance(part, str):
                 raise LatticeError(place, f"{str(part)[:60]!r} is no name of an element or a lattice")
             if part in self.lattices:

@@ -8,8 +8,8 @@ from typing import Any
 from backbeam.errors import InputError
 from backbeam.lattices.description import LatticeError, Place
 
-LARGEST = 10_000_000
-"""A line of more elements is refused."""
+LARGEST = 1_000_000
+"""A line of more elements, or of more parts that come to nothing, is refused."""
 
 
 def the_line(asked: str | None, known: Collection[str], inside: Collection[str], file: Any) -> str:
@@ -45,3 +45,15 @@ def check_size(count: int, place: Place | str) -> None:
     """Raise `LatticeError` if a line has too many elements."""
     if count > LARGEST:
         raise LatticeError(place, f"a line of more than {LARGEST} elements")
+
+
+class Steps:
+    """Counts the parts that the expansion of a line goes through: lines of empty lines grow, too."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def step(self, place: Place | str) -> None:
+        """One more; `LatticeError` if there are too many."""
+        self.count += 1
+        check_size(self.count, place)

@@ -18,7 +18,7 @@ from typing import Any
 
 from backbeam.errors import InputError
 from backbeam.formulas import Formula, Variable, substitute
-from backbeam.lattices.choosing import check_size, some, the_line
+from backbeam.lattices.choosing import Steps, check_size, some, the_line
 from backbeam.lattices.description import Description, Item, LatticeError, Note, Place, Report
 from backbeam.lattices.elegant_words import QUIET, WORDS, Attributes, Word, is_zero, type_named
 from backbeam.lattices.rpn import evaluate_rpn
@@ -83,6 +83,8 @@ class _File:
         self.elements: dict[str, Element] = {}
         self.lines: dict[str, Beamline] = {}
         self.used: str | None = None
+        self.steps = Steps()
+        self.expanded: dict[tuple[str, bool], list[Item]] = {}
         self.report = Report()
 
     # -- statements ----------------------------------------------------------------------------------------------
@@ -197,10 +199,16 @@ class _File:
         line = self.lines[key]
         if depth > DEEPEST:
             raise LatticeError(line.place, f"lines in each other more than {DEEPEST} deep")
-        self._add(line.parts, backwards, items, made, depth, line.place)
+        if (key, backwards) not in self.expanded:
+            inner: list[Item] = []
+            self._add(line.parts, backwards, inner, made, depth, line.place)
+            self.expanded[key, backwards] = inner
+        items += self.expanded[key, backwards]
+        check_size(len(items), line.place)
 
     def _add(self, parts: Any, backwards: bool, items: Any, made: Any, depth: int, place: Place) -> None:
         for times, part in reversed(parts) if backwards else parts:
+            self.steps.step(place)
             start = len(items)
             turned = backwards != (times < 0)
             if isinstance(part, list):

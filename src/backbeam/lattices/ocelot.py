@@ -14,11 +14,12 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from backbeam.lattices.choosing import check_size, some, the_line
+from backbeam.lattices.choosing import Steps, check_size, some, the_line
 from backbeam.lattices.description import Description, Item, LatticeError, Note, Place, Report
 from backbeam.lattices.sources import Sources
 
@@ -74,13 +75,16 @@ class _Module:
         self.sources = sources
         self.names: dict[str, Any] = {"pi": math.pi, "speed_of_light": 299792458.0, "m_e_GeV": 0.51099895e-3}
         self.missing: dict[str, tuple[Place, str]] = {}
+        self.steps = Steps()
         self.report = Report()
 
     def read(self, path: Path) -> None:
         """Take in the assignments of a file."""
         shown = self.sources.shown(path)
         try:
-            tree = ast.parse(self.sources.text(path))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of the compiler, of a style that is not ours
+                tree = ast.parse(self.sources.text(path))
         except (SyntaxError, ValueError, MemoryError) as error:
             place = Place(shown, getattr(error, "lineno", 0) or 0)
             raise LatticeError(place, f"no Python: {getattr(error, 'msg', error)}") from None
@@ -196,7 +200,8 @@ class _Module:
 
     def describe(self, asked: str | None) -> Description:
         """The cell that is asked for; ``cell``; or the only one that is in no other."""
-        cells = {n: v for n, v in self.names.items() if isinstance(v, list) and v and _is_cell(v, 0)}
+        seen: dict[int, bool] = {}
+        cells = {n: v for n, v in self.names.items() if isinstance(v, list) and v and _is_cell(v, 0, seen)}
         wanted = asked if asked is not None else "cell"
         if wanted in self.missing and wanted not in cells:
             raise LatticeError(*self.missing[wanted])
@@ -215,6 +220,7 @@ class _Module:
         if depth > DEEPEST:
             raise LatticeError(str(self.sources.paths[0]), f"cells in each other more than {DEEPEST} deep")
         for part in cell:
+            self.steps.step(str(self.sources.paths[0]))
             if isinstance(part, list):
                 self._flatten(part, items, made, depth + 1)
             elif isinstance(part, _Element):
@@ -242,10 +248,14 @@ def _power(a: float, b: float) -> float:
     return found
 
 
-def _is_cell(row: list[Any], depth: int) -> bool:
-    return depth < DEEPEST and all(
-        isinstance(p, _Element) or (isinstance(p, list) and bool(p) and _is_cell(p, depth + 1)) for p in row
-    )
+def _is_cell(row: list[Any], depth: int, seen: dict[int, bool]) -> bool:
+    """Whether a list holds elements and cells alone; ``seen`` is what is known of lists by their identity."""
+    if id(row) not in seen:
+        parts = (
+            isinstance(p, _Element) or (isinstance(p, list) and bool(p) and _is_cell(p, depth + 1, seen)) for p in row
+        )
+        seen[id(row)] = depth < DEEPEST and all(parts)
+    return seen[id(row)]
 
 
 class _Given:

@@ -17,7 +17,7 @@ from typing import Any
 from backbeam.errors import InputError
 from backbeam.extras import need
 from backbeam.formulas import Formula, Property, Variable, evaluate, substitute
-from backbeam.lattices.choosing import check_size, some, the_line
+from backbeam.lattices.choosing import Steps, check_size, some, the_line
 from backbeam.lattices.description import Description, Item, LatticeError, Note, Place, Report, reference_particle
 from backbeam.lattices.expressions import Dialect
 from backbeam.lattices.pals_words import CONSTANTS, GROUPS, KINDS, Given, species_of
@@ -71,6 +71,8 @@ class _Facility:
         self.extensions: set[str] = set()
         self.used: str | None = None
         self.controls: list[tuple[str, str, Any, bool]] = []
+        self.steps = Steps()
+        self.expanded: dict[tuple[str, bool], list[str]] = {}
         self.report = Report()
 
     # -- files ---------------------------------------------------------------------------------------------------
@@ -348,8 +350,11 @@ class _Facility:
         place = self.places.get(name, self.place)
         if depth > DEEPEST:
             raise LatticeError(place, f"lines in each other more than {DEEPEST} deep")
+        if (name, backwards) in self.expanded:
+            return self.expanded[name, backwards]
         found: list[str] = []
         for part in self._list(self.lines[name].get("line"), "line"):
+            self.steps.step(place)
             if isinstance(part, dict) and len(part) == 1:
                 ((key, body),) = part.items()
                 times = body.get("repeat", 1) if isinstance(body, dict) else 1
@@ -360,7 +365,8 @@ class _Facility:
             inner = [key] if key in self.elements else self._expanded(str(key), times < 0, depth + 1)
             check_size(len(found) + abs(times) * len(inner), place)
             found += inner * abs(times)
-        return found[::-1] if backwards else found
+        self.expanded[name, backwards] = found[::-1] if backwards else found
+        return self.expanded[name, backwards]
 
     def _reference(self, entries: list[str]) -> Reference | None:
         """The reference particle that the first element with one says."""
