@@ -48,3 +48,25 @@ def test_matched_in_mid_line_and_what_is_refused():
         bb.Beam.matched(o, n=10, emittance_x=1e-6, emittance_y=1e-6, sigma_tau=1.0)
     with pytest.raises(InputError, match="at least 0"):
         bb.MomentBeam.matched(o, **{**SIZES, "emittance_x": -1e-6})
+
+
+def test_a_problem_says_so():
+    from backbeam.problem import Problem
+
+    text = """
+beam: {matched: periodic, species: electron, n: 20000, charge: 1e-9, kinetic_energy: 2e9, emittance_x: 1e-8,
+       emittance_y: 2e-8, sigma_tau: 1e-3, sigma_pt: 1e-4}
+lattice:
+  - quadrupole: {length: 0.3, k1: 3.0, name: qf}
+  - drift: {length: 0.7, name: d1}
+  - quadrupole: {length: 0.3, k1: -3.0, name: qd}
+  - drift: {length: 0.7, name: d2}
+"""
+    outcome = Problem.parse(text).run()
+    before, after = outcome.initial, outcome.final
+    assert np.isclose(after.sigma("x"), before.sigma("x"), rtol=0.02)
+    assert np.isclose(before.emittance("y"), 2e-8, rtol=0.03)
+    with pytest.raises(InputError, match="periodic"):
+        Problem.parse(text.replace("matched: periodic", "matched: twiss"))
+    with pytest.raises(InputError, match="emittance_y"):
+        Problem.parse(text.replace("       emittance_y: 2e-8,", "      "))

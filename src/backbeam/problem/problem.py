@@ -168,7 +168,7 @@ class Problem:
             given["seed"] = seed
         run = self.settings
         device = device if device is not None or (backend or run.backend) != run.backend else run.device
-        return draw_beam(given, backend or run.backend, device, dtype or run.dtype)
+        return draw_beam(given, self.line(), backend or run.backend, device, dtype or run.dtype)
 
     def space_charge(self) -> SpaceCharge | None:
         """Model of space charge for `backbeam.track`; None for none."""

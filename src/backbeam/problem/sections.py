@@ -16,8 +16,10 @@ from backbeam.distributions.inputs import MEANS
 from backbeam.distributions.planar import parameter_names
 from backbeam.errors import InputError
 from backbeam.extras import need
+from backbeam.line import Line
 from backbeam.plan import Slicing
 from backbeam.problem.keys import check_keys, check_mapping, missing, unknown
+from backbeam.problem.matched import check_matched, draw_matched
 from backbeam.quantities import looks_like_quantity, quantity
 from backbeam.species import Species
 
@@ -132,6 +134,8 @@ def check_beam(given: Any) -> Mapping[str, Any]:
             if not isinstance(given.get(key, ""), str | None):
                 raise InputError(f"beam.{key}", given[key], "text")
         return given
+    if given.get("matched") is not None:
+        return check_matched(given)
     distribution = given.get("distribution")
     if distribution is None:
         raise missing("beam.distribution", f"one of {', '.join(kinds())}; or beam.file")
@@ -155,12 +159,20 @@ def _in_its_unit(key: str, value: Any) -> Any:
     return value if unit is None else quantity(value, unit, f"beam.{key}")
 
 
-def draw_beam(given: Mapping[str, Any], backend: str, device: str | None, dtype: str) -> Beam:
-    """Draw the beam that a checked section describes, or read its file."""
+def beam_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checked section says, as numbers and objects."""
     arguments = {name: _in_its_unit(name, value) for name, value in given.items() if value is not None}
+    if "species" in arguments:
+        arguments["species"] = _species(arguments["species"])
+    return arguments
+
+
+def draw_beam(given: Mapping[str, Any], line: Line, backend: str, device: str | None, dtype: str) -> Beam:
+    """Draw the beam that a checked section describes, matched to the line where it says so, or read its file."""
     try:
-        if "species" in arguments:
-            arguments["species"] = _species(arguments["species"])
+        arguments = beam_arguments(given)
+        if "matched" in arguments:
+            return draw_matched(arguments, line, backend, device, dtype)
         if "file" in arguments:
             if "seed" in arguments:
                 raise InputError("beam.seed", arguments["seed"], "left out: the particles of a file are not drawn")
