@@ -132,3 +132,32 @@ def test_a_line_of_fixed_lengths_is_a_sequence(tmp_path):
     line = bb.Line([bb.Quadrupole(0.3, k1=1.0, name="q"), bb.Drift(0.2), bb.Marker(name="m"), bb.Drift(0.1)], name="s")
     assert "s: sequence, refer=entry, l = 0.6" in write("madx", line) and "drift" not in write("madx", line)
     assert written(tmp_path, "madx", line).line.sequence == line.sequence
+
+
+def test_pals_keeps_the_optics_and_the_knobs(tmp_path):
+    line, reference = machine()
+    without = [n for n in line.names if line[n].kind in ("crab_cavity", "dipole_edge", "aperture", "thin_multipole")]
+    line = line.with_elements({n: bb.Marker(name=n) for n in without})
+    again = written(tmp_path, "pals", line, reference)
+    assert float(again.reference.beta_gamma) == pytest.approx(float(reference.beta_gamma), rel=1e-14)
+    for turned in ({}, {"kQ": 1.0}, {"trim": -0.2, "lq": 0.35}):
+        one, other = line.replace(turned), again.line.replace(turned)
+        assert float(other.length) == pytest.approx(float(one.length), abs=1e-13)
+        np.testing.assert_allclose(out(other, reference), out(one, reference), rtol=0, atol=1e-8)
+    simple = [n for n in line.names if line[n].kind in ("quadrupole", "sector_bend", "drift", "solenoid", "patch")]
+    for name in simple:
+        both = [out(bb.Line([x[name]]), reference) for x in (line, again.line)]
+        np.testing.assert_allclose(both[1], both[0], rtol=0, atol=1e-16, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        bb.ConstantFocusing(0.5, kx=1.0, ky=1.0, kt=0.0), bb.Quadrupole(0.5, k1=1.0, yaw=1e-3),
+        bb.SectorBend(0.5, angle=0.1, roll=0.1), bb.RFCavity(1.0, voltage=1e6, frequency=1e9),
+        bb.ThinMultipole(k0l=0.1, angle=0.1), bb.Quadrupole(0.5, k1=np.ones(2)),
+    ],
+)  # fmt: skip
+def test_what_pals_cannot_say_is_refused(element):
+    with pytest.raises(InputError, match="allowed"):
+        write("pals", bb.Line([element]))

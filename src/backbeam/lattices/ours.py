@@ -16,8 +16,11 @@ class OurReader:
     suffixes = (".yaml", ".yml", ".json")
 
     def recognises(self, head: str) -> bool:
-        """Whether there is a lattice with a line."""
-        return re.search(r"^\s*[\"{ ]*(lattice|define|knobs|line)[\"]?\s*:", head, re.M) is not None
+        """Whether a key of a problem, or of its lattice, stands at the margin or comes first."""
+        keys = "title|beam|lattice|define|knobs|reference|line|space_charge|track|gradient|run"
+        return re.search(rf"^({keys})\s*:", head, re.M) is not None or (
+            re.match(rf"\s*\{{\s*\"({keys})\"\s*:", head) is not None
+        )
 
     def read(self, sources: Sources, line: str | None) -> Description:
         """The line of a file; it has one."""

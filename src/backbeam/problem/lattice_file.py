@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from backbeam.errors import InputError
-from backbeam.lattices.loading import formats, load, reader
+from backbeam.lattices.loading import format_of, load
+from backbeam.lattices.sources import Sources
 from backbeam.problem.files import read_file
 from backbeam.problem.keys import Said, check_mapping
 from backbeam.problem.lattice import DEFAULTS, with_knobs
@@ -56,9 +57,13 @@ def with_lattice_file(tree: Tree, folder: Path) -> Tree:
 
 
 def is_foreign(path: Path) -> bool:
-    """Whether a file is a lattice of another code, by its suffix: then the problem is to track through it."""
-    name = path.name.lower()
-    return not name.endswith(SUFFIXES) and any(name.endswith(reader(format).suffixes) for format in formats())
+    """Whether a file is a lattice of another code: then the problem is to track through it."""
+    if not path.is_file():
+        return False
+    try:
+        return format_of(Sources([path])) != "backbeam"
+    except InputError:
+        return False
 
 
 def own_lattice(path: Path) -> dict[str, Any] | None:
