@@ -7,7 +7,7 @@ import pytest
 
 import backbeam as bb
 from backbeam.maps.drift import Drift as DriftMap
-from backbeam.plan import Apply, Kick, Repeat, Slicing, compile_line, compile_pieces, unroll
+from backbeam.plan import Apply, Kick, Repeat, Slicing, compile_line, compile_looks, unroll
 
 
 def cell():
@@ -188,11 +188,12 @@ def test_kicks_cover_the_length():
     assert sum(kick.given(lengths)["length"] for kick in kicks) == pytest.approx(0.85)
 
 
-def test_pieces_cover_the_line_as_the_plan_does():
+def test_looks_cover_the_line_as_the_plan_does():
     line = cell()
-    pieces = compile_pieces(line, Slicing(slices=4), SPACE_CHARGE)
-    assert [name for name, _, _ in pieces] == ["d"] * 4 + ["q"] * 4 + ["drift_1"] * 4
-    assert sum(f * line[n].length for n, f, _ in pieces) == pytest.approx(line.length)
+    looks = compile_looks(line, Slicing(slices=4), SPACE_CHARGE)
+    assert [look.element for look in looks] == ["d"] * 4 + ["q"] * 4 + ["drift_1"] * 4
+    assert sum(look.fraction * line[look.element].length for look in looks) == pytest.approx(line.length)
+    assert looks[-1].steps == len(unroll(compile_line(line, Slicing(slices=4), SPACE_CHARGE)))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from backbeam.effects.base import Bunch, Effect
 from backbeam.elements.base import Element
 from backbeam.errors import InputError
 from backbeam.line import Line
-from backbeam.plan import Plan, Slicing, compile_line, compile_pieces, count_kicks, merge_linear
+from backbeam.plan import Look, Plan, Slicing, compile_line, compile_looks, count_kicks, merge_linear, unroll
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +66,10 @@ class Course:
         """The steps of the way, neighbouring linear maps merged."""
         return merge_linear(compile_line(self.line, self.slicing, self.effects))
 
-    def pieces(self) -> list[tuple[str, float, Plan]]:
-        """(element, fraction of its length, steps) for every slice."""
-        return compile_pieces(self.line, self.slicing, self.effects)
+    def looks(self) -> tuple[Plan, list[Look]]:
+        """The steps of the way one by one, and places to look at the beam after every slice."""
+        arguments = self.line, self.slicing, self.effects
+        return unroll(compile_line(*arguments)), compile_looks(*arguments)
 
     @property
     def kicks(self) -> int:

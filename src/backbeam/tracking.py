@@ -18,6 +18,8 @@ from backbeam.plan import (
     Setting,
     State,
     advance,
+    as_run,
+    stretches,
 )
 from backbeam.run import Run
 
@@ -100,7 +102,8 @@ def trace(
 ) -> Iterator[tuple[float, str, Beam]]:
     """Track as `track` does and look at the beam on the way: ``(s, element, beam)`` at the start and after every slice.
 
-    Without effects too, thick elements are cut into slices.
+    Without effects too, thick elements are cut into slices, to look at. Looking changes nothing: the beam goes on as in
+    `track`, to the same bits, and what is seen within an element is a side branch of its way.
     """
     return trace_course(Course.of(line, space_charge=space_charge, effects=effects, slices=slices, step=step), beam)
 
@@ -108,16 +111,38 @@ def trace(
 def trace_course(course: Course, beam: Beam) -> Iterator[tuple[float, str, Beam]]:
     """`trace` along a course."""
     run = Run(course, beam)
-    course, pieces = run.course, run.course.pieces()
-    setting = run.setting(tuple(s for _, _, piece in pieces for s in piece))
-    state, s = run.state(), beam.s
+    course = run.course
+    steps, looks = course.looks()
+    setting, state, s = run.setting(course.plan), run.state(), beam.s
     yield s, "", run.result(state, (), (), s)
-    for name, fraction, piece in pieces:
-        state, readings = advance(piece, setting, state, run.parameters)
-        element = course.line[name]
+    waiting = iter(looks)
+    look = next(waiting, None)
+    done, taken, readings = 0, (), []
+    for part in stretches(as_run(course.plan, state)):
+        before, start, done = state, done, done + part.width
+        state = part.advance(setting, state, run.parameters, readings)
+        taken = (*taken, part) if part.reads else taken
+        side, at = before, start
+        while look is not None and (look.steps < done or (look.steps == done and not look.beyond)):
+            if look.steps == done:
+                shown = state
+            else:  # a side branch from where the beam was before: what it takes changes nothing
+                side, _ = advance(steps[at : look.steps], setting, side, run.parameters)
+                at = look.steps
+                shown, _ = advance(look.beyond, setting, side, run.parameters)
+            element = course.line[look.element]
+            if element.is_thick:
+                s = s + look.fraction * element.length
+            yield s, look.element, run.result(shown, taken, tuple(readings), s)
+            taken, readings = (), []
+            look = next(waiting, None)
+    while look is not None:  # elements without steps, at the end
+        element = course.line[look.element]
         if element.is_thick:
-            s = s + fraction * element.length
-        yield s, name, run.result(state, piece, readings, s)
+            s = s + look.fraction * element.length
+        shown, _ = advance(look.beyond, setting, state, run.parameters)
+        yield s, look.element, run.result(shown, (), (), s)
+        look = next(waiting, None)
 
 
 def count_kicks(

@@ -21,7 +21,7 @@ loop, whose size does not grow with their number.
 from __future__ import annotations
 
 from backbeam.plan.apply import Apply
-from backbeam.plan.compiler import Slicing, compile_line, compile_pieces, longest_length
+from backbeam.plan.compiler import Look, Slicing, compile_line, compile_looks, compile_pieces, longest_length
 from backbeam.plan.kick import Kick
 from backbeam.plan.lose import Lose
 from backbeam.plan.merged import Merged, merge_linear
@@ -36,6 +36,7 @@ from backbeam.plan.running import (
     may_lose,
     replay,
     retreat,
+    stretches,
     unroll,
 )
 from backbeam.plan.state import ALIVE, LOST_BEFORE, Bars, Parameters, Setting, State
@@ -47,6 +48,7 @@ __all__ = [
     "Apply",
     "Bars",
     "Kick",
+    "Look",
     "Lose",
     "Merged",
     "Observe",
@@ -60,6 +62,7 @@ __all__ = [
     "advance",
     "as_run",
     "compile_line",
+    "compile_looks",
     "compile_pieces",
     "count_kicks",
     "count_readings",
@@ -68,5 +71,6 @@ __all__ = [
     "merge_linear",
     "replay",
     "retreat",
+    "stretches",
     "unroll",
 ]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backbeam import backends
 from backbeam.effects.base import Effect, Place
@@ -179,6 +179,26 @@ class _Compiler:
         pieces[-1] = (*pieces[-1], *rest, *self.steps(after, name, element))
         return pieces
 
+    def looks(self, place: int) -> list[tuple[float, int, Plan]]:
+        """Slice ends as (fraction of the element, number of its steps before it, maps from there to it)."""
+        element, name = self.elements[place], self.names[place]
+        steps = len([inner for step in self.element(place) for inner in step.unrolled()])
+        if not element.divisible:
+            return [(1.0, steps, ())]
+        acting = [effect for effect in self.effects.values() if effect.acts_along(element, name)]
+        slices = max(self.slicing.count(element, name, e) for e in acting or [None]) if _long(element) else 1
+        kicks = self._kicks(place)
+        rounds, _ = self._rounds(element, name, kicks)
+        done, count, ahead = Fraction(0), len(self.steps(_ends(element)[0], name, element)), sorted(kicks)
+        found: list[tuple[float, int, Plan]] = []
+        for cut in (Fraction(j, slices) for j in range(1, slices)):
+            while ahead and ahead[0] <= cut:
+                done = ahead.pop(0)
+                count += len(rounds.pop(0))
+            beyond = self.steps(element.piece(done, cut), name, element) if cut > done else ()
+            found.append((1.0 / slices, count, beyond))
+        return [*found, (1.0 / slices, steps, ())]
+
     def _tests(self, place: int) -> dict[Fraction, Plan]:
         """Tests of an element's own opening, by the part of it that lies before them: the frame there is its own."""
         element, name = self.elements[place], self.names[place]
@@ -233,3 +253,27 @@ def compile_pieces(line: Line, slicing: Slicing, effects: Mapping[str, Effect]) 
         found = compiler.pieces(place)
         pieces += [(name, 1.0 / len(found), piece) for piece in found]
     return pieces
+
+
+class Look(NamedTuple):
+    """A place to look at the beam: a side branch of the way, which the beam itself does not take."""
+
+    element: str
+    fraction: float
+    """Of the element's length, since the look before."""
+    steps: int
+    """Steps of the plan before it, each map by itself and without loops."""
+    beyond: Plan
+    """Maps from there to the place."""
+
+
+def compile_looks(line: Line, slicing: Slicing, effects: Mapping[str, Effect]) -> list[Look]:
+    """Places after every slice of a line, in order."""
+    compiler = _Compiler(line, slicing, effects)
+    found: list[Look] = []
+    before = 0
+    for place, name in enumerate(compiler.names):
+        for fraction, steps, beyond in compiler.looks(place):
+            found.append(Look(name, fraction, before + steps, beyond))
+        before = found[-1].steps
+    return found

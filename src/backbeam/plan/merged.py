@@ -38,6 +38,11 @@ class Merged(Local):
         """Owners of its maps."""
         return tuple(dict.fromkeys(owner for step in self.steps for owner in step.owners))
 
+    @property
+    def width(self) -> int:
+        """Number of its maps."""
+        return len(self.steps)
+
     def anonymous(self) -> Merged:
         """Whatever its maps are, a block sees matrices."""
         return Merged(())

@@ -26,6 +26,11 @@ class Repeat(Step):
         return self.count * sum(step.kicks for step in self.steps)
 
     @property
+    def width(self) -> int:
+        """Steps of all rounds."""
+        return self.count * sum(step.width for step in self.steps)
+
+    @property
     def loses(self) -> bool:
         """Whether particles may be lost in it."""
         return any(step.loses for step in self.steps)

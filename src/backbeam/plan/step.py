@@ -46,6 +46,11 @@ class Step:
     is_local: ClassVar[bool] = False
     """Whether each particle goes its own way, and the reference stays."""
 
+    @property
+    def width(self) -> int:
+        """Number of steps that it stands for, each map by itself and without loops."""
+        return 1
+
     # -- physics -----------------------------------------------------------------------------------------------------
 
     def forward(self, state: State, P: Parameters, setting: Setting) -> State:

@@ -31,6 +31,16 @@ class Stretch:
         """Whether particles may be lost in it."""
         return any(step.loses for step in self.steps)
 
+    @property
+    def width(self) -> int:
+        """Number of maps."""
+        return sum(step.width for step in self.steps)
+
+    @property
+    def reads(self) -> int:
+        """None."""
+        return 0
+
     def advance(self, setting: Setting, state: State, P: Parameters, readings: list[Array]) -> State:
         """Forward."""
         loses = self.loses
