@@ -14,6 +14,8 @@ from backbeam.errors import InputError
 from backbeam.line import Line
 from backbeam.plan import Look, Plan, Slicing, compile_line, compile_looks, count_kicks, merge_linear, unroll
 
+ON_TURN = ("lose", "raise")
+
 
 @dataclass(frozen=True, eq=False)
 class Course:
@@ -22,6 +24,8 @@ class Course:
     line: Line
     effects: Mapping[str, Effect]
     slicing: Slicing
+    on_turn: str = "lose"
+    """What becomes of a particle that turns round: "lose" it there, or "raise" an error."""
 
     @classmethod
     def of(
@@ -32,6 +36,7 @@ class Course:
         effects: Iterable[Effect] | Effect = (),
         slices: int | None = None,
         step: float | None = None,
+        on_turn: str = "lose",
     ) -> Course:
         """The course that the arguments of `backbeam.track` describe.
 
@@ -51,7 +56,9 @@ class Course:
                 raise InputError(field, effect, "an effect, such as SpaceCharge3D()")
             for name in (*(effect.at or ()), *(effect.along or ())):
                 line[name]
-        return cls(line, _named(given, line), Slicing(slices, step))
+        if on_turn not in ON_TURN:
+            raise InputError("track.on_turn", on_turn, " or ".join(ON_TURN))
+        return cls(line, _named(given, line), Slicing(slices, step), on_turn)
 
     def settled(self, bunch: Bunch) -> Course:
         """Same course, its effects as they are for a run that begins with that bunch."""

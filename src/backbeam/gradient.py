@@ -13,9 +13,9 @@ from backbeam.course import Course
 from backbeam.errors import InputError
 from backbeam.knob_gradient import Asked
 from backbeam.memory import resolve
-from backbeam.plan import Bars, Plan, Setting, State, advance
+from backbeam.plan import Bars, Plan, State, advance
 from backbeam.run import Run, observers, readings_by_name
-from backbeam.tracking import check
+from backbeam.tracking import followed
 
 if TYPE_CHECKING:
     from backbeam.effects.base import Effect
@@ -133,16 +133,15 @@ def differentiate_course(
     asked = Asked.of(course.line, wrt)
     names = _checked_names(asked, beam)
     run = Run(course.with_present([name for name in names if not name.startswith("beam.")]), beam)
-    plan = run.course.plan
-    setting = run.setting(plan)
-    adjoint = resolve(adjoint, run, plan)
+    adjoint = resolve(adjoint, run, run.course.plan)
     if adjoint.taped:
-        value, bars, final = _by_tape(objective, run, plan, setting)
+        value, bars, final = _by_tape(objective, run)
         report = Report()
     else:
         backend, first, P = run.backend, run.state(), run.parameters
-        last, readings, kept = adjoint.forward(backend, plan, setting, first, P)
-        check(run, last)
+        plan, setting, (last, readings, kept) = followed(
+            run, lambda plan, setting: adjoint.forward(backend, plan, setting, first, P)
+        )
         final = run.result(last, plan, readings)
         value, *seeds = _seeds(objective, run, plan, final, first, last, readings)
         # Popped, not named: the adjoint lets go of them as it goes.
@@ -257,12 +256,13 @@ def _in_order(bars: Mapping[str, Any], plan: Plan, readings: tuple[Array, ...]) 
 # -- the library's own tape -------------------------------------------------------------------------------------------
 
 
-def _by_tape(objective: Objective, run: Run, plan: Plan, setting: Setting) -> tuple[Array, Bars, Beam]:
+def _by_tape(objective: Objective, run: Run) -> tuple[Array, Bars, Beam]:
     """Value and cotangents of everything at the start, by the library's automatic differentiation alone."""
     if not run.backend.has_autodiff:
         allowed = f"reversible, store or checkpoint: {run.backend.name} does not differentiate by itself"
         raise InputError("adjoint", "tape", allowed)
     first = run.state()
+    plan, setting, (last, seen) = followed(run, lambda plan, setting: advance(plan, setting, first, run.parameters))
     xp = namespace(first.X)
     batch = tuple(first.beta_gamma.shape)
     # Inputs with the full batch in front: a gradient for each setting, as the other adjoints give.
@@ -278,11 +278,9 @@ def _by_tape(objective: Objective, run: Run, plan: Plan, setting: Setting) -> tu
 
     value, pull = run.backend.pull(function, [first.X, first.q, first.beta_gamma, *spread])
     X_bar, q_bar, beta_gamma_bar, *bars = pull(xp.ones_like(value))
-    final_state, readings = advance(plan, setting, first, run.parameters)
-    check(run, final_state)
     names = iter(bars)
     parameters = {n: {f: next(names) for f in fields_} for n, fields_ in run.parameters.items()}
-    return value, Bars(X_bar, q_bar, beta_gamma_bar, parameters), run.result(final_state, plan, readings)
+    return value, Bars(X_bar, q_bar, beta_gamma_bar, parameters), run.result(last, plan, seen)
 
 
 # -- from cotangents at the start to what was asked for ----------------------------------------------------------------

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from backbeam.adjoint import Adjoint, Tape
 from backbeam.adjoint.base import zero_bars
 from backbeam.arrays import Array, namespace, sum_to_shape
 from backbeam.beam import Beam
 from backbeam.course import Course
-from backbeam.errors import TrackingError
+from backbeam.errors import InputError, TrackingError
 from backbeam.line import Line
 from backbeam.memory import resolve
 from backbeam.plan import (
@@ -19,7 +22,9 @@ from backbeam.plan import (
     State,
     advance,
     as_run,
+    is_sound,
     stretches,
+    watched,
 )
 from backbeam.run import Run
 
@@ -35,6 +40,7 @@ def track(
     effects: Iterable[Effect] = (),
     slices: int | None = None,
     step: float | None = None,
+    on_turn: str = "lose",
     adjoint: Adjoint | str | None = None,
 ) -> Beam:
     """Track a beam to the end of a line.
@@ -52,6 +58,9 @@ def track(
     slices, step:
         Number of kicks in each thick element, or the longest distance between kicks [m]; an element's own ``slices``
         goes first, and an effect's own before it. Without any, one kick an element.
+    on_turn:
+        What becomes of a particle that turns round (px^2 + py^2 > p^2): "lose", it is lost there and keeps the
+        coordinates with which it entered that step; "raise", an error. Under a JAX trace it becomes NaN.
     adjoint:
         How PyTorch's or JAX's automatic differentiation of the result is to remember the way, see `backbeam.adjoint`;
         or its name; None: `Reversible`. It matters only where a gradient is being recorded.
@@ -67,28 +76,53 @@ def track(
     InputError
         For parameters that are not of the beam's library, or slices and step together.
     TrackingError
-        If particles would turn round (px^2 + py^2 > p^2); it says where. Under a JAX trace they become NaN.
+        If a particle turns round and that is to be an error, if the reference comes to rest, and where space charge has
+        no answer; it says where.
     """
     from backbeam.moment_beam import MomentBeam
 
     if isinstance(beam, MomentBeam):
         return beam.track(line, space_charge=space_charge, slices=slices, step=step)
-    course = Course.of(line, space_charge=space_charge, effects=effects, slices=slices, step=step)
-    return track_course(course, beam, adjoint)
+    options = {"slices": slices, "step": step, "on_turn": on_turn}
+    return track_course(Course.of(line, space_charge=space_charge, effects=effects, **options), beam, adjoint)
 
 
 def track_course(course: Course, beam: Beam, adjoint: Adjoint | str | None = None) -> Beam:
     """`track` along a course."""
     run = Run(course, beam)
+    chosen = resolve(adjoint, run, run.course.plan) if run.records() else Tape()
+    if not chosen.taped:
+        plan, state, readings = differentiable_run(run, chosen)
+    else:
+        plan, _, (state, readings) = followed(
+            run, lambda plan, setting: advance(plan, setting, run.state(), run.parameters)
+        )
+    return run.result(state, plan, readings)
+
+
+def followed(run: Run, go: Callable[[Plan, Setting], Any]) -> tuple[Plan, Setting, Any]:
+    """Call ``go(plan, setting)``, which gives a state first of all, as if no particle turned round.
+
+    Where one does, it is called once more, with a watch on every step (`backbeam.plan.watched`), unless that is to be
+    an error. Returns the plan and the setting that count, and what ``go`` gave for them.
+    """
     plan = run.course.plan
     setting = run.setting(plan)
-    chosen = resolve(adjoint, run, plan) if run.records() else Tape()
-    if not chosen.taped:
-        state, readings = differentiable_run(run, plan, setting, chosen)
-    else:
-        state, readings = advance(plan, setting, run.state(), run.parameters)
-    check(run, state)
-    return run.result(state, plan, readings)
+    if run.backend.traced([run.beam.coordinates, *run.inputs]):
+        return plan, setting, go(plan, setting)
+    try:
+        found = go(plan, setting)
+        if is_sound(found[0]):
+            return plan, setting, found
+    except TrackingError:  # an effect has met what is no number
+        if run.course.on_turn == "raise":
+            raise
+    check_parameters(run)
+    if run.course.on_turn == "lose":
+        plan, setting = watched(plan), replace(setting, masked=True)
+        found = go(plan, setting)
+    check(run, found[0])
+    return plan, setting, found
 
 
 def trace(
@@ -157,15 +191,23 @@ def count_kicks(
     return Course.of(line, space_charge=space_charge, effects=effects, slices=slices, step=step).kicks
 
 
+def check_parameters(run: Run) -> None:
+    """Raise `InputError` for a parameter that is no number."""
+    for name, fields in run.parameters.items():
+        for field, value in fields.items():
+            if not np.isfinite(run.backend.to_numpy(value)).all():
+                raise InputError(f"{name}.{field}", run.course.get(f"{name}.{field}"), "finite numbers")
+
+
 def check(run: Run, state: State) -> None:
-    """Raise `TrackingError` if a particle alive has coordinates that are no numbers, and say where it began."""
-    if run.backend.traced([state.X]):
+    """Raise `TrackingError` if a state holds what is no number, and say why and where it began."""
+    if is_sound(state):
         return
-    xp = namespace(state.X)
-    with run.backend.quiet():
-        if bool(xp.isfinite(xp.sum(state.X))):
-            return
-    for s, name, beam in trace_course(run.course, run.beam):
+    watch = replace(run.course, on_turn="raise")
+    for s, name, beam in trace_course(watch, run.beam):
+        xp = namespace(beam.coordinates)
+        if not bool(xp.all(xp.isfinite(beam.reference.beta_gamma))):
+            raise TrackingError(f"the reference comes to rest in element {name!r}, by s = {float(s):g} m")
         bad = ~xp.all(xp.isfinite(beam.coordinates), axis=-2)
         if bool(xp.any(bad)):
             count = int(xp.sum(xp.astype(bad, xp.int32)))
@@ -176,19 +218,23 @@ def check(run: Run, state: State) -> None:
     raise TrackingError("coordinates that are no numbers came out of the line")
 
 
-def differentiable_run(run: Run, plan: Plan, setting: Setting, adjoint: Adjoint) -> tuple[State, tuple[Array, ...]]:
-    """Run a plan so that the library's own automatic differentiation uses our pullbacks."""
+def differentiable_run(run: Run, adjoint: Adjoint) -> tuple[Plan, State, tuple[Array, ...]]:
+    """Run so that the library's own automatic differentiation uses our pullbacks; the plan that was followed, too."""
     backend = run.backend
+    way = [(run.course.plan, run.setting(run.course.plan))]  # the last is the one that counts
 
     def primal(*inputs: Array) -> tuple[tuple[Array, ...], Any]:
         state, P = run.unpack(inputs)
-        last, readings, kept = adjoint.forward(backend, plan, setting, state, P)
+        *taken, (last, readings, kept) = followed(
+            run, lambda plan, setting: adjoint.forward(backend, plan, setting, state, P)
+        )
+        way.append(tuple(taken))
         return (last.X, last.beta_gamma, last.lost_at, *readings), kept
 
     def reverse(
         inputs: tuple[Array, ...], outputs: tuple[Array, ...], kept: Any, cotangents: tuple[Array, ...]
     ) -> list[Array | None]:
-        first, P = run.unpack(inputs)
+        (plan, setting), (first, P) = way[-1], run.unpack(inputs)
         last = State(outputs[0], first.q, outputs[1], outputs[2])
         bars = zero_bars(first, P, run.core_ranks)._replace(X=cotangents[0], beta_gamma=cotangents[1])
         bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, bars, tuple(cotangents[3:]))
@@ -202,4 +248,4 @@ def differentiable_run(run: Run, plan: Plan, setting: Setting, adjoint: Adjoint)
     first, _ = run.unpack(run.inputs)
     xp = namespace(outputs[0])
     q = xp.broadcast_to(first.q, (*outputs[1].shape, outputs[0].shape[-1]))
-    return State(outputs[0], q, outputs[1], outputs[2]), tuple(outputs[3:])
+    return way[-1][0], State(outputs[0], q, outputs[1], outputs[2]), tuple(outputs[3:])

@@ -9,6 +9,7 @@
 ``observe``   a reading
 ``repeat``    the slices of an element as a loop
 ``merged``    neighbouring linear maps as one matrix
+``watched``   particles that turn round
 ``stretch``   what lies between two kicks, block of particles by block
 ``compiler``  from a line to a plan
 ``running``   plans run forward and back
@@ -41,6 +42,7 @@ from backbeam.plan.running import (
 )
 from backbeam.plan.state import ALIVE, LOST_BEFORE, Bars, Parameters, Setting, State
 from backbeam.plan.step import Step
+from backbeam.plan.watched import is_sound, watched
 
 __all__ = [
     "ALIVE",
@@ -66,6 +68,7 @@ __all__ = [
     "compile_pieces",
     "count_kicks",
     "count_readings",
+    "is_sound",
     "longest_length",
     "may_lose",
     "merge_linear",
@@ -73,4 +76,5 @@ __all__ = [
     "retreat",
     "stretches",
     "unroll",
+    "watched",
 ]

@@ -32,6 +32,11 @@ class Apply(Local):
         return self.map.kind
 
     @property
+    def may_turn(self) -> bool:
+        """In a map that is not linear."""
+        return not self.map.linear
+
+    @property
     def alike(self) -> Map:
         """Its map."""
         return self.map

@@ -25,6 +25,11 @@ class Lose(Local):
     moves: ClassVar[bool] = False
     loses: ClassVar[bool] = True
 
+    @property
+    def losing(self) -> dict[int, tuple[str, str]]:
+        """Itself."""
+        return {self.index: (self.element, "aperture")}
+
     def forward(self, state: State, P: Parameters, setting: Setting) -> State:
         """Mark who is lost."""
         xp, X = namespace(state.X), state.X

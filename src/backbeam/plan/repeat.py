@@ -36,6 +36,11 @@ class Repeat(Step):
         return any(step.loses for step in self.steps)
 
     @property
+    def losing(self) -> dict[int, tuple[str, str]]:
+        """Places in its steps."""
+        return {index: place for step in self.steps for index, place in step.losing.items()}
+
+    @property
     def moves(self) -> bool:
         """Whether it changes coordinates."""
         return any(step.moves for step in self.steps)

@@ -51,6 +51,16 @@ class Step:
         """Number of steps that it stands for, each map by itself and without loops."""
         return 1
 
+    @property
+    def losing(self) -> dict[int, tuple[str, str]]:
+        """Places where particles may be lost in it: number -> (element, reason)."""
+        return {}
+
+    @property
+    def may_turn(self) -> bool:
+        """Whether a particle with too much transverse momentum turns round in it."""
+        return False
+
     # -- physics -----------------------------------------------------------------------------------------------------
 
     def forward(self, state: State, P: Parameters, setting: Setting) -> State:

@@ -66,10 +66,13 @@ class Track(Section):
     slices: Whole | None = pydantic.Field(None, description="a whole number, at least 1")
     step: Number | None = pydantic.Field(None, description="a length in m, greater than 0")
 
+    on_turn: str | None = pydantic.Field(None, description="lose or raise, of a particle that turns round")
+
     def options(self) -> dict[str, Any]:
         """Keyword arguments of `backbeam.track`."""
         Slicing(self.slices, self.step)
-        return {name: value for name, value in (("slices", self.slices), ("step", self.step)) if value is not None}
+        given = {"slices": self.slices, "step": self.step, "on_turn": self.on_turn}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class Gradient(Section):
