@@ -204,9 +204,9 @@ def test_particles_that_turn_round_are_reported_with_their_place(library, option
     strong = bb.Line([bb.Drift(0.1), bb.Quadrupole(0.5, k1=-400.0, name="strong"), bb.Drift(1.0)])
     said = r"\d+ of 80 particles turn round \(px\^2 \+ py\^2 > p\^2\) in element 'strong', by s = 0\.\d+ m"
     with pytest.raises(bb.TrackingError, match=said):
-        bb.track(strong, start, **options)
+        bb.track(strong, start, on_turn="raise", **options)
     with pytest.raises(bb.TrackingError, match=said):
-        bb.value_and_grad(bb.observables.sigma("x"), strong, start, ["strong.k1"], **options)
+        bb.value_and_grad(bb.observables.sigma("x"), strong, start, ["strong.k1"], on_turn="raise", **options)
 
 
 def test_parameters_of_another_library_are_refused():

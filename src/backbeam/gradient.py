@@ -64,6 +64,7 @@ def value_and_grad(
     effects: Iterable[Effect] = (),
     slices: int | None = None,
     step: float | None = None,
+    on_turn: str = "lose",
     adjoint: Adjoint | str | None = None,
 ) -> tuple[Array, dict[str, Array]]:
     """Track, and differentiate an objective of the final beam.
@@ -73,7 +74,7 @@ def value_and_grad(
     objective:
         See `Objective`; `backbeam.observables` has those of the field. Of those of optics only the beam's reference
         matters; their gradients are by ``qf.k1``, ``reference.kinetic_energy``, ``start.beta_x``, ...
-    line, beam, space_charge, effects, slices, step:
+    line, beam, space_charge, effects, slices, step, on_turn:
         As in `track`.
     wrt:
         Names: ``qf.k1`` of an element or ``wake_1.q`` of an effect (a parameter that it leaves out counts as 0), a knob
@@ -104,7 +105,8 @@ def value_and_grad(
         return moment_value_and_grad(objective, line, beam, wrt, **given)
     if is_of_optics(objective):
         return differentiate_optics(objective, line, beam, wrt)
-    course = Course.of(line, space_charge=space_charge, effects=effects, slices=slices, step=step)
+    options = {"slices": slices, "step": step, "on_turn": on_turn}
+    course = Course.of(line, space_charge=space_charge, effects=effects, **options)
     found = differentiate_course(objective, course, beam, wrt, adjoint=adjoint)
     return found.value, found.gradient
 
@@ -119,10 +121,12 @@ def differentiate(
     effects: Iterable[Effect] = (),
     slices: int | None = None,
     step: float | None = None,
+    on_turn: str = "lose",
     adjoint: Adjoint | str | None = None,
 ) -> Gradient:
     """`value_and_grad` with all that is known besides: the final beam, and the adjoint's report."""
-    course = Course.of(line, space_charge=space_charge, effects=effects, slices=slices, step=step)
+    options = {"slices": slices, "step": step, "on_turn": on_turn}
+    course = Course.of(line, space_charge=space_charge, effects=effects, **options)
     return differentiate_course(objective, course, beam, wrt, adjoint=adjoint)
 
 
