@@ -119,20 +119,24 @@ class Adjoint:
 def cut(plan: Plan, every: int) -> tuple[Plan, ...]:
     """Cut a plan into pieces of at most ``every`` kicks, or of as many maps where it has no kick."""
     counts_maps = count_kicks(plan) == 0
+
+    def weigh(step: Step) -> int:
+        return (0 if step.reads else step.width) if counts_maps else step.kicks
+
     pieces: list[Plan] = []
     piece: list[Step] = []
     weight = 0
     waiting = list(reversed(plan))
     while waiting:
         step = waiting.pop()
-        own = int(not step.reads) if counts_maps else step.kicks
+        own = weigh(step)
         if own and weight >= every:
             pieces.append(tuple(piece))
             piece, weight = [], 0
         if weight + own > every:
             step, *rest = step.split(every - weight)
             waiting += rest
-            own = step.kicks
+            own = weigh(step)
         piece.append(step)
         weight += own
     pieces.append(tuple(piece))

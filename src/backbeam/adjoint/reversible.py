@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FLOAT32_ANCHORS = 16
 """Kicks between anchors in float32, unless told otherwise."""
+ROUNDING = 64.0
+"""Rounding units by which a momentum that was 0 may come back wrong, next to what it became."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,9 @@ class Reversible(Adjoint):
     anchor_every:
         Kicks between anchors (maps, where there is no kick). None: no anchors. "auto": none in float64, 16 in float32.
     tolerance:
-        Largest deviation of a reconstructed coordinate, relative to the largest of its row. None: the square root of
-        the rounding unit, 1.5e-8 in float64 and 3.5e-4 in float32.
+        Largest deviation of a reconstructed coordinate of a living particle, relative to the largest of its row in the
+        true state there: about the part to which derivatives are right, see `mismatch`. None: the square root of the
+        rounding unit, 1.5e-8 in float64 and 3.5e-4 in float32.
 
     Not for lines that cannot be undone: maps that lose digits (a nearly singular matrix), chaotic motion over many
     turns in float32. There use anchors, `Checkpoint` or `Store`.
@@ -126,7 +129,7 @@ class Reversible(Adjoint):
                 continue
             rebuilt, found = retreat(piece, setting, state, P, held.pop(), mine)
             held.append(found)
-            found = compare(rebuilt.X, start.X, state.X)
+            found = compare(rebuilt.X, start.X, state.X, setting.alive(start) if setting.masked else None)
             worst = found if worst is None else namespace(found).maximum(worst, found)
             state = start
             del rebuilt, found
@@ -179,22 +182,37 @@ def _trailing(array: Array, ndim: int) -> Array:
     return namespace(array).reshape(array, (*array.shape, *[1] * (ndim - array.ndim)))
 
 
-def mismatch(rebuilt: Array, true: Array, other_end: Array) -> Array:
-    """Largest deviation of coordinates ``(..., 6, n)`` relative to the largest of their row at either end of a piece.
+def mismatch(rebuilt: Array, true: Array, other_end: Array, alive: Array | None) -> Array:
+    """Largest deviation of rebuilt coordinates ``(..., 6, n)`` of the living next to the true state's own rows.
 
-    A row that is next to nothing (a cold beam has px = 0) is measured against a thousandth of the largest of its kind.
-    Returns the batch shape.
+    A derivative is a sum over particles of cotangents times first derivatives of maps at the rebuilt state, and those
+    are at most linear in it for what a map does to a small row: the kick of a quadrupole is in proportion to x. So rows
+    that are right to a part r give derivatives right to about r, times the largest second derivative of a map over a
+    row's size, which for magnets is of order 1. That is why a row is measured next to itself, where it is to be right,
+    and not next to what it has grown to at the other end.
+
+    A row that is next to nothing beside its kind (positions, momenta) is measured next to a thousandth of the largest
+    of that kind: what it adds is small. Where a whole kind is nothing but rounding of what it becomes (a cold beam has
+    no momenta), it counts as nothing, and its deviation may be that rounding. Returns the batch shape.
     """
     xp = namespace(rebuilt)
     if rebuilt.shape[-1] == 0:
         return xp.zeros(rebuilt.shape[:-2], dtype=rebuilt.dtype, device=device(rebuilt))
+    if alive is not None:
+        rebuilt, true, other_end = (
+            xp.where(alive[..., None, :], a, xp.zeros_like(a)) for a in (rebuilt, true, other_end)
+        )
     deviation = xp.max(xp.abs(rebuilt - true), axis=-1)
-    size = xp.maximum(xp.max(xp.abs(true), axis=-1), xp.max(xp.abs(other_end), axis=-1))
+    size, later = xp.max(xp.abs(true), axis=-1), xp.max(xp.abs(other_end), axis=-1)
     worst = xp.zeros_like(deviation[..., 0])
-    tiny = float(xp.finfo(rebuilt.dtype).smallest_normal)
+    info = xp.finfo(rebuilt.dtype)
+    rounding, tiny = ROUNDING * float(info.eps), float(info.smallest_normal)
     for kind in (0, 1):  # positions, then momenta
         largest = xp.max(size[..., kind::2], axis=-1, keepdims=True)
-        scale = xp.maximum(size[..., kind::2], 1e-3 * largest) + tiny
+        becomes = xp.max(later[..., kind::2], axis=-1, keepdims=True)
+        cold = largest <= rounding * becomes
+        largest = xp.where(cold, rounding / float(info.eps) ** 0.5 * becomes, 1e-3 * largest)
+        scale = xp.maximum(size[..., kind::2], largest) + tiny
         worst = xp.maximum(worst, xp.max(deviation[..., kind::2] / scale, axis=-1))
     # A NaN must not pass for a small number.
     return xp.where(xp.isfinite(worst), worst, xp.full_like(worst, float("inf")))

@@ -43,6 +43,11 @@ class Merged(Local):
         """Number of its maps."""
         return len(self.steps)
 
+    def split(self, kicks: int) -> tuple[Local, ...]:
+        """In two, of which the first has so many maps."""
+        parts = self.steps[:kicks], self.steps[kicks:]
+        return tuple(Merged(part) if len(part) > 1 else part[0] for part in parts if part)
+
     def anonymous(self) -> Merged:
         """Whatever its maps are, a block sees matrices."""
         return Merged(())

@@ -101,7 +101,7 @@ class Step:
         return (self,)
 
     def split(self, kicks: int) -> tuple[Step, ...]:
-        """In two, of which the first has at most so many kicks, where that can be."""
+        """In two, of which the first has at most so many kicks, or maps where it has none, if that can be."""
         return (self,)
 
     # -- what is compiled for it -------------------------------------------------------------------------------------
