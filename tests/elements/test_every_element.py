@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from element_cases import CASES, make
+from libraries import few_on_jax
 
 import backbeam as bb
 from backbeam.adjoint.base import zero_bars
@@ -39,7 +40,16 @@ def test_every_element_has_a_case():
 
 
 @every_case
-def test_same_beam_on_every_library(label, backend, dtype):
+def test_same_beam_on_every_library(label, backend):
+    check_same_beam(label, backend, "float64")
+
+
+@few_on_jax("label", list(CASES))
+def test_same_beam_in_float32(label, backend):
+    check_same_beam(label, backend, "float32")
+
+
+def check_same_beam(label, backend, dtype):
     line = bb.Line([make(label)])
     wanted = bb.track(line, beam())
     found = bb.track(line, beam(backend.name, dtype))
@@ -56,7 +66,7 @@ def test_same_beam_on_every_library(label, backend, dtype):
         )
 
 
-@every_case
+@few_on_jax("label", list(CASES))
 def test_batch_of_beams_equals_loop(label, backend):
     line = bb.Line([make(label)])
     out = bb.track(line, beam(backend.name, batch=(2, 2)))
@@ -68,7 +78,7 @@ def test_batch_of_beams_equals_loop(label, backend):
             np.testing.assert_allclose(backend.to_numpy(out.readings[name])[k], reading, rtol=1e-11, atol=1e-25)
 
 
-@pytest.mark.parametrize("label", [label for label, names in SCALARS.items() if names])
+@few_on_jax("label", [label for label, names in SCALARS.items() if names])
 def test_batch_of_settings_equals_loop(label, backend):
     element, names = make(label), SCALARS[label]
     factors = np.asarray([0.9, 1.0, 1.1])

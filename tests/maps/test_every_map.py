@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from libraries import few_on_jax
 from map_cases import CASES, Case
 from map_harness import Mover, draw
 
@@ -179,7 +180,7 @@ def test_reverse_is_inverse_and_pullback(case, seed):
         close(found[3][name], bar, 1e-9, floor=np.abs(Xb).max() * case.size)
 
 
-@every_case
+@few_on_jax("case", CASES, lambda case: case.label)
 def test_batch_equals_loop(case, backend):
     mover = Mover(case, backend)
     X, bg, p = draw(case, 5, batch=(2, 3))
@@ -196,7 +197,7 @@ def test_batch_equals_loop(case, backend):
         compare_pullback((bars[0][k], bars[1][k], {n: v[k] for n, v in bars[2].items()}), wanted, 1e-11)
 
 
-@every_case
+@few_on_jax("case", CASES, lambda case: case.label)
 def test_float32_agrees_with_float64(case, backend):
     """To a few hundred roundings: what is left when no two numbers of order one are subtracted."""
     X, bg, p = draw(case, 11, n=50)
