@@ -61,7 +61,7 @@ def circles(edges):
 
 
 DOORS = {("beam", "beams"), ("beam", "moment_beam"), ("lattices", "problem"), ("observables", "optics")}
-"""(who, whom) it asks only when it is called: `Beam.load`, `Beam.matched`, our own format of a lattice, objectives of optics."""
+"""(who, whom) it asks only when it is called: `Beam.load`, `Beam.matched`, our own format of a lattice, `bb.optics`."""
 
 
 def test_there_are_no_circles():

@@ -102,8 +102,8 @@ def main() -> None:
     text = f"""# Optics beside MAD-X
 
 `python -m benchmarks.optics --lattices DIR --madx PYTHON`. Largest deviation along the line, relative to the
-largest value of the column (phases: of mu/2 pi); of tunes and momentum compaction, absolute. Cavities are off. MAD-X's betas are
-Edwards-Teng, ours Mais-Ripken: the same without coupling, which TI2 has behind a rotation of its frame. Its
+largest value of the column (phases: of mu/2 pi); of tunes and momentum compaction, absolute. Cavities are off. MAD-X's
+betas are Edwards-Teng, ours Mais-Ripken: the same without coupling, which TI2 has behind a rotation of its frame. Its
 chromaticities are those of maps of second order and of its own dipole faces; ours are of the exact maps.
 
 {table(found)}

@@ -21,7 +21,7 @@ reference, and the parameters ``p``.
 - No subtraction of two numbers of order one to get a small one, and no NaN at a singular point, in the
   value or in what an automatic differentiation of it gives: see `backbeam.maps.smooth`.
 
-To add a map: a file with one class, a line in ``maps/__init__.py``, and a case in ``tests/maps/map_cases.py``;
+To add a map: a file with one class, and a case in ``tests/maps/map_cases.py``;
 the tests that every map must pass (inverse, symplecticity, pullback, batches, every array library) follow from that.
 """
 
