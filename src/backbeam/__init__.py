@@ -77,6 +77,7 @@ from backbeam.optics import Optics, Twiss, optics
 from backbeam.reference import Reference
 from backbeam.species import Species
 from backbeam.tracking import count_kicks, trace, track
+from backbeam.turns import Turns, track_turns, tunes_of
 
 __all__ = [
     "CSR",
@@ -134,6 +135,7 @@ __all__ = [
     "Tape",
     "ThinMultipole",
     "TrackingError",
+    "Turns",
     "Twiss",
     "count_kicks",
     "effects",
@@ -143,5 +145,7 @@ __all__ = [
     "optics",
     "trace",
     "track",
+    "track_turns",
+    "tunes_of",
     "value_and_grad",
 ]

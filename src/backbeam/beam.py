@@ -17,6 +17,7 @@ import numpy as np
 
 from backbeam import backends, moments
 from backbeam.arrays import COORDINATES, Array, namespace, over_particles, per_particle
+from backbeam.beam_slices import Slices, slices_of
 from backbeam.distributions import (
     Distribution,
     GaussianOfCovariance,
@@ -520,6 +521,10 @@ class Beam:
         along = (moments.plane(stack([self.pt, row], axis=-2), self.charges, self.alive) for row in (q, p))
         first, second = (m.slope for m in along)
         return first, second
+
+    def slices(self, count: int) -> Slices:
+        """Current, emittances and energy spread of slices of equal length in tau, from the head to the tail."""
+        return slices_of(self, count)
 
     def pair(self, plane: str) -> Array:
         """Rows (q, p) of plane x, y or z, ``(..., 2, n)``."""

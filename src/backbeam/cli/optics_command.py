@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from backbeam.reference import Reference
 
 STARTS = ("beta_x", "beta_y", "alpha_x", "alpha_y", "dispersion_x", "dispersion_px", "dispersion_y", "dispersion_py")
+SMOOTH = 400
+"""Places of a picture, at least."""
 
 
 @click.command("optics")
@@ -72,6 +74,12 @@ def command(
     shown = None if at is None else [name.strip() for name in at.split(",")]
     first = "periodic" if start is None else _start(start, beam)
     found = optics(beamline, reference, first, shown, pt=pt, step=step, per=per)
+    if plot is not None:
+        from backbeam.optics.picture import draw_optics
+        from backbeam.plotting import save
+
+        fine = found if step is not None else optics(beamline, reference, first, pt=pt, step=_smooth(beamline), per=per)
+        save(draw_optics(fine, title), plot)
     if as_json:
         click.echo(json.dumps(_facts(found)))
     elif as_csv:
@@ -80,11 +88,11 @@ def command(
         from backbeam.cli.optics_table import print_optics
 
         print_optics(found, title)
-    if plot is not None:
-        from backbeam.optics.picture import draw_optics
-        from backbeam.plotting import save
 
-        save(draw_optics(found, title), plot)
+
+def _smooth(line: Line) -> float | None:
+    """Distance between places that makes curves of a picture smooth; None where there are enough elements."""
+    return float(line.length) / SMOOTH if len(line) < SMOOTH and float(line.length) > 0.0 else None
 
 
 def _read(

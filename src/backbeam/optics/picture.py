@@ -39,7 +39,7 @@ def draw_optics(optics: Optics, title: str = "") -> Figure:
     heights = [0.3, *(height for _, height, _ in panels)]
     figure = Figure(figsize=(11.0, 1.2 + 2.1 * sum(heights)), dpi=130, facecolor="white")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(len(heights), 1, height_ratios=heights, hspace=0.12, left=0.075, right=0.975,
+    grid = figure.add_gridspec(len(heights), 1, height_ratios=heights, hspace=0.2, left=0.075, right=0.975,
                                top=0.86, bottom=0.08)  # fmt: skip
     bar = figure.add_subplot(grid[0])
     draw_lattice(bar, optics.source.line)
@@ -77,7 +77,10 @@ def _pair(
     styles = ({"color": X_COLOR, "ls": "-"}, {"color": Y_COLOR, "ls": DASHES})
     for name, label, style in zip(names, labels, styles, strict=True):
         axes.plot(host["s"], factor * host[name], label=label, lw=1.5, **style)
-    axes.legend(loc="upper right", ncols=2, frameon=False, fontsize=9, handlelength=2.2, labelcolor=INK)
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1.0, 0.99), ncols=2, frameon=False, fontsize=9, handlelength=2.2,
+        borderaxespad=0.0, labelcolor=INK,
+    )  # fmt: skip
 
 
 def _draw_beta(axes: Axes, host: dict[str, Any]) -> None:
