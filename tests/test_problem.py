@@ -19,7 +19,10 @@ from backbeam.problem.overrides import split_override
 from backbeam.problem.text import ProblemError, read_tree, write_tree
 from backbeam.tracking import count_kicks
 
-EXAMPLES = ("awake", "expanding-beam", "fodo", "fodo-space-charge", "jutrack-fodo", "kurth", "thermal")
+EXAMPLES = (
+    "awake", "bunch-compressor", "expanding-beam", "fodo", "fodo-space-charge", "jutrack-fodo", "kurth", "thermal",
+    "wake",
+)  # fmt: skip
 
 SMALL = """
 title: two cells
@@ -326,13 +329,13 @@ def test_shipped_examples():
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_gradient_sections_name_parameters_that_there_are(name):
-    """The objective of an example has a name; ``wrt`` are parameters of its line or its beam."""
+    """The objective of an example has a name; ``wrt`` are parameters of its line, its effects or its beam."""
     problem = Problem.load(name, ["beam.n=100"])
     asked = question(problem)
     beam = {f"beam.{key}" for key in problem.beam().parameters()}
     # A thermal beam has no gradient with respect to its charge.
     found = expand(asked.wrt, problem.course(), problem.beam())
-    assert set(found) <= set(problem.line().parameters) | beam
+    assert set(found) <= set(problem.course().parameters) | beam
     assert asked.objective.name == problem.gradient.objective
     if name == "awake":
         fields = [path.rpartition(".")[2] for path in found]
