@@ -51,7 +51,7 @@ def test_json_has_what_is_promised():
     found = call_json("expanding-beam", *FEW)
     assert list(found) == KEYS
     assert (found["backend"], found["device"], found["dtype"]) == ("numpy", "cpu", "float64")
-    assert (found["particles"], found["kicks"], found["lost"]) == (400, 6, 0)
+    assert (found["particles"], found["kicks"], found["lost"]) == (400, 12, 0)
     assert found["seconds"] > 0.0
     for end, s in (("initial", 0.0), ("final", 6.0005)):
         assert list(found[end]) == MOMENTS

@@ -16,7 +16,7 @@ from backbeam import Beam, observables, value_and_grad
 from backbeam.problem import Problem, question
 from backbeam.problem.differentiation import expand
 
-BALL = ("expanding-beam", "--set", "beam.n=300", "--set", "space_charge.grid=[8,8,8]")
+BALL = ("expanding-beam", "--set", "beam.n=300", "--set", "space_charge.grid=[8,8,8]", "--set", "track.slices=6")
 FODO = ("fodo", "--set", "beam.n=200")
 CELL = ("fodo-space-charge", "--set", "beam.n=300", "--set", "space_charge.grid=[8,8,8]")
 KEYS = [
