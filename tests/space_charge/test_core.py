@@ -95,3 +95,22 @@ def test_two_levels_are_one_where_all_the_charge_is_core():
     X, q, ref = core()
     one, two = (forward(SpaceCharge3D(GRID, AutoExtent(levels=k)), X, q, None, ref, DS) for k in (1, 2))
     assert worst(two, one) < 1e-12
+
+
+def test_a_beam_beyond_the_model_is_asked_about_once():
+    """Transverse momenta beside m c; velocities of a slow beam."""
+    X, q, _ = core()
+    rng = np.random.default_rng(9)
+    line = bb.Line([bb.Drift(0.01)] * 3)
+    hot = X.copy()
+    hot[1] = 0.01 * rng.normal(size=N)
+    beam = bb.Beam.from_arrays(hot, species="electron", kinetic_energy=10e6, charges=q)
+    with pytest.warns(bb.BackbeamWarning, match=r"space charge: transverse momenta are 0\.2.* of m c") as caught:
+        bb.track(line, beam, space_charge=SpaceCharge3D((8, 8, 8)))
+    assert len(caught) == 1
+    slow = X.copy()
+    slow[5] = 0.005 * rng.normal(size=N)
+    beam = bb.Beam.from_arrays(slow, species="proton", kinetic_energy=2.5e6, charges=-q)
+    with pytest.warns(bb.BackbeamWarning, match="velocities spread by"):
+        bb.track(line, beam, space_charge=SpaceCharge3D((8, 8, 8)))
+    bb.track(line, beam, space_charge=SpaceCharge3D((8, 8, 8), at="t"))

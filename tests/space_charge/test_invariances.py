@@ -129,7 +129,7 @@ def pushed(X, q, ref, ds):
 
 @pytest.mark.parametrize("case", ["cold", "tilted", "diverging", "chirped"])
 def test_sum_over_point_charges(case):
-    """Means of kick times position agree: for two charges it is finite however near they are, so noise hardly matters."""
+    """Means of kick times position agree: for two charges it is finite however near they are, and noise is small."""
     rng, ref, n = np.random.default_rng(8), reference("electron", 8e6), 3000
     r = rng.normal(size=(3, n)) * np.array([1e-3, 1e-3, 5e-3])[:, None]
     X = np.zeros((6, n))

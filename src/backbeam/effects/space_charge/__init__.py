@@ -14,6 +14,7 @@ own:
 ``gridded``         one grid as a linear map, from charges to the field at the particles
 ``particles``       what happens to each particle on its own
 ``fixed_t``         around a kick at fixed t: to the time of the reference and back
+``validity``        where the model ends
 ``transforms``      coordinates at fixed s and at fixed t
 ``cloud_in_cell``   particles to nodes and back with the same weights
 ``green``           potential of a uniformly charged cell

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from backbeam import backends
 from backbeam.arrays import namespace, per_particle
 from backbeam.effects.base import Bunch, EffectBars
-from backbeam.effects.space_charge import fixed_t, particles
+from backbeam.effects.space_charge import fixed_t, particles, validity
 from backbeam.effects.space_charge.base import SpaceCharge
 from backbeam.effects.space_charge.core import AutoExtent
 from backbeam.effects.space_charge.drive import COULOMB, Drive, MeanEnergy, OfReference, Sums, mean_of, sums_of
@@ -167,9 +167,13 @@ class SpaceCharge3D(SpaceCharge):
 
     def settled(self, bunch: Bunch) -> SpaceCharge3D:
         """With as many levels of grids as the bunch wants; as it is where values cannot be looked at."""
-        if self.extent.levels is not None or backends.of(bunch.X).traced((bunch.X, bunch.q)):
+        if backends.of(bunch.X).traced((bunch.X, bunch.q, bunch.reference.beta_gamma)):
             return self
-        beam = self._entered(_flat(*bunch, 0.0))
+        beam = _flat(*bunch, 0.0)
+        validity.ask(beam.X, beam.q, beam.reference, self.plane)
+        if self.extent.levels is not None:
+            return self
+        beam = self._entered(beam)
         return self.replace(extent=self.extent.settled(particles.positions(beam.X), beam.q))
 
     def describe(self) -> str:
