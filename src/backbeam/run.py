@@ -23,7 +23,7 @@ class Run:
         self.backend = backends.of(beam.coordinates)
         self.parameters = self._parameters()
         self.batch = self._batch()
-        self.course = course.settled(self._bunch())
+        self.course = course.settled(self._bunch()) if course.effects else course
 
     def _parameters(self) -> dict[str, dict[str, Array]]:
         """Every parameter of the course as an array beside the beam's."""

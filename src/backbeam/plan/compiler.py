@@ -41,6 +41,9 @@ MOST_SLICES = 1_000_000
 """More slices of one element than this are taken for a slip."""
 
 
+WHOLE = Fraction(0), Fraction(1)
+
+
 @dataclass(frozen=True)
 class Slicing:
     """How thick elements are cut: into a number of slices each, or into slices no longer than a step [m].
@@ -136,6 +139,8 @@ class _Compiler:
         if not element.divisible:
             at_once = tuple(kick for found in kicks.values() for kick in found)
             return (*head, *at_once, *self.steps(element.body(1.0), name, element), *tail)
+        if not kicks:
+            return (*head, *self.steps(element.piece(*WHOLE), name, element), *tail)
         rounds, rest = self._rounds(element, name, kicks)
         looped: list[Step] = []
         for one, alike in groupby(rounds):
