@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -426,3 +427,30 @@ def test_changes_of_axes(tmp_path):
     shift = one(tmp_path, "translation, dx=1e-3, dy=2e-3, ds=0.1")
     assert (shift.dx, shift.dy, shift.ds, shift.kind) == (1e-3, 2e-3, 0.1, "patch")
     assert one(tmp_path, "srotation, angle=0").kind == "marker"
+
+
+def scripted(cells):
+    """A ring that a script would write: bends, quadrupoles, sextupoles and monitors at their places, with knobs."""
+    kinds = ("mb", "mqf", "mb", "ms", "bpm", "mqd")
+    placed = [f"{kinds[k % 6]}.{k}: {kinds[k % 6]}, at={10 * k + 5}, slot_id={k};" for k in range(6 * cells)]
+    return (
+        "beam, particle=proton, pc=450; kqf := 0.01 + dkq; dkq = 0; l.mb = 6.2; l.mq = 3.0; ab := twopi/3000;"
+        "mb: rbend, l:=l.mb, angle:=ab; mqf: quadrupole, l:=l.mq, k1:=kqf; mqd: quadrupole, l:=l.mq, k1:=-kqf;"
+        f"bpm: monitor; ms: sextupole, l=0.4, k2:=ksx; ring: sequence, l={60 * cells};"
+        + "\n".join(placed)
+        + "endsequence;"
+    )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("cells,seconds", [(58, 0.5), (1083, 10.0)])
+def test_large_rings_are_read_in_seconds(tmp_path, cells, seconds):
+    """Seconds of the processor, which are what the reader takes whoever else works beside it."""
+    value(tmp_path, "x=1")  # the grammar is made when it is first used
+    start = time.process_time()
+    loaded = load(tmp_path, scripted(cells))
+    assert time.process_time() - start < seconds
+    assert len(loaded.line) == 12 * cells + 1 and loaded.line.length == pytest.approx(60.0 * cells)
+    beam = bb.Beam.from_arrays(np.full((6, 5), 1e-6), species="proton", kinetic_energy=449e9, charge=0.0)
+    assert np.isfinite(bb.track(loaded.line, beam).coordinates).all()
+    assert loaded.line.replace({"dkq": 1e-4})["mqd.5"].k1 == -0.0101
