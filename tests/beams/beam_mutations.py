@@ -1,4 +1,4 @@
-"""Files of particles, spoilt at random: each is read, or gets one line. ``python beam_mutations.py 10000`` runs many."""
+"""Files of particles, spoilt at random: each is read, or gets one line. ``beam_mutations.py 10000`` runs many."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class _Lattice:
         shown = self.sources.shown(path)
         for number, statement in statements(self.sources.text(path)):
             self.place = Place(shown, number)
-            word = statement.replace(",", " ").split()[0].lower() if statement.split() else ""
+            word = next(iter(statement.replace(",", " ").split()), "").lower()
             if word in ("end_file", "return"):
                 return
             if word == "call" and (called := re.search(r"(?i)file\s*=\s*(\S.*)$", statement)):
@@ -385,7 +385,7 @@ class _Lattice:
         requests = []
         for element in self.elements.values():
             given, self.place = element.attributes, element.place
-            if str(given.get("superimpose", "f"))[0] == "t":
+            if str(given.get("superimpose", "f")).startswith("t"):
                 origins = [str(given.get(k, "center")) for k in ("ref_origin", "ele_origin")]
                 if not set(origins) <= set(SHARE):
                     raise LatticeError(element.place, f"{element.name}: an origin is beginning, center or end")

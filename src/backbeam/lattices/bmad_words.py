@@ -192,7 +192,7 @@ def _cavity(w: Word) -> Made:
     w.get("voltage_err"), w.get("phi0_err"), w.get("gradient_err")
     if is_zero(frequency) and not is_zero(harmon) and not is_zero(voltage):
         w.rest["harmon"] = harmon
-    if w.texts.get("is_on", "t")[0] == "f":
+    if w.texts.get("is_on", "t").startswith("f"):
         voltage = 0.0
     found |= {"voltage": voltage, "frequency": frequency}
     if w.type == "rfcavity":
