@@ -115,14 +115,14 @@ def test_jax_differentiates_optics_itself():
 
 
 def test_a_batch_is_a_loop():
-    k1 = np.asarray([[0.49], [0.5]]) + np.asarray([0.0, 0.003, 0.006])
+    k1 = np.asarray([[0.49], [0.5]]) + np.asarray([0.0, 0.004])
     line = ring(steered=True)
     o = bb.optics(line.replace({"qf.k1": k1}), reference())
-    assert o.beta_x.shape == (2, 3, len(o)) and o.tune_x.shape == (2, 3)
+    assert o.beta_x.shape == (2, 2, len(o)) and o.tune_x.shape == (2, 2)
     rng = np.random.default_rng(1)
     bar = rng.standard_normal(len(o))
     found = pullback(o, {"beta_x": bar, "chromaticity_y": 2.0}, ["qf.k1", "c.hkick"])
-    for index in np.ndindex(2, 3):
+    for index in np.ndindex(2, 2):
         one = bb.optics(line.replace({"qf.k1": float(k1[index])}), reference())
         assert np.allclose(one.dispersion_x, o.dispersion_x[index], rtol=1e-9, atol=1e-12)
         assert np.isclose(one.chromaticity_y, o.chromaticity_y[index], rtol=1e-8)
