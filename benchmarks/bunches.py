@@ -169,7 +169,7 @@ def main() -> None:
         print(table[-1], flush=True)
     if given.write:
         head = (
-            f"{given.particles} particles, {given.grid}³ nodes: kick over closed form in x and y at the middle of the bunch, "
+            f"{given.particles} particles, {given.grid}³ nodes: kick over closed form in x and y at the middle, "
             "then one sigma_z ahead. Printed by `python benchmarks/bunches.py`."
         )
         data = {

@@ -33,7 +33,10 @@ def envelope(beta_gamma: float, mass: float) -> np.ndarray:
 
 @pytest.mark.parametrize("library", ["numpy", pytest.param("torch", marks=pytest.mark.long)])
 def test_derivatives_of_the_expanding_ball(library):
-    """Within 1 % of the slope at the beginning, which is 1; on the way it goes through 0."""
+    """Within 1 % of the slope at the beginning, which is 1; on the way it goes through 0.
+
+    Of order 2: the ball has a sharp edge and few particles a cell, where order 4 has more noise.
+    """
     beam = bb.Beam.uniform_ellipsoid(
         n=20_000, species="electron", kinetic_energy=250e6, charge=CHARGE, radius=RADIUS, seed=1, backend=library
     )
@@ -46,7 +49,7 @@ def test_derivatives_of_the_expanding_ball(library):
     for s, (R, by_radius, by_charge) in zip(LENGTHS, rows, strict=True):
         value, found = bb.value_and_grad(
             radius, bb.Line([bb.Drift(s)]), beam, ["beam.radius", "beam.charge"],
-            space_charge=bb.SpaceCharge3D(grid=(24, 24, 24)), slices=int(4 * s),
+            space_charge=bb.SpaceCharge3D(grid=(24, 24, 24), order=2), slices=int(4 * s),
         )  # fmt: skip
         assert float(value) == pytest.approx(R, rel=6e-3)
         assert float(found["beam.radius"]) == pytest.approx(by_radius, abs=1e-2), s

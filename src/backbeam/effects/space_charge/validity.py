@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+from backbeam import backends
 from backbeam.arrays import namespace
 from backbeam.errors import BackbeamWarning
 
@@ -30,13 +31,14 @@ def ask(X: Array, q: Array, reference: Reference, plane: str) -> None:
         mean = xp.sum(weight * row, axis=-1)
         return xp.sqrt(xp.sum(weight * (row - mean[:, None]) ** 2, axis=-1))
 
-    across = float(xp.max(xp.maximum(size(1), size(3)) * u0))
+    number = backends.of(X).to_numpy
+    across = float(number(xp.max(xp.maximum(size(1), size(3)) * u0)))
     if across > TRANSVERSE:
         _warn(
             f"transverse momenta are {across:.2g} of m c (rms, gamma sigma_x'), more than {TRANSVERSE:g}: the field of "
             "charges that move across is left out, 4 % at 0.1 and 16 % at 0.3"
         )
-    spread = float(xp.max(size(5) * reference.inverse_beta / (1.0 + u0 * u0)))
+    spread = float(number(xp.max(size(5) * reference.inverse_beta / (1.0 + u0 * u0))))
     if spread > VELOCITIES and plane == "s":
         _warn(
             f"velocities spread by {spread:.2g} (rms), more than {VELOCITIES:g}: for a long bunch whose energy "
