@@ -136,8 +136,8 @@ def test_memory_of_toys_is_foretold():
 def test_a_plot_of_toys(tmp_path):
     from backbeam.plotting import draw_run, save
 
-    outcome = Problem.parse(FILE).run()
-    save(draw_run(outcome, outcome.along(points=5), "toys"), tmp_path / "toys.png")
+    outcome = Problem.parse(FILE).run(points=5)
+    save(draw_run(outcome, outcome.rows, "toys"), tmp_path / "toys.png")
     assert (tmp_path / "toys.png").stat().st_size > 10_000
 
 

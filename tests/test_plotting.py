@@ -25,8 +25,8 @@ def axes():
 @pytest.fixture(scope="module")
 def fodo():
     problem = Problem.load("fodo", ["beam.n=2000"])
-    outcome = problem.run()
-    return problem, outcome, list(outcome.along(points=30))
+    outcome = problem.run(points=30)
+    return problem, outcome, outcome.rows
 
 
 def test_sizes_are_those_of_the_run(fodo):
@@ -103,8 +103,8 @@ def test_odd_beams_can_be_drawn(beam):
 
     made = Beam.gaussian(**{"species": "proton", "kinetic_energy": 1e8, "charge": 1e-9, **beam})
     line = Problem.load("fodo").line()
-    outcome = run_problem(Course.of(line), made, lambda stage: None)
-    figure = draw_run(outcome, outcome.along(points=5), "odd")
+    outcome = run_problem(Course.of(line), made, lambda stage: None, points=5)
+    figure = draw_run(outcome, outcome.rows, "odd")
     figure.canvas.draw()
     for ax in figure.axes:
         assert np.isfinite([*ax.get_xlim(), *ax.get_ylim()]).all()

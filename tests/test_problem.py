@@ -410,7 +410,7 @@ def test_awake_focuses():
 def test_outcome_on_every_backend(backend):
     stages = []
     problem = Problem.parse(SMALL).replace({"lattice.line": ["qf", {"marker": {"name": "here"}}], "track.slices": 3})
-    outcome = problem.run(backend=backend.name, progress=stages.append)
+    outcome = problem.run(backend=backend.name, progress=stages.append, points=60)
     summary = outcome.summary()
     plain = problem.run().summary()
     assert summary["backend"] == backend.name
@@ -419,26 +419,25 @@ def test_outcome_on_every_backend(backend):
     assert ("compiling" in stages) == (backend.name == "jax")
     for name in ("x", "px", "y", "py", "tau", "pt"):
         assert summary["final"]["sigma"][name] == pytest.approx(plain["final"]["sigma"][name], rel=1e-9)
-    _check_ends(outcome, list(outcome.along()))
+    _check_ends(outcome, outcome.rows)
 
 
 def test_looking_along_the_line_without_space_charge():
     """Then elements are cut only to look: finely, whatever ``track`` says."""
     problem = Problem.parse(SMALL).replace({"space_charge": None, "track.slices": 1})
-    outcome = problem.run()
-    rows = list(outcome.along(points=60))
+    outcome = problem.run(points=60)
     assert outcome.kicks == 0
-    assert len(rows) > 60
-    _check_ends(outcome, rows)
+    assert len(outcome.rows) > 60
+    _check_ends(outcome, outcome.rows)
 
 
 def _check_ends(outcome, rows):
-    """Moments along s begin and end where the run did, whose integrators have other steps."""
+    """Moments along s begin and end where the run did: they are of the same pass."""
     summary = outcome.summary()
     assert rows[0][1]["s"] == 0.0
     assert rows[0][1]["sigma"] == pytest.approx(summary["initial"]["sigma"], rel=1e-12)
     assert rows[-1][1]["s"] == pytest.approx(float(outcome.line.length))
-    assert rows[-1][1]["sigma"]["x"] == pytest.approx(summary["final"]["sigma"]["x"], rel=1e-6)
+    assert {k: v for k, v in rows[-1][1].items() if k != "s"} == {k: v for k, v in summary["final"].items() if k != "s"}
     assert {name for name, _ in rows} == {"", *outcome.line.names}
 
 

@@ -212,7 +212,7 @@ def draw_run(outcome: Any, rows: Iterable[tuple[str, dict[str, Any]]], title: st
     outcome:
         What `backbeam.problem.Problem.run` returned.
     rows:
-        (element, moments) along s, as ``outcome.along()`` gives them.
+        (element, moments) along s, ``outcome.rows``.
     title:
         What to write above.
     """

@@ -21,12 +21,11 @@ from backbeam.plan import (
     Setting,
     State,
     advance,
-    as_run,
     is_sound,
-    stretches,
     watched,
 )
 from backbeam.run import Run
+from backbeam.walking import Place, Seen, looks_of, walk
 
 if TYPE_CHECKING:
     from backbeam.effects.base import Effect
@@ -145,38 +144,17 @@ def trace(
 def trace_course(course: Course, beam: Beam) -> Iterator[tuple[float, str, Beam]]:
     """`trace` along a course."""
     run = Run(course, beam)
-    course = run.course
-    steps, looks = course.looks()
-    setting, state, s = run.setting(course.plan), run.state(), beam.s
-    yield s, "", run.result(state, (), (), s)
-    waiting = iter(looks)
-    look = next(waiting, None)
-    done, taken, readings = 0, (), []
-    for part in stretches(as_run(course.plan, state)):
-        before, start, done = state, done, done + part.width
-        state = part.advance(setting, state, run.parameters, readings)
-        taken = (*taken, part) if part.reads else taken
-        side, at = before, start
-        while look is not None and (look.steps < done or (look.steps == done and not look.beyond)):
-            if look.steps == done:
-                shown = state
-            else:  # a side branch from where the beam was before: what it takes changes nothing
-                side, _ = advance(steps[at : look.steps], setting, side, run.parameters)
-                at = look.steps
-                shown, _ = advance(look.beyond, setting, side, run.parameters)
-            element = course.line[look.element]
-            if element.is_thick:
-                s = s + look.fraction * element.length
-            yield s, look.element, run.result(shown, taken, tuple(readings), s)
-            taken, readings = (), []
-            look = next(waiting, None)
-    while look is not None:  # elements without steps, at the end
-        element = course.line[look.element]
-        if element.is_thick:
-            s = s + look.fraction * element.length
-        shown, _ = advance(look.beyond, setting, state, run.parameters)
-        yield s, look.element, run.result(shown, (), (), s)
-        look = next(waiting, None)
+    plan, first = run.course.plan, run.state()
+    yield beam.s, "", run.result(first, (), (), beam.s)
+    way = walk(plan, run.setting(plan), Place(0, 0, first, ()), run.parameters, looks_of(run.course))
+    for seen in way:
+        if isinstance(seen, Seen):
+            yield beam.s + seen.s, seen.element, seen_beam(run, seen)
+
+
+def seen_beam(run: Run, seen: Seen) -> Beam:
+    """The beam of a look."""
+    return run.result(seen.state, seen.readers, seen.readings, run.beam.s + seen.s)
 
 
 def count_kicks(

@@ -21,7 +21,7 @@ from backbeam.errors import BackbeamError, InputError
 from backbeam.problem import Outcome, Problem
 
 
-def write_folder(folder: Path, problem: Problem, outcome: Outcome, rows: Iterable[tuple[str, dict[str, Any]]]) -> None:
+def write_folder(folder: Path, problem: Problem, outcome: Outcome) -> None:
     """Write summary.json, moments.csv, problem.yaml and final_beam.npz.
 
     Raises
@@ -39,7 +39,7 @@ def write_folder(folder: Path, problem: Problem, outcome: Outcome, rows: Iterabl
     np.savez_compressed(archive, **arrays_of(outcome.final))
     contents = {
         "summary.json": (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode(),
-        "moments.csv": moments_csv(rows).encode(),
+        "moments.csv": moments_csv(outcome.rows).encode(),
         "problem.yaml": problem.dump().encode(),
         "final_beam.npz": archive.getvalue(),
     }

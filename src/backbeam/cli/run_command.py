@@ -10,6 +10,9 @@ import click
 from backbeam.cli.options import load_problem, naming, problem_options, showing_progress
 from backbeam.cli.warned import with_warnings
 
+POINTS = 200
+"""Places at which moments along a line are noted where no effect cuts it into slices."""
+
 
 @click.command("run")
 @problem_options
@@ -47,18 +50,15 @@ def command(
         from backbeam.cli.table import print_run
     with naming(name), showing_progress() as tell:
         problem = load_problem(name, overrides, backend, device, dtype, seed)
-        outcome = problem.run(progress=tell)
-        if plot or output:
-            tell("looking along the line")
-            rows = list(outcome.along())
+        outcome = problem.run(progress=tell, points=POINTS if plot or output else None)
     if plot:
         from backbeam.plotting import draw_run, save
 
-        save(draw_run(outcome, rows, problem.title), plot)
+        save(draw_run(outcome, outcome.rows, problem.title), plot)
     if output:
         from backbeam.cli.folder import write_folder
 
-        write_folder(output, problem, outcome, rows)
+        write_folder(output, problem, outcome)
     if save_beam:
         outcome.final.save(save_beam)
     if as_json:

@@ -41,6 +41,11 @@ class Stretch:
         """None."""
         return 0
 
+    @property
+    def kicks(self) -> int:
+        """None."""
+        return 0
+
     def advance(self, setting: Setting, state: State, P: Parameters, readings: list[Array]) -> State:
         """Forward."""
         loses = self.loses

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
@@ -16,7 +16,9 @@ from backbeam.beam import PLANES, Beam
 from backbeam.course import Course
 from backbeam.errors import TrackingError
 from backbeam.line import Line
-from backbeam.tracking import trace_course, track_course
+from backbeam.problem.journey import Halt, Pass, Row, send
+from backbeam.problem.progress import Progress
+from backbeam.tracking import track_course
 
 WARM_UP_PARTICLES = 1000
 
@@ -29,7 +31,9 @@ class Outcome:
     initial: Beam
     final: Beam
     seconds: float
-    """Tracking alone: no import, no compilation, no drawing of particles."""
+    """Tracking, and looking where that was asked for: no import, no compilation, no drawing of particles."""
+    rows: tuple[Row, ...] = ()
+    """(element, moments) at the start and after every slice, of the same pass; none if they were not asked for."""
 
     @property
     def line(self) -> Line:
@@ -61,36 +65,38 @@ class Outcome:
             "final": moments_of(self.final),
         }
 
-    def along(self, points: int = 200) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(element, moments) at the start and after every slice, of the beam tracked once more.
 
-        Without effects slices are only where to look: then elements are cut so finely that ``points`` make up the line.
-        For a library that compiles, NumPy stands in, with the same particles.
-        """
-        beam, course = self.initial, self.course
-        if compiles(beam):
-            beam = beam.to("numpy")
-        if not course.effects and float(self.line.length) > 0.0:
-            course = Course.of(self.line, step=float(self.line.length) / points)
-        for _, element, at in trace_course(course, beam):
-            yield element, moments_of(at)
+def run_problem(
+    course: Course,
+    beam: Beam,
+    tell: Callable[[str], None],
+    points: int | None = None,
+    halt: Callable[[Halt], None] = lambda halt: None,
+    start: Halt | None = None,
+) -> Outcome:
+    """Track a beam through a course, warmed up before, and time it.
 
-
-def run_problem(course: Course, beam: Beam, tell: Callable[[str], None]) -> Outcome:
-    """Track a beam through a course, warmed up before, and time it."""
+    With ``points`` the moments on the way are noted in the same pass; ``halt`` and ``start`` as in `journey`.
+    """
     backend = beam.backend
     if compiles(beam):
         tell("compiling")
-        backend.synchronize(track_course(course, beam).coordinates)
+        backend.synchronize(send(course, beam, Pass(points, moments_of), start)[0].coordinates)
     else:
         _warm_up(course, beam)
-    tell(f"tracking {beam.n} particles" + (f" through {course.kicks} kicks" if course.kicks else ""))
+    told = Progress(course.kicks, beam, tell, start.place.kicks if start else 0)
+
+    def stop(at: Halt) -> None:
+        told.passed(at.place)
+        halt(at)
+
+    told.begin()
     backend.synchronize(beam.coordinates)
-    start = perf_counter()
+    begun = perf_counter()
     with quiet():
-        final = track_course(course, beam)
+        final, rows = send(course, beam, Pass(points, moments_of, stop), start)
         backend.synchronize(final.coordinates)
-    return Outcome(course, beam, final, perf_counter() - start)
+    return Outcome(course, beam, final, perf_counter() - begun, tuple(rows))
 
 
 def quiet() -> Any:
@@ -140,14 +146,16 @@ def moments_of(beam: Beam) -> dict[str, Any]:
     """Place, number alive, charge, mean, rms sizes and emittances of a beam."""
     numbers = beam.backend.to_numpy
     mean, sigma = numbers(beam.mean()), numbers(beam.sigma())
+    emittance = {plane: beam.emittance(plane) for plane in PLANES}
+    momentum = beam.reference.beta_gamma
     return {
         "s": _plain(beam, beam.s),
         "alive": _count(beam, beam.alive),
         "charge": _plain(beam, beam.charge),
         "mean": {name: finite(mean[k]) for k, name in enumerate(COORDINATES)},
         "sigma": {name: finite(sigma[k]) for k, name in enumerate(COORDINATES)},
-        "emittance": {plane: _plain(beam, beam.emittance(plane)) for plane in PLANES},
-        "normalized_emittance": {plane: _plain(beam, beam.normalized_emittance(plane)) for plane in PLANES},
+        "emittance": {plane: _plain(beam, value) for plane, value in emittance.items()},
+        "normalized_emittance": {plane: _plain(beam, momentum * value) for plane, value in emittance.items()},
     }
 
 

@@ -193,12 +193,17 @@ class Problem:
         dtype: str | None = None,
         seed: int | None = None,
         progress: Callable[[str], None] | None = None,
+        points: int | None = None,
     ) -> Outcome:
-        """Draw the beam, track it, and time the tracking alone; ``progress`` is told each stage."""
+        """Draw the beam, track it, and time the tracking alone; ``progress`` is told each stage.
+
+        With ``points`` the moments along the line are noted in the same pass: after every slice, or, where no effect
+        acts along elements, at so many places.
+        """
         tell = progress or (lambda stage: None)
         tell("drawing particles")
         beam = self.beam(backend, device, dtype, seed)
-        return run_problem(self.course(), beam, tell)
+        return run_problem(self.course(), beam, tell, points)
 
     def differentiate(
         self,

@@ -1,0 +1,88 @@
+"""A beam sent through a course in one pass: moments on the way, readings and the beam at the end are of one tracking.
+
+The pass can be left at any halt and taken up there: what comes out has the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from backbeam.beam import Beam
+from backbeam.course import Course
+from backbeam.plan import Plan, Setting, watched
+from backbeam.run import Run
+from backbeam.tracking import check, followed, seen_beam
+from backbeam.walking import NOWHERE, Looks, Place, Seen, looks_of, walk
+
+Row = tuple[str, Any]
+"""An element, and what was noted of the beam behind it or in it."""
+
+
+@dataclass(frozen=True)
+class Halt:
+    """All that a pass needs to go on."""
+
+    place: Place
+    rows: list[Row]
+    """Those so far; the pass adds to them."""
+    watched: bool
+    """Whether particles have turned round, and each step is watched for more: `backbeam.plan.watched`."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What is done on the way."""
+
+    points: int | None = None
+    """Looks along a line that no effect cuts into slices; else after every slice. None: no looks."""
+    note: Callable[[Beam], Any] = lambda beam: None
+    """What is to be known of the beam at each look."""
+    halt: Callable[[Halt], None] = lambda halt: None
+    """Called at the end of every part of the way."""
+
+
+def send(course: Course, beam: Beam, by: Pass, start: Halt | None = None) -> tuple[Beam, list[Row]]:
+    """Send a beam through a course, from its start or from a halt. Returns the beam at the end, and all rows.
+
+    Raises
+    ------
+    TrackingError
+        As `backbeam.track` does.
+    """
+    run = Run(course, beam)
+    looks = NOWHERE if by.points is None else _looks(run.course, by.points)
+
+    def go(plan: Plan, setting: Setting) -> tuple[Any, Any, list[Row]]:
+        watching = plan is not run.course.plan
+        if start is not None and start.watched == watching:
+            place, rows = start.place, list(start.rows)
+        else:
+            place = Place(0, 0, run.state(), ())
+            first = run.result(place.state, (), (), beam.s)
+            rows = [] if by.points is None else [("", by.note(first))]
+        shown, done = (looks.watched() if watching else looks), max(0, len(rows) - 1)
+        for event in walk(plan, setting, place, run.parameters, shown, done):
+            if isinstance(event, Seen):
+                rows.append((event.element, by.note(seen_beam(run, event))))
+            else:
+                place = event
+                by.halt(Halt(place, rows, watching))
+        return place.state, place.readings, rows
+
+    if start is not None and start.watched:
+        plan = watched(run.course.plan)
+        state, readings, rows = go(plan, replace(run.setting(plan), masked=True))
+        check(run, state)
+    else:
+        plan, _, (state, readings, rows) = followed(run, go)
+    return run.result(state, plan, readings), rows
+
+
+def _looks(course: Course, points: int) -> Looks:
+    """Looks after every slice; without effects slices are only where to look, and so many make up the line."""
+    length = float(course.line.length)
+    if course.effects or not length > 0.0:
+        return looks_of(course)
+    return looks_of(Course.of(course.line, step=length / points))
