@@ -124,6 +124,7 @@ def test_output_folder_can_be_run_again(tmp_path):
     folder = tmp_path / "new" / "out"
     found = json.loads(call("run", "fodo-space-charge", *FEW, "--json", "--output", folder).stdout)
     assert sorted(p.name for p in folder.iterdir()) == [
+        ".backbeam.json",
         "final_beam.npz",
         "moments.csv",
         "problem.yaml",

@@ -16,6 +16,7 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``blockwise``        particle by particle: blocks that stay in the cache, where temporaries would go to memory
 ``compile``          just-in-time compilation where there is one
 ``recompiles``       a first run to be left out of a timing must have all the particles
+``threads``          how many the processor lends it: written down with results, whose last bits may depend on it
 ``fuse_from``        from how many particles on there are fused loops
 ``steps_together``   how much of a line is compiled as one: traffic to memory against time to compile
 ``setback``          why fast paths cannot be had here, for `backbeam backends`

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from backbeam_backends import host_memory
-from backbeam_backends.blocks import add
+from backbeam_backends.blocks import add, thread_count
 from backbeam_backends.particle_mesh import CloudInCell
 
 Array = Any
@@ -40,6 +40,11 @@ class Backend:
     def version(self) -> str:
         """Installed version of the library."""
         return version(self.distribution)
+
+    @property
+    def threads(self) -> int:
+        """Threads of the processor that it may work with."""
+        return thread_count()
 
     @property
     def fuses(self) -> bool:

@@ -42,6 +42,11 @@ class TorchBackend(Backend):
         """As NumPy does."""
         return self.host.fuses
 
+    @property
+    def threads(self) -> int:
+        """PyTorch's own number."""
+        return torch.get_num_threads()
+
     def setback(self) -> str:
         """As NumPy's on the processor."""
         return self.host.setback()

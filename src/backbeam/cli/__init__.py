@@ -15,6 +15,10 @@ def main() -> None:
             file=sys.stderr,
         )
         raise SystemExit(2) from None
-    from backbeam.cli.app import app
+    try:
+        from backbeam.cli.app import app
 
-    app()
+        app()
+    except KeyboardInterrupt:  # before a command could take care of it
+        print("backbeam: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None

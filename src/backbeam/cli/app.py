@@ -6,7 +6,8 @@ code     means
 0        done
 1        done, and the answer is no: gradients disagree (`check`), nothing fits (`memory --budget`)
 2        not done: bad input, a library that is missing, a run that has no answer; one line says why
-130      interrupted
+130      interrupted by Ctrl-C
+143      terminated by SIGTERM
 ======== ==========================================================================================
 """
 
@@ -20,6 +21,7 @@ from typing import Any, NoReturn
 
 import click
 
+from backbeam.cli.interruption import Interrupted, stopping
 from backbeam.cli.warned import saying_warnings
 from backbeam.errors import BackbeamError
 
@@ -35,6 +37,9 @@ COMMANDS = {
     "examples": "List the problems that come with backbeam.",
 }
 """Name and help of every command: ``name`` is ``command`` in ``backbeam.cli.<name>_command``."""
+
+COMMAND = "backbeam.command"
+"""Where the words of a command are kept in click's ``meta``."""
 
 
 class App(click.Group):
@@ -55,6 +60,20 @@ class App(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Keep the words of the command, for what is written down with its results."""
+        words = [info_name or "backbeam", *args]
+        context = super().make_context(info_name, args, parent, **extra)
+        context.meta[COMMAND] = words
+        return context
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was named; it can be told to stop."""
+        with stopping():
+            return super().invoke(ctx)
+
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:
         """Run; what a user can have caused ends in one line on stderr and exit code 2."""
         extra["standalone_mode"] = False
@@ -74,6 +93,9 @@ class App(click.Group):
         except MemoryError as error:
             said = " ".join(str(error).split())
             fail(f"not enough memory{f': {said}' if said else ''}; fewer particles or nodes, or float32, take less")
+        except Interrupted as stopped:
+            click.echo(f"backbeam: {stopped}", err=True)
+            code = stopped.code
         except click.Abort:
             click.echo("backbeam: interrupted", err=True)
             code = 130

@@ -49,7 +49,7 @@ def command(
 
     What is not said here is taken from the section "gradient" of the problem.
     """
-    from backbeam.cli.folder import check_targets, write_files
+    from backbeam.cli.folder import check_targets, write_folder
 
     check_targets(plot, output)
     if not as_json:
@@ -67,7 +67,7 @@ def command(
 
         save(draw_gradient(found, problem.title), plot)
     if output:
-        write_files(output, {"gradient.json": f"{text}\n", "problem.yaml": problem.dump()})
+        write_folder(output, {"gradient.json": f"{text}\n", "problem.yaml": problem.dump()})
     if as_json:
         click.echo(text)
     else:

@@ -57,8 +57,9 @@ def command(
         save(draw_run(outcome, outcome.rows, problem.title), plot)
     if output:
         from backbeam.cli.folder import write_folder
+        from backbeam.cli.run_folder import run_files
 
-        write_folder(output, problem, outcome)
+        write_folder(output, run_files(problem, outcome, name))
     if save_beam:
         outcome.final.save(save_beam)
     if as_json:

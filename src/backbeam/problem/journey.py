@@ -31,15 +31,19 @@ class Halt:
     """Whether particles have turned round, and each step is watched for more: `backbeam.plan.watched`."""
 
 
+def nothing(_: Any) -> None:
+    """Note nothing."""
+
+
 @dataclass(frozen=True)
 class Pass:
     """What is done on the way."""
 
     points: int | None = None
     """Looks along a line that no effect cuts into slices; else after every slice. None: no looks."""
-    note: Callable[[Beam], Any] = lambda beam: None
+    note: Callable[[Beam], Any] = nothing
     """What is to be known of the beam at each look."""
-    halt: Callable[[Halt], None] = lambda halt: None
+    halt: Callable[[Halt], None] = nothing
     """Called at the end of every part of the way."""
 
 

@@ -1,0 +1,47 @@
+"""Ctrl-C and SIGTERM: a command stops in order, says so in one line, and leaves with 128 and the signal's number."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
+
+
+class Interrupted(Exception):  # noqa: N818 (it is no error)
+    """A command was told to stop."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("terminated" if number == signal.SIGTERM else "interrupted")
+        self.code = 128 + number
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which then unwinds as Ctrl-C does."""
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Turn both signals into `Interrupted` meanwhile; once one has come, more of them do not disturb the tidying up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: Any) -> NoReturn:
+        for one in before:
+            signal.signal(one, signal.SIG_IGN)
+        raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as of a job in the background
+            signal.signal(number, stop)
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        raise Interrupted(signal.SIGTERM if isinstance(stopped, _Terminated) else signal.SIGINT) from None
+    finally:
+        for number, handler in before.items():
+            with suppress(TypeError):  # a handler that was not set from Python
+                signal.signal(number, handler)
