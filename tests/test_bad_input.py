@@ -166,9 +166,7 @@ def test_files(folder, kind):
 
 
 def test_places(folder):
-    assert refused(["run", "fodi"]).startswith(
-        "fodi: no such file, and no such example; examples: awake, "
-    )
+    assert refused(["run", "fodi"]).startswith("fodi: no such file, and no such example; examples: awake, ")
     assert refused(["run", "fodi.yaml"]) == "fodi.yaml: no such file or directory"
     (folder / "sub").mkdir()
     assert refused(["run", "sub"]) == "sub: a folder, not a problem file"

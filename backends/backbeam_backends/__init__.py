@@ -25,6 +25,7 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``pull``             value and pullback of a user's own function, where the library differentiates
 ``records``          whether that automatic differentiation wants a gradient through these arrays
 ``constant``         an array of which no gradient is asked: an implicit function is differentiated in one step
+``unrecorded``       arrays for who differentiates without the library: no tape is kept for what is not asked
 ``traced``           whether values can be looked at: checks that raise must be left out under tracing
 ``quiet``            no warnings of a particle that turns round: tracking says so itself, and where
 ``synchronize``      wait for the device: timing

@@ -196,6 +196,10 @@ class Backend:
         """Return the array as a number that no gradient is asked of."""
         return array
 
+    def unrecorded(self, array: Array) -> Array:
+        """Return an array without the record of how it came about, where the library keeps one; it is not copied."""
+        return array
+
     def traced(self, arrays: Sequence[Array]) -> bool:
         """Whether any of the arrays is a tracer without a value that Python could look at."""
         return False

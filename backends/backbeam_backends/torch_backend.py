@@ -107,6 +107,10 @@ class TorchBackend(Backend):
         """`torch.Tensor.detach`."""
         return array.detach()
 
+    def unrecorded(self, array: torch.Tensor) -> torch.Tensor:
+        """`Tensor.detach`; under a `torch.func` transform the record is the transform's."""
+        return array.detach() if array.requires_grad and not self.traced([array]) else array
+
     def traced(self, arrays: Sequence[torch.Tensor]) -> bool:
         """Whether a `torch.func` transform is under way: under it no tensor, wrapped or not, gives its values away."""
         return torch._C._functorch.peek_interpreter_stack() is not None

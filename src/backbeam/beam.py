@@ -539,6 +539,21 @@ class Beam:
         k = COORDINATES.index(name)
         return self.coordinates[..., k : k + 1, :]
 
+    def unrecorded(self) -> Beam:
+        """Same beam without what the library's automatic differentiation knows of it; nothing is copied."""
+        plain = self.backend.unrecorded
+        recipe = self.recipe
+        if recipe is not None:
+            recipe = replace(recipe, parameters={name: plain(p) for name, p in recipe.parameters.items()})
+        reference = self.reference.with_beta_gamma(plain(self.reference.beta_gamma))
+        return replace(
+            self,
+            coordinates=plain(self.coordinates),
+            charges=plain(self.charges),
+            reference=reference,
+            recipe=recipe,
+        )
+
     # -- another one -----------------------------------------------------------------------------------------
 
     def replace(self, **changes: Any) -> Beam:

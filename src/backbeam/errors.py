@@ -41,3 +41,13 @@ class TrackingError(BackbeamError, ArithmeticError):
 
 class BackbeamWarning(UserWarning):
     """A value that is formally right and surely meant otherwise: one line, with the question."""
+
+
+class Said:
+    """A value shown in an error as plain words instead of quoted."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+
+    def __repr__(self) -> str:
+        return self.words

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from backbeam import backends
 from backbeam.adjoint import Adjoint
 from backbeam.adjoint.base import Report, zero_bars
 from backbeam.arrays import Array, namespace, over_particles, per_particle
 from backbeam.beam import Beam
 from backbeam.course import Course
-from backbeam.errors import InputError
+from backbeam.distributions.inputs import dtype_of
+from backbeam.errors import BackendError, InputError, Said
 from backbeam.knob_gradient import Asked
 from backbeam.memory import resolve
 from backbeam.plan import Bars, Plan, State, advance
@@ -37,6 +39,8 @@ class FinalBars(NamedTuple):
     beta_gamma: Array
     readings: dict[str, Array]
     """By name of the monitor or screen; a list where the element is passed several times."""
+    s: Array | float = 0.0
+    """Of the path length, which the lengths of the line make."""
 
 
 class Gradient(NamedTuple):
@@ -136,7 +140,7 @@ def differentiate_course(
     """`differentiate` along a course."""
     asked = Asked.of(course.line, wrt)
     names = _checked_names(asked, beam)
-    run = Run(course.with_present([name for name in names if not name.startswith("beam.")]), beam)
+    run = Run(course.with_present([name for name in names if not name.startswith("beam.")]), beam, recorded=False)
     adjoint = resolve(adjoint, run, run.course.plan)
     if adjoint.taped:
         value, bars, final = _by_tape(objective, run)
@@ -152,7 +156,9 @@ def differentiate_course(
         readings_bar = seeds.pop()
         bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, seeds.pop(), readings_bar)
         bars = adjoint.check(backend, report, bars)
-    return Gradient(value, asked.gradient(_wanted(names, run, bars), beam), final, report, adjoint)
+    gradient = asked.gradient(_wanted(names, run, bars), run.beam)
+    plain = run.backend.unrecorded
+    return Gradient(plain(value), {name: plain(bar) for name, bar in gradient.items()}, final, report, adjoint)
 
 
 def _checked_names(asked: Asked, beam: Beam) -> list[str]:
@@ -188,7 +194,7 @@ def pull_objective(
         bars = objective.pullback(final, xp.ones_like(value))
         found = {"coordinates": bars.coordinates, "charges": bars.charges, "beta_gamma": bars.beta_gamma}
         found["readings"] = getattr(bars, "readings", {})
-        return value, _filled(nothing, found)
+        return _checked_value(value, run), _filled(nothing, found)
     if not callable(objective):
         raise InputError("objective", objective, "an observable, or a function of a beam")
     if not run.backend.has_autodiff:
@@ -196,22 +202,39 @@ def pull_objective(
         if not isinstance(result, tuple) or len(result) != 2:
             allowed = f"on {run.backend.name}: an observable, or a function that gives (value, cotangent)"
             raise InputError("objective", objective, allowed)
-        return result[0], _filled(nothing, result[1])
+        return _checked_value(result[0], run), _filled(nothing, result[1])
     given: dict[str, Any] = {}
 
-    def function(X: Array, q: Array, beta_gamma: Array, *seen: Array) -> Array:
+    def function(X: Array, q: Array, beta_gamma: Array, s: Array, *seen: Array) -> Array:
         state = State(X, q, beta_gamma, last.lost_at)
-        result = objective(run.result(state, plan, seen))
+        result = objective(run.result(state, plan, seen, s))
         if isinstance(result, tuple):
             given["cotangent"] = result[1]
             result = result[0]
-        return result
+        return _checked_value(result, run)
 
-    value, pull = run.backend.pull(function, [last.X, last.q, last.beta_gamma, *readings])
+    s = xp.broadcast_to(xp.asarray(final.s, dtype=last.beta_gamma.dtype), last.beta_gamma.shape)
+    value, pull = run.backend.pull(function, [last.X, last.q, last.beta_gamma, s, *readings])
     if "cotangent" in given:
         return value, _filled(nothing, given["cotangent"])
-    X_bar, q_bar, beta_gamma_bar, *seen_bar = pull(xp.ones_like(value))
-    return value, FinalBars(X_bar, q_bar, beta_gamma_bar, readings_by_name(plan, tuple(seen_bar)))
+    X_bar, q_bar, beta_gamma_bar, s_bar, *seen_bar = pull(xp.ones_like(value))
+    return value, FinalBars(X_bar, q_bar, beta_gamma_bar, readings_by_name(plan, tuple(seen_bar)), s_bar)
+
+
+def _checked_value(value: Any, run: Run) -> Any:
+    """The value of an objective, if it is a number for each setting of the batch."""
+    shape = getattr(value, "shape", None)
+    if shape is None:
+        if isinstance(value, int | float):
+            value, shape = run.backend.asarray(value, dtype=run.beam.dtype), ()
+        else:
+            raise InputError("objective", Said(f"a value that is {type(value).__name__}"), "a real number")
+    if tuple(shape) != run.batch:
+        allowed = f"one number for each setting, shape {run.batch}; derivatives of several make a Jacobian"
+        raise InputError("objective", Said(f"a value of shape {tuple(shape)}"), allowed)
+    if "complex" in str(value.dtype):
+        raise InputError("objective", Said("a complex value"), "a real number")
+    return value
 
 
 def _seeds(
@@ -227,7 +250,18 @@ def _seeds(
     value, found = pull_objective(objective, run, plan, final, last, readings)
     bars = zero_bars(first, run.parameters, run.core_ranks)
     bars = bars._replace(X=found.coordinates, q=found.charges, beta_gamma=found.beta_gamma)
-    return value, bars, _in_order(found.readings, plan, readings)
+    bars = bars._replace(parameters=_with_lengths(bars.parameters, run, found.s))
+    return value, bars, _in_order(found.readings, plan, readings, last.beta_gamma.ndim)
+
+
+def _with_lengths(bars: dict[str, dict[str, Array]], run: Run, s_bar: Array | float) -> dict[str, dict[str, Array]]:
+    """Cotangents of parameters with that of the path length in those of the lengths: s is their sum."""
+    if isinstance(s_bar, float) and s_bar == 0.0:
+        return bars
+    more = {
+        name: {**bars[name], "length": bars[name]["length"] + times * s_bar} for name, times in run.passages.items()
+    }
+    return {**bars, **more}
 
 
 def _filled(nothing: FinalBars, given: Any) -> FinalBars:
@@ -239,21 +273,61 @@ def _filled(nothing: FinalBars, given: Any) -> FinalBars:
         given = {k: v for k, v in given.items() if v is not None}
     else:
         given = {"coordinates": given}
-    xp = namespace(nothing.coordinates)
     for name in ("coordinates", "charges", "beta_gamma"):
         if name in given:
-            given[name] = xp.broadcast_to(given[name], getattr(nothing, name).shape)
+            like = getattr(nothing, name)
+            own = like.ndim - nothing.beta_gamma.ndim
+            given[name] = _cotangent(given[name], like, own, name)
+    if "s" in given:
+        given["s"] = _cotangent(given["s"], nothing.beta_gamma, 0, "s")
     return nothing._replace(**given)
 
 
-def _in_order(bars: Mapping[str, Any], plan: Plan, readings: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Cotangents of the readings in the order in which they were taken; zeros where there is none."""
+def _cotangent(given: Any, like: Array, own: int, name: str) -> Array:
+    """A cotangent of the shape of its primal, whose last ``own`` axes it must have; leading ones may be left out."""
+    xp, backend = namespace(like), backends.of(like)
+    allowed = f"real finite numbers of shape {tuple(like.shape)}"
+    try:
+        kind = backends.of(given)
+        if kind is not backend:
+            given = kind.to_numpy(given)
+        bar = backend.asarray(given, dtype=dtype_of(like)) if "complex" not in str(given.dtype) else None
+    except (TypeError, ValueError, BackendError):
+        bar = None
+    core = tuple(like.shape[like.ndim - own :])
+    if bar is None or tuple(bar.shape[bar.ndim - own :]) != core or bar.ndim < own:
+        shown = f"one of {given.dtype}, shape {tuple(given.shape)}" if hasattr(given, "shape") else repr(given)[:60]
+        raise InputError(f"objective: cotangent of {name}", Said(shown), allowed)
+    if not backend.traced([bar]) and not bool(xp.all(xp.isfinite(bar))):
+        raise InputError(f"objective: cotangent of {name}", Said("not finite"), allowed)
+    try:
+        return xp.broadcast_to(bar, like.shape)
+    except (ValueError, RuntimeError):
+        shown = f"one of shape {tuple(bar.shape)}"
+        raise InputError(f"objective: cotangent of {name}", Said(shown), allowed) from None
+
+
+def _in_order(bars: Mapping[str, Any], plan: Plan, readings: tuple[Array, ...], batch: int) -> tuple[Array, ...]:
+    """Cotangents of the readings in the order in which they were taken; zeros where there is none.
+
+    ``batch`` is the number of axes in front of a reading's own.
+    """
+    names = observers(plan)
     waiting = {name: list(bar) if isinstance(bar, list | tuple) else [bar] for name, bar in bars.items()}
+    for name, mine in waiting.items():
+        if name not in names:
+            known = ", ".join(dict.fromkeys(names)) or "there are none in this line"
+            raise InputError("objective: cotangent of a reading", name, f"one of the readings: {known}")
+        if len(mine) != names.count(name):
+            allowed = f"{names.count(name)}, a list with one for each passage"
+            raise InputError(f"objective: cotangents of {name}", len(mine), allowed)
     ordered = []
-    for name, reading in zip(observers(plan), readings, strict=True):
-        xp = namespace(reading)
-        mine = waiting.get(name)
-        ordered.append(xp.broadcast_to(mine.pop(0), reading.shape) if mine else xp.zeros_like(reading))
+    for name, reading in zip(names, readings, strict=True):
+        bar = waiting[name].pop(0) if name in waiting else None
+        if bar is None:
+            ordered.append(namespace(reading).zeros_like(reading))
+        else:
+            ordered.append(_cotangent(bar, reading, reading.ndim - batch, name))
     return tuple(ordered)
 
 
@@ -277,8 +351,9 @@ def _by_tape(objective: Objective, run: Run) -> tuple[Array, Bars, Beam]:
     def function(X: Array, q: Array, beta_gamma: Array, *parameters: Array) -> Array:
         state, P = run.unpack((X, q, beta_gamma, first.lost_at, *parameters))
         state, readings = advance(plan, setting, state, P)
-        result = objective(run.result(state, plan, readings))
-        return result[0] if isinstance(result, tuple) else result
+        s = run.beam.s + sum(times * P[name]["length"] for name, times in run.passages.items())
+        result = objective(run.result(state, plan, readings, s))
+        return _checked_value(result[0] if isinstance(result, tuple) else result, run)
 
     value, pull = run.backend.pull(function, [first.X, first.q, first.beta_gamma, *spread])
     X_bar, q_bar, beta_gamma_bar, *bars = pull(xp.ones_like(value))

@@ -395,7 +395,7 @@ class Reading(Objective):
         elif self.passage is None:
             allowed = f"{self.element}[0] ... {self.element}[{len(found) - 1}]: the beam passes {len(found)} times"
             raise InputError("objective", self.name, allowed)
-        if (self.passage or 0) >= len(found):
+        if not -len(found) <= (self.passage or 0) < len(found):
             raise InputError("objective", self.name, f"one of {len(found)} passages, counted from 0")
         return found[self.passage or 0]
 
@@ -425,7 +425,8 @@ class Reading(Objective):
         mine: Any = spread * self._weights(beam, seen)
         found = beam.readings[self.element]
         if isinstance(found, list):
-            mine = [mine if k == self.passage else xp.zeros_like(one) for k, one in enumerate(found)]
+            passed = (self.passage or 0) % len(found)
+            mine = [mine if k == passed else xp.zeros_like(one) for k, one in enumerate(found)]
         nothing = (xp.zeros_like(beam.coordinates), xp.zeros_like(beam.charges), xp.zeros_like(bar))
         return BeamCotangent(*nothing, {self.element: mine})
 

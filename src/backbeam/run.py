@@ -16,11 +16,12 @@ from backbeam.plan import ALIVE, LOST_BEFORE, Plan, Setting, State, may_lose
 class Run:
     """What a run starts from: the beam and the course's parameters as arrays of one library and one batch shape."""
 
-    def __init__(self, course: Course, beam: Beam) -> None:
+    def __init__(self, course: Course, beam: Beam, *, recorded: bool = True) -> None:
+        """``recorded=False``: without what the library would record of it, for those who differentiate themselves."""
         if not isinstance(beam, Beam):
             raise InputError("beam", beam, "a Beam")
-        self.course, self.line, self.beam = course, course.line, beam
-        self.backend = backends.of(beam.coordinates)
+        self.backend, self.recorded = backends.of(beam.coordinates), recorded
+        self.course, self.line, self.beam = course, course.line, beam if recorded else beam.unrecorded()
         self.parameters = self._parameters()
         self.batch = self._batch()
         self.course = course.settled(self._bunch()) if course.effects else course
@@ -41,7 +42,8 @@ class Run:
             raise InputError(path, f"an array of {backends.of(value).name}", allowed)
         traced = self.backend.traced([self.beam.coordinates])
         device = self.beam.device if host and not traced else None
-        return self.backend.asarray(value, dtype=self.beam.dtype, device=device)
+        array = self.backend.asarray(value, dtype=self.beam.dtype, device=device)
+        return array if self.recorded else self.backend.unrecorded(array)
 
     def core_shape(self, name: str, field: str) -> tuple[int | None, ...]:
         """Own shape of a parameter, behind its batch axes; None in it: any number."""
@@ -102,6 +104,12 @@ class Run:
         state = self.state()
         reference = self.beam.reference.with_beta_gamma(state.beta_gamma)
         return Bunch(state.X, state.q, state.lost_at == ALIVE, reference)
+
+    @property
+    def passages(self) -> dict[str, int]:
+        """How often the beam passes each thick element."""
+        thick = [name for name, e in zip(self.line.sequence, self.line.elements, strict=True) if e.is_thick]
+        return {name: thick.count(name) for name in dict.fromkeys(thick)}
 
     def records(self) -> bool:
         """Whether the library's automatic differentiation is watching."""

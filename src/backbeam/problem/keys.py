@@ -6,17 +6,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from backbeam.errors import InputError
-
-
-class Said:
-    """A value shown in an error as plain words instead of quoted."""
-
-    def __init__(self, words: str) -> None:
-        self.words = words
-
-    def __repr__(self) -> str:
-        return self.words
+from backbeam.errors import InputError, Said
 
 
 def unknown(path: str, name: str, allowed: Iterable[str], what: str = "an unknown key") -> InputError:
