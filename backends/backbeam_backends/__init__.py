@@ -28,6 +28,7 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``unrecorded``       arrays for who differentiates without the library: no tape is kept for what is not asked
 ``traced``           whether values can be looked at: checks that raise must be left out under tracing
 ``quiet``            no warnings of a particle that turns round: tracking says so itself, and where
+``call_module``      a function with weights of its own (an `nn.Module`), called with those that are given
 ``synchronize``      wait for the device: timing
 ``peak_memory``      the device's high-water mark: memory reports
 ``fuses``            which memory table holds: fused loops take less

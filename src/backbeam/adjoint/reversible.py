@@ -39,8 +39,8 @@ class Reversible(Adjoint):
         Kicks between anchors (maps, where there is no kick). None: no anchors. "auto": none in float64, 16 in float32.
     tolerance:
         Largest deviation of a reconstructed coordinate of a living particle, relative to the largest of its row in the
-        true state there: about the part to which derivatives are right, see `mismatch`. None: the square root of the
-        rounding unit, 1.5e-8 in float64 and 3.5e-4 in float32.
+        true state there: about the part to which derivatives are right, see `mismatch`. None: 1e-6 in float64 and
+        3.5e-4, the square root of the rounding unit, in float32.
 
     Not for lines that cannot be undone: maps that lose digits (a nearly singular matrix), chaotic motion over many
     turns in float32. There use anchors, `Checkpoint` or `Store`.
@@ -141,7 +141,7 @@ class Reversible(Adjoint):
         """Compare the measured mismatch with the tolerance."""
         worst = report.mismatch
         xp = namespace(worst)
-        tolerance = self.tolerance if self.tolerance is not None else float(xp.finfo(worst.dtype).eps) ** 0.5
+        tolerance = self.tolerance if self.tolerance is not None else default_tolerance(xp.finfo(worst.dtype).eps)
         good = worst <= tolerance
         if backend.traced([worst]):
             poison = xp.where(good, xp.zeros_like(worst), xp.full_like(worst, float("nan")))
@@ -182,6 +182,11 @@ def _trailing(array: Array, ndim: int) -> Array:
     return namespace(array).reshape(array, (*array.shape, *[1] * (ndim - array.ndim)))
 
 
+def default_tolerance(eps: float) -> float:
+    """Part to which derivatives are to be right: no better than a rounding unit allows on the way there and back."""
+    return max(float(eps) ** 0.5, 1e-6)
+
+
 def mismatch(rebuilt: Array, true: Array, other_end: Array, alive: Array | None) -> Array:
     """Largest deviation of rebuilt coordinates ``(..., 6, n)`` of the living next to the true state's own rows.
 
@@ -211,7 +216,7 @@ def mismatch(rebuilt: Array, true: Array, other_end: Array, alive: Array | None)
         largest = xp.max(size[..., kind::2], axis=-1, keepdims=True)
         becomes = xp.max(later[..., kind::2], axis=-1, keepdims=True)
         cold = largest <= rounding * becomes
-        largest = xp.where(cold, rounding / float(info.eps) ** 0.5 * becomes, 1e-3 * largest)
+        largest = xp.where(cold, rounding / default_tolerance(info.eps) * becomes, 1e-3 * largest)
         scale = xp.maximum(size[..., kind::2], largest) + tiny
         worst = xp.maximum(worst, xp.max(deviation[..., kind::2] / scale, axis=-1))
     # A NaN must not pass for a small number.
