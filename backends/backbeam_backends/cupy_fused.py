@@ -64,11 +64,9 @@ class CudaCall:
                 parts = [cupy.empty((self.places, program.sums, self.blocks))]
                 blocks = [np.int32(self.blocks)]
             if self.launches:
-                size = (self.blocks, min(self.places, PLACES))
-                kernel.lanes(size, (THREADS,), (*rows, *scalars, *lanes, *parts, n))
+                kernel.lanes((self.blocks, min(self.places, PLACES)), (THREADS,), (*rows, *scalars, *lanes, *parts, n))
             if numbers:
-                size = (min(self.places, PLACES),)
-                kernel.numbers(size, (THREADS,), (*scalars, *parts, *blocks, *numbers, n))
+                kernel.numbers((min(self.places, PLACES),), (THREADS,), (*scalars, *parts, *blocks, *numbers, n))
         fresh = iter(made)
         found = [leaves[o[1]] if o[0] == "same" else next(fresh) for o in kernel.outputs]
         return (kernel.build(found),)
@@ -78,7 +76,7 @@ class CudaFused(Fused):
     """A function of nests of CuPy arrays; called as the function is."""
 
     kernel = LoadedKernel
-    call = CudaCall
+    call = CudaCall  # type: ignore[assignment]  # it runs as a `Call` does, and takes what `kernel` made
 
 
 def _row(a: cupy.ndarray) -> list[Any]:

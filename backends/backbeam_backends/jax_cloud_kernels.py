@@ -242,6 +242,8 @@ def target(operation: str, dtype: str, components: int) -> tuple[str, Any]:
     ``(3, B)``, and the number of guard cells in int32. Results: the grids; values at particles; those and three slopes.
     """
     name = f"backbeam_{operation}_{components}_{dtype}"
-    handler = HANDLERS[operation](np.dtype(dtype).type, components, minor_version())
+    minor = minor_version()
+    assert minor is not None  # `is_known` was asked
+    handler = HANDLERS[operation](np.dtype(dtype).type, components, minor)
     register(name, handler)
     return name, handler

@@ -22,9 +22,9 @@ class Programs:
     """Jitted functions, found by function, static arguments and number of particles."""
 
     def __init__(self) -> None:
-        self._numbers: OrderedDict[int, dict[Any, Callable[..., Any]]] = OrderedDict()
+        self._numbers: OrderedDict[int, dict[Any, jax.stages.Wrapped]] = OrderedDict()
 
-    def find(self, function: Callable[..., Any], static: tuple[int, ...], leaves: list[Any]) -> Callable[..., Any]:
+    def find(self, function: Callable[..., Any], static: tuple[int, ...], leaves: list[Any]) -> jax.stages.Wrapped:
         """Jitted function for arguments with those leaves."""
         n = max((leaf.shape[-1] for leaf in leaves if getattr(leaf, "ndim", 0)), default=0)
         if n not in self._numbers:

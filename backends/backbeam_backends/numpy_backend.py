@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache, lru_cache, partial
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import array_api_compat.numpy
 import numpy as np
@@ -16,9 +16,11 @@ import scipy.fft
 from backbeam_backends.base import Backend
 from backbeam_backends.blocks import add, blockwise, in_hand, thread_count
 from backbeam_backends.fusing import Fused, available
-from backbeam_backends.particle_mesh import CloudInCell
 from backbeam_backends.recycling import Recycler
 from backbeam_backends.setbacks import Setbacks
+
+if TYPE_CHECKING:
+    from backbeam_backends.particle_mesh.numba_cloud_in_cell import NumbaCloudInCell
 
 THREADS_FROM = 1 << 16
 """Numbers in an array from which on its transform is shared out among threads."""
@@ -81,7 +83,7 @@ class NumpyBackend(Backend):
         """In blocks that stay in the cache, on all the cores."""
         return blockwise(function, particles, shared, combine, thread_count(), block, self.memory.empty)
 
-    def cloud_in_cell(self, arrays: Sequence[np.ndarray]) -> CloudInCell | None:
+    def cloud_in_cell(self, arrays: Sequence[np.ndarray]) -> NumbaCloudInCell | None:
         """Numba's, from the same number of particles on as `compile`."""
         return _cloud_in_cell(self.setbacks) if arrays[0].shape[-1] >= self.fuse_from and available() else None
 
@@ -135,7 +137,7 @@ def _transformed(function: Callable[..., np.ndarray], a: np.ndarray, **options: 
 
 
 @cache
-def _cloud_in_cell(setbacks: Setbacks) -> CloudInCell | None:
+def _cloud_in_cell(setbacks: Setbacks) -> NumbaCloudInCell | None:
     """Numba's loops; None where Numba is broken."""
     try:
         from backbeam_backends.particle_mesh.numba_cloud_in_cell import NumbaCloudInCell

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from backbeam_backends.blocks import leaves, transform
-from backbeam_backends.particle_mesh import CloudInCell
+from backbeam_backends.particle_mesh.contract import WithDifferences
 
 
 def can_lend(tree: Any, least: int) -> bool:
@@ -49,12 +49,13 @@ def lent(function: Callable[..., Any], *trees: Any) -> Any:
 class LentCloudInCell:
     """NumPy's kernels for cloud-in-cell weights, on tensors; on NumPy's own arrays, which lent blocks are, at once."""
 
-    def __init__(self, weights: CloudInCell) -> None:
+    def __init__(self, weights: WithDifferences) -> None:
         self.weights = weights
 
     def deposit(self, values: Any, r: Any, centre: Any, spacing: Any, grid: tuple[int, int, int], guard: int) -> Any:
         """See `backbeam_backends.particle_mesh.CloudInCell`."""
-        return lent(lambda *arrays: self.weights.deposit(*arrays, grid, guard), values, r, centre, spacing)
+        deposit = partial(self.weights.deposit, grid=grid, guard=guard)
+        return lent(deposit, values, r, centre, spacing)
 
     def arrange(self, field: Any) -> Any:
         """See `backbeam_backends.particle_mesh.CloudInCell`."""
@@ -62,11 +63,11 @@ class LentCloudInCell:
 
     def gradient(self, phi: Any, factors: Any, order: int) -> Any:
         """See `backbeam_backends.particle_mesh.CloudInCell`."""
-        return lent(lambda *arrays: self.weights.gradient(*arrays, order), phi, factors)
+        return lent(partial(self.weights.gradient, order=order), phi, factors)
 
     def gradient_transpose(self, E_bar: Any, factors: Any, order: int) -> Any:
         """See `backbeam_backends.particle_mesh.CloudInCell`."""
-        return lent(lambda *arrays: self.weights.gradient_transpose(*arrays, order), E_bar, factors)
+        return lent(partial(self.weights.gradient_transpose, order=order), E_bar, factors)
 
     def gather(self, field: Any, r: Any, centre: Any, spacing: Any, guard: int) -> Any:
         """See `backbeam_backends.particle_mesh.CloudInCell`."""

@@ -162,6 +162,7 @@ class _Writer:
         for axis in reversed(range(len(shape))):
             m = shape[axis]
             size, index = (m.size, f"b{axis}") if isinstance(m, Dim) else (m, str(int(at[axis])))
+            assert size is not None  # axes of a batch have theirs
             if index != "0":
                 terms.append(index if step == 1 else f"{index} * {step}")
             step *= size

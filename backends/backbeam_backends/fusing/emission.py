@@ -247,7 +247,8 @@ class _Writer:
         if angle not in self.turned:
             wide = np.dtype(np.float64)
             both = sine_and_cosine(self.cast(angle, dtype, wide, True), self.width, self.let, self.call)
-            self.turned[angle] = tuple(self.cast(value, wide, dtype, True) for value in both)
+            sine, cosine = (self.cast(value, wide, dtype, True) for value in both)
+            self.turned[angle] = sine, cosine
         return self.turned[angle]
 
     def cast(self, value: str, old: np.dtype, new: np.dtype, vector: bool) -> str:

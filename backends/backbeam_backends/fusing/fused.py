@@ -66,7 +66,7 @@ class Fused:
         fixed = tuple([args[k] for k in static])
         key = (fixed, tuple(form), tuple([(leaf.shape, leaf.dtype.char) for leaf in leaves]))
         try:
-            call = self._calls.get(key, self)
+            call: Any = self._calls.get(key, self)
         except TypeError:
             return None, leaves  # something that is no array and cannot be hashed
         if call is self:
@@ -105,8 +105,9 @@ class Fused:
                     self._kernels[of] = None
                     self.refused.append(f"{type(error).__name__}: {error}")
                     self.setbacks.note("compiled maps", error)
-            if self._kernels[of] is not None:
-                found = self.call(self._kernels[of], n[0], batch, leaves)
+            kernel = self._kernels[of]
+            if kernel is not None:
+                found = self.call(kernel, n[0], batch, leaves)
                 break
         if len(self._calls) > 1000:
             self._calls.clear()  # shapes that come and go

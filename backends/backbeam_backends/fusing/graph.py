@@ -153,11 +153,13 @@ class Graph:
 
     def _simplified(self, op: str, args: tuple[Node, ...]) -> Node | None:
         """A simpler node for an operation, if there is one."""
-        a, b = (*args, None)[:2]
+        if op in ("neg", "not"):
+            return args[0].args[0] if args[0].op == op else None
+        if len(args) != 2:
+            return None
+        a, b = args
         if op in ("add", "sub", "mul", "div"):
             return self._arithmetic(op, a, b)
-        if op in ("neg", "not"):
-            return a.args[0] if a.op == op else None
         if op in ("and", "or"):
             for known, other in ((a, b), (b, a)):
                 if known.op == "const":

@@ -163,7 +163,10 @@ class Call:
         arrays = [_rows(leaves[k]) for k in kernel.lane_leaves] + made
         addresses = [_address(array) for array in arrays]
         numbers: list[np.ndarray] = []
-        for place in self.places if kernel.code is not None else ():
+        code = kernel.code
+        if code is None:
+            return (self._results(leaves, made, numbers),)
+        for place in self.places:
             words: list[Any] = []
             for array, address in zip(arrays, addresses, strict=True):
                 strides = array.strides
@@ -175,7 +178,7 @@ class Call:
                 else:
                     words.append(leaves[k])
             found = np.empty(kernel.results)
-            kernel.code(self.n, kernel.pack(*words), _address(found) if kernel.results else 0)
+            code(self.n, kernel.pack(*words), _address(found) if kernel.results else 0)
             if kernel.guarded and found[-1] != 0.0:
                 return None
             numbers.append(found)
@@ -233,6 +236,7 @@ def _rows(leaf: np.ndarray) -> np.ndarray:
 def _address(array: np.ndarray) -> int:
     """Where an array begins."""
     try:
-        return addressof(c_char.from_buffer(array))  # the quickest way, which is not open to all
+        # The quickest way, which is not open to all. An array is a `Buffer` to type checkers from Python 3.12 on.
+        return addressof(c_char.from_buffer(array))  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return array.__array_interface__["data"][0]

@@ -119,5 +119,5 @@ def load(assembly: str, name: str) -> Callable[[int, bytes, int], None]:
     engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(_kept(assembly)))
     engine.finalize_object()
     function = SIGNATURE(engine.get_function_address(name))
-    function.engine = engine  # the code lives as long as its engine
+    function.engine = engine  # type: ignore[attr-defined]  # the code lives as long as its engine
     return function

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from typing import Any, NoReturn
@@ -139,7 +140,7 @@ class Namespace:
         """Neither infinite nor NaN."""
         return abs(x) < np.inf
 
-    def astype(self, x: Symbol, dtype: Any, *, copy: bool = True, device: Any = None) -> Symbol:
+    def astype(self, x: Symbol, dtype: Any, *, copy: builtins.bool = True, device: Any = None) -> Symbol:
         """Another type."""
         dtype = np.dtype(dtype)
         if x.dtype == dtype:
@@ -224,19 +225,21 @@ class Namespace:
 
     # -- over axes -----------------------------------------------------------------------------------------------
 
-    def sum(self, x: Symbol, *, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Symbol:
+    def sum(self, x: Symbol, *, axis: Any = None, keepdims: builtins.bool = False, dtype: Any = None) -> Symbol:
         """Sum along axes."""
         return self._along(x, axis, keepdims, "add", self.graph.sum)
 
-    def max(self, x: Symbol, *, axis: Any = None, keepdims: bool = False) -> Symbol:
+    def max(self, x: Symbol, *, axis: Any = None, keepdims: builtins.bool = False) -> Symbol:
         """Largest number along axes, NaN if there is one."""
         return self._along(x, axis, keepdims, "max", partial(self.graph.extreme, "largest"))
 
-    def min(self, x: Symbol, *, axis: Any = None, keepdims: bool = False) -> Symbol:
+    def min(self, x: Symbol, *, axis: Any = None, keepdims: builtins.bool = False) -> Symbol:
         """Smallest number along axes, NaN if there is one."""
         return self._along(x, axis, keepdims, "min", partial(self.graph.extreme, "smallest"))
 
-    def _along(self, x: Symbol, axis: Any, keepdims: bool, two: str, particles: Callable[[Node], Node]) -> Symbol:
+    def _along(
+        self, x: Symbol, axis: Any, keepdims: builtins.bool, two: str, particles: Callable[[Node], Node]
+    ) -> Symbol:
         """Reduce unrolled axes two by two, in order, and that of particles last."""
         axes = range(x.ndim) if axis is None else [axis] if isinstance(axis, int) else axis
         wanted = {k % x.ndim for k in axes}

@@ -8,7 +8,7 @@ these axes an operation is the same everywhere, so one node stands for all; ever
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def has_particles(shape: Shape) -> bool:
     return any(m is PARTICLES for m in shape)
 
 
-def _refuse(what: str) -> Any:
+def _refuse(what: str) -> NoReturn:
     raise Untraceable(what)
 
 
@@ -110,7 +110,7 @@ def joint_shape(*shapes: Shape) -> Shape:
 class Symbol:
     """An array of nodes of one data type. Whatever needs its values raises `Untraceable`."""
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # as the data model has it: `==` is elementwise
 
     def __init__(self, space: Any, nodes: np.ndarray, shape: Shape, dtype: np.dtype) -> None:
         self.space, self.nodes, self.shape, self.dtype = space, nodes, shape, dtype

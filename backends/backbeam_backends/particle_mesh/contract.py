@@ -31,19 +31,6 @@ class CloudInCell(Protocol):
         """A field ``(k, B, nx, ny, nz)`` as `gather` and `gather_slope` take it: in their own layout."""
         ...
 
-    def gradient(self, phi: Array, factors: Array, order: int) -> Any:
-        """Differences of ``phi (B, nx, ny, nz)`` along x, y, z per spacing times ``factors (3, B)``, in their type,
-        arranged.
-
-        Central, of order 2 or 4; at the outermost ``order/2`` nodes of any axis one-sided at order 2, 0 at order 4.
-        Optional, as `gradient_transpose`.
-        """
-        ...
-
-    def gradient_transpose(self, E_bar: Array, factors: Array, order: int) -> Array:
-        """Transpose of `gradient` ``(B, nx, ny, nz)``, in float64, of ``E_bar (3, B, nx, ny, nz)``, 0 where it is."""
-        ...
-
     def gather(self, field: Any, r: Rows, centre: Array, spacing: Array, guard: int) -> Array:
         """Read an arranged field where the particles are: ``(k, B, n)``."""
         ...
@@ -56,4 +43,20 @@ class CloudInCell(Protocol):
         ``factors`` are k rows ``(B, n)``; the derivatives are with respect to positions in spacings, three rows ``(B,
         n)``.
         """
+        ...
+
+
+class WithDifferences(CloudInCell, Protocol):
+    """Kernels that take differences of a potential as well; each of the two methods may be there alone."""
+
+    def gradient(self, phi: Array, factors: Array, order: int) -> Any:
+        """Differences of ``phi (B, nx, ny, nz)`` along x, y, z per spacing times ``factors (3, B)``, in their type,
+        arranged.
+
+        Central, of order 2 or 4; at the outermost ``order/2`` nodes of any axis one-sided at order 2, 0 at order 4.
+        """
+        ...
+
+    def gradient_transpose(self, E_bar: Array, factors: Array, order: int) -> Array:
+        """Transpose of `gradient` ``(B, nx, ny, nz)``, in float64, of ``E_bar (3, B, nx, ny, nz)``, 0 where it is."""
         ...

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -116,7 +117,7 @@ class NumbaCloudInCell:
         return found, (slopes[0], slopes[1], slopes[2])
 
 
-def frame(centre: np.ndarray, spacing: np.ndarray, b: int, grid: tuple[int, int, int], guard: int) -> np.ndarray:
+def frame(centre: np.ndarray, spacing: np.ndarray, b: int, grid: Sequence[int], guard: int) -> np.ndarray:
     """Where the nodes of a beam's grid are, in the type of its positions.
 
     Centre, spacings^-1, centre in spacings, for each axis; the first node that may hold charge, the last lower node for
@@ -137,7 +138,7 @@ def _by_components(k: int, one: Callable[..., None], three: Callable[..., None])
     return one if k == 1 else three
 
 
-def _in_threads(function: Callable[..., np.ndarray], jobs: list[tuple[int, ...]]) -> list[np.ndarray]:
+def _in_threads(function: Callable[..., np.ndarray], jobs: Sequence[tuple[Any, ...]]) -> list[np.ndarray]:
     """Do the jobs, the results in their order."""
     threads = min(thread_count(), len(jobs))
     if threads == 1:
