@@ -13,6 +13,7 @@ import numpy as np
 from backbeam_backends.base import Backend
 from backbeam_backends.cupy_cloud_in_cell import CupyCloudInCell
 from backbeam_backends.cupy_fused import CudaFused
+from backbeam_backends.particle_mesh import CloudInCell
 from backbeam_backends.setbacks import Setbacks
 
 
@@ -79,7 +80,7 @@ class CupyBackend(Backend):
             cupy.add.at(row, index, value)
         return out
 
-    def cloud_in_cell(self, arrays: Sequence[cupy.ndarray]) -> CupyCloudInCell:
+    def cloud_in_cell(self, arrays: Sequence[cupy.ndarray]) -> CloudInCell:
         """CUDA kernels."""
         return CupyCloudInCell()
 

@@ -39,6 +39,7 @@ from backbeam.distributions.inputs import (
     whole_number,
 )
 from backbeam.errors import InputError
+from backbeam.moments import Plane
 from backbeam.reference import Reference
 from backbeam.species import Species, species_named
 
@@ -493,7 +494,7 @@ class Beam:
         """
         return moments.mean_and_cov(self.coordinates, self.charges, self.alive)
 
-    def plane(self, plane: str) -> moments.Plane:
+    def plane(self, plane: str) -> Plane:
         """Second moments of plane x, y or z, which is (tau, pt)."""
         return moments.plane(self.pair(plane), self.charges, self.alive)
 

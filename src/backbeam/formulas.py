@@ -142,8 +142,8 @@ def operation(symbol: str, *arguments: Any) -> Any:
     if symbol not in RULES:
         raise InputError("function", symbol, f"one of {', '.join(s for s in RULES if s.isalnum())}")
     rule = RULES[symbol]
-    if len(arguments) != rule.count:
-        raise InputError(f"{symbol}()", f"{len(arguments)} arguments", f"{rule.count}")
+    if len(arguments) != rule.arity:
+        raise InputError(f"{symbol}()", f"{len(arguments)} arguments", f"{rule.arity}")
     if not any(isinstance(a, Formula) for a in arguments):
         return apply(symbol, arguments)
     first, second = arguments if len(arguments) == 2 else (arguments[0], None)
@@ -230,7 +230,7 @@ class Rule(NamedTuple):
     slopes: tuple[Callable[..., Value], ...]
 
     @property
-    def count(self) -> int:
+    def arity(self) -> int:
         """Number of arguments."""
         return len(self.slopes)
 

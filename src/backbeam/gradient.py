@@ -105,11 +105,11 @@ def value_and_grad(
     from backbeam.optics.objectives import differentiate_optics, is_of_optics
 
     if isinstance(beam, MomentBeam):
-        given = {"space_charge": space_charge, "slices": slices, "step": step}
+        given: dict[str, Any] = {"space_charge": space_charge, "slices": slices, "step": step}
         return moment_value_and_grad(objective, line, beam, wrt, **given)
     if is_of_optics(objective):
         return differentiate_optics(objective, line, beam, wrt)
-    options = {"slices": slices, "step": step, "on_turn": on_turn}
+    options: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn}
     course = Course.of(line, space_charge=space_charge, effects=effects, **options)
     found = differentiate_course(objective, course, beam, wrt, adjoint=adjoint)
     return found.value, found.gradient
@@ -129,7 +129,7 @@ def differentiate(
     adjoint: Adjoint | str | None = None,
 ) -> Gradient:
     """`value_and_grad` with all that is known besides: the final beam, and the adjoint's report."""
-    options = {"slices": slices, "step": step, "on_turn": on_turn}
+    options: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn}
     course = Course.of(line, space_charge=space_charge, effects=effects, **options)
     return differentiate_course(objective, course, beam, wrt, adjoint=adjoint)
 
@@ -151,6 +151,7 @@ def differentiate_course(
             run, lambda plan, setting: adjoint.forward(backend, plan, setting, first, P)
         )
         final = run.result(last, plan, readings)
+        seeds: list[Any]
         value, *seeds = _seeds(objective, run, plan, final, first, last, readings)
         # Popped, not named: the adjoint lets go of them as it goes.
         readings_bar = seeds.pop()
@@ -172,7 +173,7 @@ def _checked_names(asked: Asked, beam: Beam) -> list[str]:
         owner, _, field = name.rpartition(".")
         if owner != "beam":
             continue
-        if field in fixed or (field == "beta_gamma" and "kinetic_energy" in fixed):
+        if beam.recipe is not None and (field in fixed or (field == "beta_gamma" and "kinetic_energy" in fixed)):
             allowed = f"what a {beam.recipe.kind} beam has a gradient for: its shape is made on the host"
             raise InputError("wrt", name, allowed)
         if field not in (*BEAM_PARAMETERS, *recipe):

@@ -145,8 +145,7 @@ class Line:
     def _named(self) -> dict[str, Element]:
         """The distinct elements by name, in order of appearance; those without a name are numbered by kind."""
         named: dict[str, Element] = {}
-        seen: set[int] = set()
-        distinct = [e for e in self.elements if not (id(e) in seen or seen.add(id(e)))]
+        distinct = {id(e): e for e in self.elements}.values()
         for element in distinct:
             if element.name is None:
                 continue

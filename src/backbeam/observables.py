@@ -93,8 +93,8 @@ class WeightedSum(Objective):
         """Weighted sum of the cotangents."""
         first, *others = (term.pullback(beam, weight * bar) for weight, term in self.terms)
         for other in others:
-            readings = _added(first.readings, other.readings)
-            first = BeamCotangent(*(a + b for a, b in zip(first[:3], other[:3], strict=True)), readings)
+            X, q, beta_gamma = (a + b for a, b in zip(first[:3], other[:3], strict=True))
+            first = BeamCotangent(X, q, beta_gamma, _added(first.readings, other.readings))
         return first
 
 

@@ -97,7 +97,7 @@ class Parametrised:
     @classmethod
     def parameter_names(cls) -> tuple[str, ...]:
         """Names of all parameters that it can have."""
-        return _parameter_names(cls)
+        return _parameter_names(cls)  # type: ignore[arg-type]  # classes are hashed, not their instances
 
     @classmethod
     def rule(cls, name: str) -> Mapping[str, Any]:

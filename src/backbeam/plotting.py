@@ -283,11 +283,13 @@ def _limits(before: Beam, after: Beam, plane: str) -> tuple[tuple[float, float],
         own.append(widths)
     chosen = [list(own[0]), list(own[1])]
     for k in range(2):
-        a, b = own[0][k], own[1][k]
-        largest = max(a, b) or 1.0
-        if min(a, b) == 0.0 or max(a, b) < 6.0 * min(a, b):
+        first, second = own[0][k], own[1][k]
+        largest = max(first, second) or 1.0
+        smallest = min(first, second)
+        if smallest == 0.0 or max(first, second) < 6.0 * smallest:
             chosen[0][k] = chosen[1][k] = largest
-    return tuple(chosen[0]), tuple(chosen[1])
+    (q0, p0), (q1, p1) = chosen
+    return (q0, p0), (q1, p1)
 
 
 def _pair(beam: Beam, plane: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from backbeam import backends
@@ -80,7 +81,7 @@ class Run:
         """Number of own axes of each parameter."""
         return {n: {f: len(self.core_shape(n, f)) for f in fields} for n, fields in self.parameters.items()}
 
-    def unpack(self, inputs: tuple[Array, ...]) -> tuple[State, dict[str, dict[str, Array]]]:
+    def unpack(self, inputs: Sequence[Array]) -> tuple[State, dict[str, dict[str, Array]]]:
         """State and parameters of some `inputs`, whose batch axes may be more than those of the run itself."""
         values = iter(inputs[4:])
         P = {name: {field: next(values) for field in fields} for name, fields in self.parameters.items()}
@@ -154,7 +155,7 @@ def readings_by_name(plan: Plan, readings: tuple[Array, ...]) -> dict[str, Any]:
 
 def observers(plan: Plan) -> list[str]:
     """Name of the element of every reading that a plan takes, in order."""
-    return [step.element for step in plan if step.reads]
+    return [step.owners[0] for step in plan if step.reads]
 
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +82,7 @@ def track(
 
     if isinstance(beam, MomentBeam):
         return beam.track(line, space_charge=space_charge, slices=slices, step=step)
-    options = {"slices": slices, "step": step, "on_turn": on_turn}
+    options: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn}
     return track_course(Course.of(line, space_charge=space_charge, effects=effects, **options), beam, adjoint)
 
 
@@ -203,14 +203,14 @@ def differentiable_run(run: Run, adjoint: Adjoint) -> tuple[Plan, State, tuple[A
 
     def primal(*inputs: Array) -> tuple[tuple[Array, ...], Any]:
         state, P = run.unpack(inputs)
-        *taken, (last, readings, kept) = followed(
+        plan, setting, (last, readings, kept) = followed(
             run, lambda plan, setting: adjoint.forward(backend, plan, setting, state, P)
         )
-        way.append(tuple(taken))
+        way.append((plan, setting))
         return (last.X, last.beta_gamma, last.lost_at, *readings), kept
 
     def reverse(
-        inputs: tuple[Array, ...], outputs: tuple[Array, ...], kept: Any, cotangents: tuple[Array, ...]
+        inputs: Sequence[Array], outputs: Sequence[Array], kept: Any, cotangents: Sequence[Array]
     ) -> list[Array | None]:
         (plan, setting), (first, P) = way[-1], run.unpack(inputs)
         last = State(outputs[0], first.q, outputs[1], outputs[2])

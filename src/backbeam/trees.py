@@ -39,7 +39,7 @@ def unflatten_line(static: Any, leaves: Any) -> Line:
     own = iter(values)
     knobs = Knobs._of({name: given[name] if name in given else next(own) for name in names})
 
-    def rebuild(item: Any) -> Element | Line:
+    def rebuild(item: Any) -> Any:
         if isinstance(item, int):
             return elements[item]
         name, items = item

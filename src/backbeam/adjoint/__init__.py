@@ -35,5 +35,5 @@ def adjoint_named(name: str) -> Adjoint:
 
 def planned() -> tuple[Adjoint, ...]:
     """Every adjoint whose memory can be foretold, with its defaults, in their places."""
-    found = [cls() for cls in Adjoint.known.values() if cls.place is not None]
-    return tuple(sorted(found, key=lambda adjoint: adjoint.place))
+    places = [(cls.place, cls) for cls in Adjoint.known.values() if cls.place is not None]
+    return tuple(cls() for _, cls in sorted(places, key=lambda found: found[0]))

@@ -61,9 +61,8 @@ class Reversible(Adjoint):
 
     def spacing(self, is_float32: bool) -> int | None:
         """Kicks between anchors; None: no anchors."""
-        if self.anchor_every == "auto":
-            return FLOAT32_ANCHORS if is_float32 else None
-        return self.anchor_every
+        every: Any = self.anchor_every
+        return (FLOAT32_ANCHORS if is_float32 else None) if every == "auto" else every
 
     def _pieces(self, plan: Plan, is_float32: bool) -> tuple[Plan, ...]:
         every = self.spacing(is_float32)
@@ -139,7 +138,7 @@ class Reversible(Adjoint):
 
     def check(self, backend: Backend, report: Report, bars: Bars) -> Bars:
         """Compare the measured mismatch with the tolerance."""
-        worst = report.mismatch
+        worst: Array = report.mismatch
         xp = namespace(worst)
         tolerance = self.tolerance if self.tolerance is not None else default_tolerance(xp.finfo(worst.dtype).eps)
         good = worst <= tolerance

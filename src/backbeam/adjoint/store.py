@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 
 from backbeam.adjoint.base import Adjoint, Report, bytes_between, deal
 from backbeam.plan import Bars, State, advance, as_run, replay, unroll
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
-    from backbeam.plan import Parameters, Plan, Setting, Step
+    from backbeam.plan import Parameters, Plan, Repeat, Setting, Step
     from backbeam_backends import Backend
 
 LONGEST_GROUP = 4
@@ -93,6 +93,6 @@ def groups(plan: Plan) -> list[Plan]:
     return found
 
 
-def is_loop(group: Plan) -> bool:
+def is_loop(group: Plan) -> TypeGuard[tuple[Repeat, ...]]:
     """Whether a group is a loop of kicks, which keeps a state for each round by itself."""
     return group[0].kicks > 1

@@ -105,6 +105,7 @@ def _all() -> Iterator[Any]:
 
 
 def _named(name: str, verb: str) -> Any:
+    chosen: Any
     if name in FORMATS:
         chosen = import_module(f"backbeam.beams.{FORMATS[name]}")
     else:

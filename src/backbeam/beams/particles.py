@@ -92,8 +92,8 @@ class ParticleList:
         if t0 is None:
             t0 = float(weights @ t)
         pt = excess * (p + p0) / ((energy + e0) * p0)
-        rows = dict(x=x, px=px / p0, y=y, py=py / p0, tau=SPEED_OF_LIGHT * (t - t0), pt=pt)
-        X = np.stack([rows[name] for name in COORDINATES])
+        by_name = dict(x=x, px=px / p0, y=y, py=py / p0, tau=SPEED_OF_LIGHT * (t - t0), pt=pt)
+        X = np.stack([by_name[name] for name in COORDINATES])
         return Beam.from_arrays(X, species=species, reference_momentum=p0, charges=q).replace(s=float(self.s))
 
 
@@ -102,7 +102,7 @@ def _charges(found: Any, species: Species, asked: Asked, n: int) -> Any:
     magnitude = None if found is None else np.abs(np.asarray(found, dtype=np.float64))
     if asked.charge is not None:
         total = 0.0 if magnitude is None else magnitude.sum()
-        if not total > 0.0:
+        if magnitude is None or not total > 0.0:
             return even_charges(species, asked.charge, n)
         magnitude = abs(float(asked.charge)) * (magnitude / total)
     if magnitude is None:

@@ -7,7 +7,7 @@ import math
 from backbeam.cli.table import add_effects, console
 from backbeam.extras import need
 from backbeam.problem import Problem
-from backbeam.problem.agreement import Comparison
+from backbeam.problem.agreement import Comparison, within
 
 need("cli", "rich", purpose="printing tables")
 
@@ -69,8 +69,8 @@ def _rows(found: Comparison) -> Table:
     return table
 
 
-def _marked(deviation: float, tolerance: float) -> Text:
-    return Text(f"{deviation:.1e}", style="" if deviation <= tolerance else "bold red")
+def _marked(deviation: float | None, tolerance: float) -> Text:
+    return Text(_number(deviation).lower(), style="" if within(deviation, tolerance) else "bold red")
 
 
 def _remarks(found: Comparison) -> list[Text]:
@@ -94,17 +94,17 @@ def _verdict(found: Comparison) -> Text:
     if found.ok:
         return Text(f"\nall agree: {limits}", style="green")
     text = Text(style="bold red")
-    if not worst <= found.tolerance:
+    if not within(worst, found.tolerance):
         text.append("\nthey do not agree")
-    elif not difference <= found.difference_tolerance:
+    elif not within(difference, found.difference_tolerance):
         text.append("\nthey agree with each other, but not with central differences")
     else:
         text.append("\nnot all could run")
     text.append(f": {limits}")
-    if worst <= found.tolerance and not difference <= found.difference_tolerance and found.kicks:
+    if within(worst, found.tolerance) and not within(difference, found.difference_tolerance) and found.kicks:
         text.append(f"\n{KINKS}", style="not bold default")
     return text
 
 
-def _number(value: float) -> str:
-    return "NaN" if math.isnan(value) else f"{value:.1e}"
+def _number(value: float | None) -> str:
+    return "NaN" if value is None or math.isnan(value) else f"{value:.1e}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def _facts(format: str, description: Any, built: Any) -> dict[str, Any]:
     """Plain data of all that there is to say."""
     line, reference = built.line, description.reference
     words = Counter(item.word or item.kind for item in description.items)
-    lengths: Counter[str] = Counter()
+    lengths: defaultdict[str, float] = defaultdict(float)
     for element in line.elements if line is not None else ():
         lengths[element.kind] += float(element.length) if element.is_thick else 0.0
     report = {what: [str(note) for note in notes] for what, notes in vars(description.report).items()}

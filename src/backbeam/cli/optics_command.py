@@ -124,9 +124,10 @@ def _reference(given: Reference | None, kinetic_energy: float | None, species: s
     if given is None and (kinetic_energy is None or species is None):
         missing = "--kinetic-energy" if kinetic_energy is None else "--species"
         raise InputError(missing, None, "a value: the file does not say what the reference particle is")
-    kind = species_named(species) if species is not None else given.species
+    known: Any = given  # or both options say it
+    kind = species_named(species) if species is not None else known.species
     energy = checked_kinetic_energy(kinetic_energy, "--kinetic-energy") if kinetic_energy is not None else None
-    return Reference.from_kinetic_energy(np.asarray(energy if energy is not None else given.kinetic_energy), kind)
+    return Reference.from_kinetic_energy(np.asarray(energy if energy is not None else known.kinetic_energy), kind)
 
 
 def _start(text: str, beam: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -92,11 +93,11 @@ class Place:
         """
         adapter = backends.get(backend)
         for field, value, check in (
-            ("dtype", dtype, adapter.check_dtype),
-            ("device", device, adapter.device),
+            ("dtype", dtype, partial(adapter.check_dtype, dtype)),
+            ("device", device, partial(adapter.device, device)),
         ):
             try:
-                check(value)
+                check()
             except ValueError as error:
                 text = str(error)
                 raise InputError(f"beam.{field}", value, text.partition("allowed: ")[2] or text) from None

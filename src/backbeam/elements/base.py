@@ -41,7 +41,8 @@ __all__ = ["MODELS", "REQUIRED", "Bound", "Element", "Parametrised", "bind", "pa
 class Bound(NamedTuple):
     """A map, and which of the element's parameters each of its own parameters is."""
 
-    map: Map
+    map: Any
+    """A `Map`, or what a step of its own is made of: an opening, a reading, a call."""
     names: tuple[tuple[str, str], ...]
     """Pairs (map's parameter, element's parameter)."""
 
@@ -124,6 +125,11 @@ class Element(Parametrised):
     """Whether a problem file can describe it."""
     color: ClassVar[str | None] = None
     """Of its box in pictures of a line; None: grey, or what `backbeam.plotting` has for its kind."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """What a kind has that others have not: length, k1, voltage."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

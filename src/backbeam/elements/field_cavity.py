@@ -62,9 +62,9 @@ class FieldCavity(Element):
         if self.field_sin is None and hasattr(self.field_cos, "shape"):
             object.__setattr__(self, "field_sin", 0.0 * self.field_cos)
         super().__post_init__()
-        sizes = [getattr(getattr(self, name), "shape", None) for name in ("field_cos", "field_sin")]
-        if None not in sizes and sizes[0][-1:] != sizes[1][-1:]:
-            raise InputError(self._label("field_sin"), f"{sizes[1]} numbers", f"as many as field_cos, {sizes[0]}")
+        cos, sin = (getattr(getattr(self, name), "shape", None) for name in ("field_cos", "field_sin"))
+        if cos is not None and sin is not None and cos[-1:] != sin[-1:]:
+            raise InputError(self._label("field_sin"), f"{sin} numbers", f"as many as field_cos, {cos}")
 
     def piece(self, start: Fraction | float, stop: Fraction | float) -> tuple[Bound, ...]:
         """The field between two places."""

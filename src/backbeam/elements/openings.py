@@ -108,8 +108,9 @@ class Racetrack(Opening):
         """Inside the rectangle, and inside the ellipse of a corner where there is one."""
         xp = namespace(x)
         zero = xp.zeros_like(x)
+        radius_y = self.radius_x if self.radius_y is None else self.radius_y
         u = xp.maximum(abs(x) - (self.half_x - self.radius_x), zero) / self.radius_x
-        v = xp.maximum(abs(y) - (self.half_y - self.radius_y), zero) / self.radius_y
+        v = xp.maximum(abs(y) - (self.half_y - radius_y), zero) / radius_y
         return u * u + v * v <= 1.0
 
 

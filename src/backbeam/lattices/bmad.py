@@ -386,12 +386,12 @@ class _Lattice:
         for element in self.elements.values():
             given, self.place = element.attributes, element.place
             if str(given.get("superimpose", "f")).startswith("t"):
-                origins = [str(given.get(k, "center")) for k in ("ref_origin", "ele_origin")]
-                if not set(origins) <= set(SHARE):
+                of_ref, of_own = (str(given.get(k, "center")) for k in ("ref_origin", "ele_origin"))
+                if not {of_ref, of_own} <= set(SHARE):
                     raise LatticeError(element.place, f"{element.name}: an origin is beginning, center or end")
                 ref = given.get("ref")
                 offset = self._number(given.get("offset", 0.0))
-                requests.append(Request(element.name, ref and str(ref), offset, *origins, element.place))
+                requests.append(Request(element.name, ref and str(ref), offset, of_ref, of_own, element.place))
         if not requests:
             return pieces
         lengths: dict[str, float] = {}

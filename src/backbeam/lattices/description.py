@@ -150,7 +150,8 @@ def reference_particle(
             raise InputError("species", species, f"one of {', '.join(KNOWN)}, or mass and charge")
         species = KNOWN[species]
     if momentum is None:
-        t = (kinetic if energy is None else energy - species.mass) / species.mass
+        given: Any = kinetic if energy is None else energy - species.mass
+        t = given / species.mass
         if not 0.0 < t < float("inf"):
             raise InputError("energy", energy or kinetic, f"an energy above the rest energy of {species.mass:g} eV")
         return Reference.from_kinetic_energy(np.asarray(t * species.mass), species)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from backbeam.errors import BackbeamError, InputError
 from backbeam.lattices.description import Description, LatticeError, reference_particle
@@ -38,7 +39,7 @@ class OurReader:
         try:
             lattice = read_lattice(tree, path.stem)
             given = tree.get("reference") or {}
-            species = given.get("species")
+            species: Any = given.get("species")
             species = Species(**species) if isinstance(species, dict) else species
             reference = reference_particle(species, kinetic=float(given["kinetic_energy"])) if given else None
         except (BackbeamError, KeyError, TypeError, ValueError) as error:

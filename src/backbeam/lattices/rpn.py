@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from backbeam.errors import InputError
@@ -22,7 +23,7 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "min2": lambda a, b: operation("min", a, b),
 }
 UNARY: dict[str, Callable[[Any], Any]] = {
-    **{name: (lambda a, name=name: operation(name, a)) for name in "sqrt sin cos tan asin acos atan exp abs".split()},
+    **{name: partial(operation, name) for name in "sqrt sin cos tan asin acos atan exp abs".split()},
     "ln": lambda a: operation("log", a),
     "log": lambda a: operation("log10", a),
     "sqr": lambda a: operation("*", a, a),

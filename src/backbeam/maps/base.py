@@ -62,7 +62,7 @@ class Map:
     @property
     def substeps(self) -> int:
         """Number of kicks of an integrator; 1 for a map that is none."""
-        return getattr(self, "steps", 1) * KICKS_OF_ORDER.get(getattr(self, "order", None), 1)
+        return getattr(self, "steps", 1) * KICKS_OF_ORDER.get(getattr(self, "order", 0), 1)
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -93,7 +93,8 @@ class _Gap(Map):
 
     def kick(self, x: Array, y: Array, tau: Array, wave: Wave) -> tuple[Array, Array, Array]:
         """Changes of px, py and pt beyond the reference's."""
-        return self._kick(*self._seen(x, y), tau, wave)
+        x, y = self._seen(x, y)
+        return self._kick(x, y, tau, wave)
 
     def _seen(self, *transverse: Array) -> tuple[Array, ...]:
         """Transverse rows as the wave sees them."""
@@ -188,7 +189,8 @@ class _Gap(Map):
         damping = per_particle(1.0 / growing)
         a, b, e = damping * pxb, damping * pyb, damping * ptb
         wave = self.wave(reference, p)
-        pulled = self._kick_pullback(*self._seen(x, y), tau, wave, *self._seen(a, b), e)
+        (seen_x, seen_y), (seen_a, seen_b) = self._seen(x, y), self._seen(a, b)
+        pulled = self._kick_pullback(seen_x, seen_y, tau, wave, seen_a, seen_b, e)
         x_bar, y_bar, tau_bar = pulled.positions
         X_bar = join(xb + x_bar, a, yb + y_bar, b, taub + tau_bar, e)
         per_volt = self.per_volt(reference) / reference.beta_gamma

@@ -61,5 +61,5 @@ def flight(ends: tuple[tuple[Array, Array], ...], gain: Array, length: Array, e:
         length * both_E / (square * (E0 * P1 + E1 * P0)),
         length * both_E / (square * both_P),
         length * (by_q * ratio + q * slope * (q + gain * by_q)),
-        tuple(late_by),
+        (late_by[0], late_by[1]),
     )

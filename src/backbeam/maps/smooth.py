@@ -135,7 +135,8 @@ def angle_excess(m: Array, h: Array, cosine: Array) -> Array:
 @cache
 def _asin_coefficients(epsilon: float) -> tuple[float, ...]:
     """Coefficients of (asin(x)/x - 1)/x^2 in powers of x^2, as many as matter for x up to sin(pi/16)."""
-    coefficients, binomial, n = [], 1.0, 0
+    coefficients: list[float] = []
+    binomial, n = 1.0, 0
     while not coefficients or coefficients[-1] * n * 0.0381 ** (n - 1) > 0.05 * epsilon:
         n += 1
         binomial *= (2 * n - 1) / (2 * n)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from backbeam import backends
@@ -64,9 +64,12 @@ def fold(
             carry = act(kind, weight, carry)
         return carry
 
+    def round_of(sequence: tuple[tuple[str, float], ...], carry: Any, _: None) -> tuple[Any, None]:
+        return run(sequence, carry), None
+
     for sequence, count in reversed(parts) if backwards else parts:
         if count == 1:
             carry = run(sequence, carry)
         elif count:
-            carry, _ = backends.of(like).scan(lambda c, _, s=sequence: (run(s, c), None), carry, None, count)
+            carry, _ = backends.of(like).scan(partial(round_of, sequence), carry, None, count)
     return carry

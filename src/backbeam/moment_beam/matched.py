@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backbeam.arrays import Array, namespace
 from backbeam.errors import InputError
@@ -60,7 +60,7 @@ def matched(
             raise InputError(f"beam.{name}", value, f"a number in m or 1, at least 0, for {kind}")
     sizes = {name: optics.as_mine(value) for name, value in given.items()}
     A = solution.A[..., place, :, :]
-    cov = None
+    cov: Any = None
     for j, plane in enumerate("xyz"[: solution.size // 2]):
         mode = A[..., :, 2 * j : 2 * j + 2]
         part = sizes[f"emittance_{plane}"][..., None, None] * product(mode, transposed(mode))

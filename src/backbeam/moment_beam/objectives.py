@@ -51,7 +51,8 @@ def _of_objective(objective: Objective, beam: MomentBeam) -> tuple[Array, dict[s
         return value, {"mean": mean, "cov": cov}
     if not isinstance(objective, Mean | Sigma | _OfPlane):
         raise InputError("objective", objective.name, "a size, mean, emittance or Twiss parameter of a MomentBeam")
-    value = objective(beam)
+    of_moments: Any = objective  # which asks a beam for what a beam of moments has
+    value = of_moments(beam)
     one, nothing = xp.ones_like(value), xp.zeros_like(beam.mean_)
     unit = xp.eye(6, dtype=beam.cov_.dtype)
     zero = xp.zeros_like(beam.cov_)

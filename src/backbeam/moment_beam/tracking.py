@@ -123,7 +123,8 @@ class Passage:
         return found
 
     def _kick(self, k: int, cov: Array) -> Array:
-        slopes = self.space_charge.slopes(cov, self.charge, self._reference(k), self._ds(k))
+        kind: Any = self.space_charge  # there are no kicks without one
+        slopes = kind.slopes(cov, self.charge, self._reference(k), self._ds(k))
         return _kick_matrix(slopes, cov)
 
     def final(self) -> MomentBeam:
@@ -180,7 +181,8 @@ class Passage:
                 K_bar = 2.0 * product(product(bar, K), cov)
                 slopes_bar = (K_bar[..., 1, 0], K_bar[..., 3, 2], K_bar[..., 5, 4])
                 given = (cov, self.charge, self._reference(k + 1), self._ds(k + 1))
-                diagonal, q_bar, own_bar, ds_bar = self.space_charge.slopes_pullback(*given, slopes_bar)
+                kind: Any = self.space_charge
+                diagonal, q_bar, own_bar, ds_bar = kind.slopes_pullback(*given, slopes_bar)
                 unit = xp.eye(6, dtype=bar.dtype, device=device(bar))
                 bar = product(product(transposed(K), bar), K) + diagonal[..., None] * unit
                 charge_bar = charge_bar + q_bar

@@ -138,9 +138,10 @@ def _about_pullback(
     xp, reference, step = namespace(z), Reference(beta_gamma, species), step_of(z)
     unit = xp.eye(6, dtype=z.dtype, device=device(z))
     points, cotangents = [z[..., None]], [after_bar[..., None]]
-    for where, weight in STENCIL if R_bar is not None else ():
-        points.append(z[..., None] + (where * step) * unit)
-        cotangents.append((weight / step) * R_bar)
+    if R_bar is not None:
+        for where, weight in STENCIL:
+            points.append(z[..., None] + (where * step) * unit)
+            cotangents.append((weight / step) * R_bar)
     X, X1_bar = xp.concat(points, axis=-1), xp.concat(cotangents, axis=-1)
     X_bar, beta_gamma_bar, bars = map_.pullback(X, reference, p, X1_bar)
     return xp.sum(X_bar, axis=-1), beta_gamma_bar, bars

@@ -93,7 +93,7 @@ def differentiate_optics(
     objective: Any, line: Line, reference: Reference | Beam, wrt: Sequence[str]
 ) -> tuple[Array, dict[str, Array]]:
     """Value and gradient; terms that ask the same of the line share one table."""
-    terms = objective.terms if isinstance(objective, WeightedSum) else ((1.0, objective),)
+    terms: Any = objective.terms if isinstance(objective, WeightedSum) else ((1.0, objective),)
     present = [n for n in Asked.of(line, wrt).parameters if n.rpartition(".")[0] not in ("reference", "start")]
     line = Course.of(line).with_present(present).line
     groups: dict[Any, list[tuple[float, OfOptics]]] = {}

@@ -74,7 +74,7 @@ def _subtitle(optics: Optics) -> str:
 def _pair(
     axes: Axes, host: dict[str, Any], names: tuple[str, str], labels: tuple[str, str], factor: float = 1.0
 ) -> None:
-    styles = ({"color": X_COLOR, "ls": "-"}, {"color": Y_COLOR, "ls": DASHES})
+    styles: tuple[dict[str, Any], ...] = ({"color": X_COLOR, "ls": "-"}, {"color": Y_COLOR, "ls": DASHES})
     for name, label, style in zip(names, labels, styles, strict=True):
         axes.plot(host["s"], factor * host[name], label=label, lw=1.5, **style)
     axes.legend(

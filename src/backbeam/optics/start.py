@@ -93,7 +93,7 @@ def beginning(given: Mapping[str, Array]) -> Beginning:
 def beginning_pullback(given: Mapping[str, Array], A_bar: Array, v_bar: Array) -> dict[str, Array]:
     """Cotangents of the fields of a `Twiss`."""
     xp = namespace(A_bar)
-    found = {}
+    found: dict[str, Array] = {}
     for k, plane in ((0, "x"), (2, "y")):
         beta, alpha = given[f"beta_{plane}"], given[f"alpha_{plane}"]
         root = xp.sqrt(beta)

@@ -171,7 +171,7 @@ class _Compiler:
         if not element.divisible:
             return [self.element(place)]
         acting = [effect for effect in self.effects.values() if effect.acts_along(element, name)]
-        slices = max(self.slicing.count(element, name, e) for e in acting or [None]) if _long(element) else 1
+        slices = max(self.slicing.count(element, name, e) for e in acting or (None,)) if _long(element) else 1
         before, after = _ends(element)
         kicks = self._kicks(place)
         cuts = {Fraction(j, slices) for j in range(1, slices)}
@@ -191,7 +191,7 @@ class _Compiler:
         if not element.divisible:
             return [(1.0, steps, ())]
         acting = [effect for effect in self.effects.values() if effect.acts_along(element, name)]
-        slices = max(self.slicing.count(element, name, e) for e in acting or [None]) if _long(element) else 1
+        slices = max(self.slicing.count(element, name, e) for e in acting or (None,)) if _long(element) else 1
         kicks = self._kicks(place)
         rounds, _ = self._rounds(element, name, kicks)
         done, count, ahead = Fraction(0), len(self.steps(_ends(element)[0], name, element)), sorted(kicks)

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from backbeam import backends
 from backbeam.arrays import Array, namespace
@@ -33,18 +33,35 @@ Owned = dict[str, dict[str, Array]]
 class Step:
     """Base of every step."""
 
-    kicks: ClassVar[int] = 0
-    """Number of kicks in it."""
-    reads: ClassVar[int] = 0
-    """Number of readings in it."""
-    moves: ClassVar[bool] = True
-    """Whether it changes coordinates."""
-    loses: ClassVar[bool] = False
-    """Whether particles may be lost in it."""
-    undoes: ClassVar[bool] = True
-    """Whether it has an inverse; else a gradient keeps the state before it."""
-    is_local: ClassVar[bool] = False
-    """Whether each particle goes its own way, and the reference stays."""
+    @property
+    def kicks(self) -> int:
+        """Number of kicks in it."""
+        return 0
+
+    @property
+    def reads(self) -> int:
+        """Number of readings in it."""
+        return 0
+
+    @property
+    def moves(self) -> bool:
+        """Whether it changes coordinates."""
+        return True
+
+    @property
+    def loses(self) -> bool:
+        """Whether particles may be lost in it."""
+        return False
+
+    @property
+    def undoes(self) -> bool:
+        """Whether it has an inverse; else a gradient keeps the state before it."""
+        return True
+
+    @property
+    def is_local(self) -> bool:
+        """Whether each particle goes its own way, and the reference stays."""
+        return False
 
     @property
     def width(self) -> int:
@@ -127,11 +144,13 @@ class Step:
     @property
     def owners(self) -> tuple[str, ...]:
         """Whose parameters it takes: its element, an effect, elements that the effect looks at."""
-        return (self.element,)
+        step: Any = self  # of one owner, by the name of `element`
+        return (step.element,)
 
     def renamed(self, names: Mapping[str, str]) -> Self:
         """The step with its owners called otherwise."""
-        return replace(self, element=names[self.element])
+        step: Any = self
+        return replace(step, element=names[step.element])
 
     @property
     def bare(self) -> Self:
@@ -144,7 +163,8 @@ class Step:
 
     def own(self, P: Parameters) -> Owned:
         """What the bare step finds its parameters in."""
-        return {str(k): P.get(owner, {}) for k, owner in enumerate(self.owners)}
+        given: Mapping[str, Any] = P
+        return {str(k): given.get(owner, {}) for k, owner in enumerate(self.owners)}
 
     def zeros(self, own: Owned, sums: Owned) -> Owned:
         """Cotangents of zero for its `own` parameters, of the shapes that the sums for their owners have."""
@@ -166,7 +186,10 @@ class Step:
 class Local(Step):
     """A step in which each particle goes its own way: what a block of particles needs of it in a stretch."""
 
-    is_local: ClassVar[bool] = True
+    @property
+    def is_local(self) -> bool:
+        """It does, unless its file says otherwise."""
+        return True
 
     def given(self, setting: Setting, state: State, P: Parameters, inverse: bool) -> Any:
         """What all blocks see of it: its parameters; ``inverse`` says whether it will be undone."""

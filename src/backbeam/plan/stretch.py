@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 from backbeam import backends
 from backbeam.arrays import Array
@@ -139,7 +139,7 @@ def stretches(plan: Sequence[Step]) -> list[Step | Stretch]:
     found: list[Step | Stretch] = []
     for local, steps in groupby(plan, key=lambda step: step.is_local):
         some = tuple(steps)
-        found += (Stretch(some),) if local else some
+        found += (Stretch(cast("tuple[Local, ...]", some)),) if local else some
     return found
 
 

@@ -28,8 +28,10 @@ class Row:
     backend: str
     adjoint: str | None
     """None: the backend could do nothing."""
-    value: float | None = None
-    gradient: Mapping[str, float] | None = None
+    value: Any = None
+    """A float, where there is a gradient."""
+    gradient: Any = None
+    """Parameter -> derivative; None: there is none."""
     mismatch: float | None = None
     problem: str = ""
     """Why there is no gradient; empty if there is one."""
@@ -111,8 +113,8 @@ class Comparison:
         return (
             self.reference is not None
             and not any(row.problem for row in self.rows)
-            and self.worst_deviation <= self.tolerance
-            and self.difference_deviation <= self.difference_tolerance
+            and within(self.worst_deviation, self.tolerance)
+            and within(self.difference_deviation, self.difference_tolerance)
         )
 
     def summary(self) -> dict[str, Any]:
@@ -145,6 +147,11 @@ class Comparison:
             "mismatch": finite_or_none(row.mismatch),
         }
         return {**found, "problem": row.problem} if row.problem else found
+
+
+def within(deviation: float | None, tolerance: float) -> bool:
+    """Whether there is a deviation that a tolerance allows."""
+    return deviation is not None and deviation <= tolerance
 
 
 def finite_or_none(value: float | None) -> float | None:

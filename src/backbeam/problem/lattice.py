@@ -64,7 +64,7 @@ class Lattice:
     """A line, and where in the problem's data each of its elements stands."""
 
     line: Line
-    homes: tuple[tuple[Element, dict[str, Any]], ...]
+    homes: tuple[tuple[Element, Any], ...]
     """(element, mapping whose only key is its kind and whose value holds its parameters)"""
 
     def home(self, name: str) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class _Builder:
         self.define = check_mapping(section.get("define"), "lattice.define", "a mapping of names to entries")
         self.built: dict[str, Element | Line] = {}
         self.under_way: list[str] = []
-        self.homes: list[tuple[Element, dict[str, Any]]] = []
+        self.homes: list[tuple[Element, Any]] = []
         for name in self.define:
             self.defined(name, "lattice.define")
 

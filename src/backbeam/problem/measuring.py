@@ -55,7 +55,7 @@ def measure(
     problem: Problem,
     adjoint: Adjoint,
     *,
-    objective: str = "sigma_x",
+    objective: str | dict[str, float] = "sigma_x",
     wrt: tuple[str, ...] = ("beam.charge",),
     books: bool = False,
 ) -> Measurement:

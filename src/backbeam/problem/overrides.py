@@ -10,7 +10,7 @@ are read, as if a file had said so.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from copy import deepcopy
 from typing import Any
 
@@ -63,7 +63,7 @@ def override(tree: Tree, path: str, value: Any) -> Tree:
         return tree
     if not _PATH.fullmatch(path):
         raise InputError("--set", path, "a path such as beam.n, space_charge.grid or lattice.qf.k1")
-    tokens = [name or int(index) for name, index in _TOKEN.findall(path)]
+    tokens: list[Any] = [name or int(index) for name, index in _TOKEN.findall(path)]
     tree = deepcopy(tree)
     if tokens[0] == "lattice" and isinstance((*tokens, 0)[1], str) and isinstance(tree.get("lattice"), list):
         tree["lattice"] = {"line": tree["lattice"]}
@@ -102,7 +102,7 @@ def _assign(node: Any, tokens: list[Any], value: Any, path: str) -> None:
         if not isinstance(node, list) or last >= len(node):
             raise InputError(path, value, _reach(node))
         node[last] = value
-    elif not isinstance(node, Mapping):
+    elif not isinstance(node, MutableMapping):
         raise InputError(path, value, _reach(node))
     elif value is None:
         node.pop(last, None)
@@ -115,7 +115,7 @@ def _step(node: Any, token: str | int, path: str, make: bool) -> Any:
         if not isinstance(node, list) or token >= len(node):
             raise InputError("--set", path, _reach(node))
         return node[token]
-    if not isinstance(node, Mapping):
+    if not isinstance(node, MutableMapping):
         raise InputError("--set", path, _reach(node))
     if node.get(token) is None and make:
         node[token] = {}

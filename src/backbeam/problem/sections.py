@@ -46,7 +46,7 @@ Number = Annotated[float, pydantic.BeforeValidator(_number)]
 """A number; "5" and true are none."""
 
 
-class Section(pydantic.BaseModel):
+class Section(pydantic.BaseModel):  # type: ignore[name-defined]  # a module that `need` imports
     """Base of every section: no key but those that it names."""
 
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)

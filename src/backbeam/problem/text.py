@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 from backbeam.errors import BackbeamError
@@ -51,7 +52,7 @@ _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """What makes events of text: libyaml, where PyYAML was built with it."""
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):  # type: ignore[name-defined]  # a module that `need` imports
     """Quotes what `_Loader` would not read as text, and writes shared data out each time."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
@@ -217,7 +218,7 @@ def _number(text: str) -> float:
     return value
 
 
-_SCALARS = {
+_SCALARS: dict[str, Callable[[str], Any]] = {
     "null": lambda text: None,
     "bool": lambda text: text.lower() == "true",
     "int": _whole,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import MISSING, Field, fields
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -138,7 +138,7 @@ def _plain(value: Any, path: str, rank: int = 0) -> Any:
         return text_of(value)
     if isinstance(value, Opening):
         kind = next(k for k, cls in OPENINGS.items() if type(value) is cls)
-        sizes = {f.name: getattr(value, f.name) for f in fields(value)}
+        sizes = {f.name: getattr(value, f.name) for f in fields(cast(Any, value))}
         return {kind: {n: _plain(v, f"{path}.{n}") for n, v in sizes.items() if v is not None}}
     if isinstance(value, bool | int | str):
         return value

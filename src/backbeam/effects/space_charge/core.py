@@ -96,6 +96,7 @@ class AutoExtent(BeamExtent):
         core_bar = Box(*(xp.where(is_open, nothing, b) for b in core_bar))
         ends, bars = super().pullback(survey[:2], tally, drive, grid, guard, whole_bar)
         inner, more = self.inner.pullback(survey[2:5], (), drive, grid, guard, core_bar)
+        assert ends is not None and inner is not None  # both boxes hang on positions
         return (*ends, *inner, *survey[5:]), type(bars)(*(a + b for a, b in zip(bars, more, strict=True)))
 
     def share(self, r: Rows, q: Array, shares: Survey) -> Rows:

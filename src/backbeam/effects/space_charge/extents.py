@@ -48,8 +48,10 @@ class Extent:
     holds_all: ClassVar[bool] = False
     """Whether no particle can be outside."""
 
-    levels: ClassVar[int | None] = 1
-    """How many grids, one within the other; None: not settled."""
+    @property
+    def levels(self) -> int | None:
+        """How many grids, one within the other; None: not settled."""
+        return 1
 
     guard = 1
     """Least number of empty cells kept around the charge; order 4 keeps two, so that no difference is one-sided."""

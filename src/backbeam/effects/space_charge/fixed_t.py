@@ -61,8 +61,8 @@ def _entered_pullback(block, inverse_beta: Array) -> tuple[Array, Array]:
     _, px, _, py, tau, pt = rows(_of_alive(X, alive))
     x_bar, px_bar, y_bar, py_bar, behind_bar, d_bar = rows(_of_alive(Y_bar, alive))
     bars = x_bar, px_bar, y_bar, py_bar, -behind_bar, d_bar
-    *bars, inverse_beta_bar = to_fixed_t_pullback(px, py, tau, pt, inverse_beta, bars)
-    return _or_lost(join(*bars), Y_bar, alive), over_particles(inverse_beta_bar)
+    *X_bar, inverse_beta_bar = to_fixed_t_pullback(px, py, tau, pt, inverse_beta, bars)
+    return _or_lost(join(*X_bar), Y_bar, alive), over_particles(inverse_beta_bar)
 
 
 def _left_pullback(block, inverse_beta: Array) -> tuple[Array, Array]:

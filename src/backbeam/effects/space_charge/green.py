@@ -205,8 +205,8 @@ def _is_far(shape: tuple[int, int, int], spacing: Array) -> Array:
 
 def _gauss_points(shape: tuple[int, int, int], spacing: Array) -> Iterator[tuple[Array, tuple[Array, Array, Array]]]:
     """Distance and coordinates of each of the eight Gauss points of every cell; none is at 0."""
-    for shift in product((-GAUSS, GAUSS), repeat=3):
-        x, y, z = _lattice(shape, spacing, shift)
+    for a, b, c in product((-GAUSS, GAUSS), repeat=3):
+        x, y, z = _lattice(shape, spacing, (a, b, c))
         yield namespace(x).sqrt(x * x + y * y + z * z), (x, y, z)
 
 

@@ -100,7 +100,7 @@ class SpaceCharge3D(SpaceCharge):
     extent: Extent = field(default_factory=AutoExtent)
     grid_gradient: str = "exact"
     plane: str = "s"
-    order: int | None = None
+    order: Any = None
 
     kind: ClassVar[str] = "space_charge_3d"
 
@@ -250,7 +250,8 @@ class SpaceCharge3D(SpaceCharge):
         whole = self._gridded(mesh, drive)
         if extent.levels != 2:
             return sums, drive, OneLevel(extent, survey, whole, beam.q)
-        survey, core, is_open = extent.core(r, beam.q, survey, drive, self.grid, self.guard)
+        two: Any = extent  # an extent of two levels has a core
+        survey, core, is_open = two.core(r, beam.q, survey, drive, self.grid, self.guard)
         inner = mesh._replace(box=core)
         edges = limits(core, self.grid, self.guard)
 

@@ -421,4 +421,5 @@ def _checked_modes(modes: Any) -> tuple[int, int]:
         usable = False
     if not usable:
         raise InputError("space_charge.modes", modes, f"two numbers of waves (in x, in y), each from 1 to {MOST_MODES}")
-    return found
+    along_x, along_y = found
+    return along_x, along_y

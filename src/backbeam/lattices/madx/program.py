@@ -229,7 +229,7 @@ class Program:
         for formal, argument in zip(macro.formals, actual, strict=False):
             if argument.startswith("$"):
                 argument = f"{self._value_of(argument[1:].lower()):.12g}"
-            body = re.sub(re.escape(formal), lambda _, argument=argument: argument, body, flags=re.I)
+            body = re.sub(re.escape(formal), argument.replace("\\", r"\\"), body, flags=re.I)
             if len(body) > 1_000_000:
                 raise LatticeError(self.place, f"the macro {macro.name} grows without end")
         source = Source(body, macro.place.file, macro.place.line)

@@ -153,6 +153,7 @@ def _end_of_statement(source: Source, start: int, end: int) -> int:
 
 
 def _cases(source: Source, after: int, end: int) -> tuple[list[tuple[str | None, Block]], int]:
+    condition: str | None
     condition, after = _brackets(source, after, end)
     block, stop = _braces(source, after, end)
     cases: list[tuple[str | None, Block]] = [(condition, block)]
