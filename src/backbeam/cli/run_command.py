@@ -9,6 +9,7 @@ import click
 
 from backbeam.cli.options import load_problem, naming, problem_options, showing_progress
 from backbeam.cli.warned import with_warnings
+from backbeam.errors import InputError
 
 POINTS = 200
 """Places at which moments along a line are noted where no effect cuts it into slices."""
@@ -21,6 +22,17 @@ POINTS = 200
 @click.option(
     "--output", metavar="DIR", type=click.Path(path_type=Path),
     help="Write summary.json, moments.csv, problem.yaml and final_beam.npz to a folder.",
+)  # fmt: skip
+@click.option(
+    "--checkpoint-every",
+    "every",
+    metavar="K",
+    type=int,
+    help="Every K kicks write DIR.checkpoint.npz beside --output DIR: a run that is killed goes on from there.",
+)
+@click.option(
+    "--resume", metavar="DIR", type=click.Path(path_type=Path),
+    help="Go on with the run of PROBLEM whose --output was DIR, with the same options; it ends with the same bits.",
 )  # fmt: skip
 @click.option(
     "--save-beam", metavar="FILE", type=click.Path(path_type=Path),
@@ -36,11 +48,18 @@ def command(
     as_json: bool,
     plot: Path | None,
     output: Path | None,
+    every: int | None,
+    resume: Path | None,
     save_beam: Path | None,
 ) -> None:
     """Track the beam of PROBLEM, a problem file or the name of an example, and show it before and after."""
     from backbeam.cli.folder import check_targets
 
+    if resume is not None and output is not None:
+        raise InputError("--resume", str(resume), "--output or --resume, not both")
+    output = output or resume
+    if every is not None and output is None:
+        raise InputError("--checkpoint-every", every, "--output too: checkpoints are written beside it")
     check_targets(plot, output)
     if save_beam:
         from backbeam.beams import check_save
@@ -50,7 +69,14 @@ def command(
         from backbeam.cli.table import print_run
     with naming(name), showing_progress() as tell:
         problem = load_problem(name, overrides, backend, device, dtype, seed)
-        outcome = problem.run(progress=tell, points=POINTS if plot or output else None)
+        points, keeping = POINTS if plot or output else None, {}
+        if every is not None or resume is not None:
+            from backbeam.cli.checkpoint import Checkpoint
+
+            checkpoint = Checkpoint(output, problem, every)
+            checkpoint.check()
+            keeping = {"halt": checkpoint.save} | ({"resume": checkpoint.load} if resume else {})
+        outcome = problem.run(progress=tell, points=points, **keeping)
     if plot:
         from backbeam.plotting import draw_run, save
 
@@ -60,6 +86,8 @@ def command(
         from backbeam.cli.run_folder import run_files
 
         write_folder(output, run_files(problem, outcome, name))
+        if keeping:
+            checkpoint.remove()
     if save_beam:
         outcome.final.save(save_beam)
     if as_json:

@@ -16,7 +16,7 @@ from backbeam.beam import PLANES, Beam
 from backbeam.course import Course
 from backbeam.errors import TrackingError
 from backbeam.line import Line
-from backbeam.problem.journey import Halt, Pass, Row, send
+from backbeam.problem.journey import Halt, Pass, Row, nothing, send
 from backbeam.problem.progress import Progress
 from backbeam.tracking import track_course
 
@@ -71,14 +71,15 @@ def run_problem(
     beam: Beam,
     tell: Callable[[str], None],
     points: int | None = None,
-    halt: Callable[[Halt], None] = lambda halt: None,
-    start: Halt | None = None,
+    halt: Callable[[Halt], None] = nothing,
+    resume: Callable[[Beam], Halt | None] = nothing,
 ) -> Outcome:
     """Track a beam through a course, warmed up before, and time it.
 
-    With ``points`` the moments on the way are noted in the same pass; ``halt`` and ``start`` as in `journey`.
+    With ``points`` the moments on the way are noted in the same pass; ``halt`` is called after every part of the
+    way, and ``resume`` gives the one from which to go on, if any.
     """
-    backend = beam.backend
+    backend, start = beam.backend, resume(beam)
     if compiles(beam):
         tell("compiling")
         backend.synchronize(send(course, beam, Pass(points, moments_of), start)[0].coordinates)

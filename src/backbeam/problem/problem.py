@@ -16,6 +16,7 @@ from backbeam.problem.differentiation import Derivative, Question, differentiate
 from backbeam.problem.effects import read_effects, read_space_charge
 from backbeam.problem.examples import example_names, example_text
 from backbeam.problem.files import read_file
+from backbeam.problem.journey import Halt, nothing
 from backbeam.problem.keys import check_keys, check_mapping
 from backbeam.problem.lattice import Lattice, read_lattice
 from backbeam.problem.lattice_file import is_foreign, with_lattice_file, with_reading, with_reference
@@ -194,16 +195,19 @@ class Problem:
         seed: int | None = None,
         progress: Callable[[str], None] | None = None,
         points: int | None = None,
+        halt: Callable[[Halt], None] = nothing,
+        resume: Callable[[Beam], Halt | None] = nothing,
     ) -> Outcome:
         """Draw the beam, track it, and time the tracking alone; ``progress`` is told each stage.
 
         With ``points`` the moments along the line are noted in the same pass: after every slice, or, where no effect
-        acts along elements, at so many places.
+        acts along elements, at so many places. ``halt`` is told each place from which a run can go on, and ``resume``
+        gives the one where this run begins, if not at the start.
         """
         tell = progress or (lambda stage: None)
         tell("drawing particles")
         beam = self.beam(backend, device, dtype, seed)
-        return run_problem(self.course(), beam, tell, points)
+        return run_problem(self.course(), beam, tell, points, halt, resume)
 
     def differentiate(
         self,
