@@ -55,7 +55,10 @@ def test_a_cotangent_of_the_path_length():
 
 ONE = np.asarray([1.0, 0.0])
 WRONG = {
-    "no such reading": ({"readings": {"mm": [ONE, ONE]}}, "cotangent of a reading is 'mm'; allowed: one of the readings"),
+    "no such reading": (
+        {"readings": {"mm": [ONE, ONE]}},
+        "cotangent of a reading is 'mm'; allowed: one of the readings",
+    ),
     "one for two": ({"readings": {"m": ONE}}, "cotangents of m is 1; allowed: 2, a list with one for each passage"),
     "shape of a reading": ({"readings": {"m": [np.ones(3), ONE]}}, "cotangent of m is one of float64, shape (3,)"),
     "a number": (np.float64(1.0), "cotangent of coordinates is one of float64, shape ()"),

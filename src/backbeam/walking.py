@@ -82,7 +82,8 @@ def walk(
     done = sum(part.width for part in parts[: start.parts])
     waiting = iter(looks.places[looked:])
     s, look = next(waiting, (None, None))
-    readers, read = (), len(readings)
+    readers: tuple[Any, ...] = ()
+    read = len(readings)
     for number, part in enumerate(parts[start.parts :], start.parts + 1):
         side, at, done = state, done, done + part.width
         state = part.advance(setting, state, P, readings)
