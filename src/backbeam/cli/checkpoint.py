@@ -54,7 +54,7 @@ class Checkpoint:
             "backbeam": "checkpoint", "problem": self.problem, "library": backends.of(place.state.X).name,
             "parts": place.parts, "kicks": place.kicks, "watched": halt.watched, "rows": halt.rows,
         }  # fmt: skip
-        arrays = {name: host(value) for name, value in place.state._asdict().items()}
+        arrays: dict[str, Any] = {name: host(value) for name, value in place.state._asdict().items()}
         arrays |= {f"reading_{k}": host(value) for k, value in enumerate(place.readings)}
         data = io.BytesIO()
         np.savez(data, words=np.asarray(json.dumps(words)), **arrays)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -69,8 +70,9 @@ def command(
         from backbeam.cli.table import print_run
     with naming(name), showing_progress() as tell:
         problem = load_problem(name, overrides, backend, device, dtype, seed)
-        points, keeping = POINTS if plot or output else None, {}
-        if every is not None or resume is not None:
+        points = POINTS if plot or output else None
+        keeping: dict[str, Any] = {}
+        if output is not None and (every is not None or resume is not None):
             from backbeam.cli.checkpoint import Checkpoint
 
             checkpoint = Checkpoint(output, problem, every)

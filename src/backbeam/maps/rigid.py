@@ -319,4 +319,4 @@ def _cross_pullback(
     px_bar, py_bar, pz_bar = space.plus(p_bar, space.turned(back, p_bar))
     pz_bar = pz_bar / (1.0 + delta_pz(px0, py0, pt, b))  # pz dpz = e dpt + pt db - px dpx - py dpy
     X_bar = join(x_bar, px_bar - px0 * pz_bar, y_bar, py_bar - py0 * pz_bar, taub, ptb + e * pz_bar + way * taub)
-    return X_bar, over_particles(pt * pz_bar + way * taub), force, torque  # type: ignore[return-value]
+    return X_bar, over_particles(pt * pz_bar + way * taub), force, torque

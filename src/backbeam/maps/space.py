@@ -52,12 +52,12 @@ def cross(a: Vector, b: Vector) -> Vector:
 
 def plus(a: Vector, b: Vector) -> Vector:
     """Sum of two vectors."""
-    return tuple(add(p, q) for p, q in zip(a, b, strict=True))  # type: ignore[return-value]
+    return tuple(add(p, q) for p, q in zip(a, b, strict=True))
 
 
 def scaled(factor: Any, a: Vector) -> Vector:
     """A vector times a number."""
-    return tuple(times(factor, p) for p in a)  # type: ignore[return-value]
+    return tuple(times(factor, p) for p in a)
 
 
 def transposed(M: Matrix) -> Matrix:
@@ -67,7 +67,7 @@ def transposed(M: Matrix) -> Matrix:
 
 def turned(M: Matrix, a: Vector) -> Vector:
     """Matrix times vector."""
-    return tuple(dot(row, a) for row in M)  # type: ignore[return-value]
+    return tuple(dot(row, a) for row in M)
 
 
 def product(M: Matrix, N: Matrix) -> Matrix:

@@ -51,7 +51,7 @@ class ThinBend(Map):
         angle = p["angle"]
         less = angle - p["k0l"] if self.field else angle
         focusing = p["k0l"] * angle / p["lrad"] if self.field and self.focuses else 0.0 * angle
-        return tuple(map(per_particle, (angle, less, focusing)))  # type: ignore[return-value]
+        return tuple(map(per_particle, (angle, less, focusing)))
 
     def _run(self, X: Array, reference: Reference, p: Parameters, sign: float) -> Array:
         x, px, y, py, tau, pt = rows(X)
