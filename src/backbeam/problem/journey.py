@@ -1,6 +1,18 @@
 """A beam sent through a course in one pass: moments on the way, readings and the beam at the end are of one tracking.
 
-The pass can be left at any halt and taken up there: what comes out has the same bits.
+The pass can be left at any halt and taken up there. What comes out has the same bits, or not:
+
+======================================================= ============================================================
+the particles of a seed, in any library                 the same bits
+a run again, or looked at, or killed and taken up       the same bits, with one library, version, machine and data type
+NumPy, another number of threads, no effects            the same bits
+NumPy, another number of threads, fewer than 2^18       the same bits
+NumPy, another number of threads, more particles        to rounding: each thread deposits on a grid of its own
+another library, version, processor; a GPU              to rounding
+======================================================= ============================================================
+
+`tests/test_same_bits.py` holds the first five to it on one machine, and PyTorch beside NumPy. The number of threads is
+OMP_NUM_THREADS or the cores that the process may use, and is written down in summary.json.
 """
 
 from __future__ import annotations
