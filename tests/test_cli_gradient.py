@@ -31,7 +31,7 @@ def test_json_has_what_is_promised():
     assert list(found["gradient"]) == Problem.load("expanding-beam").gradient.wrt
     assert found["objective"] == "sigma_x"
     assert (found["backend"], found["device"], found["dtype"]) == ("numpy", "cpu", "float64")
-    assert (found["adjoint"], found["anchors"], found["kicks"], found["particles"]) == ("reversible", 0, 12, 300)
+    assert (found["adjoint"], found["anchors"], found["kicks"], found["particles"]) == ("reversible", 0, 6, 300)
     assert 0.0 <= found["mismatch"] < 1e-9
     assert list(found["seconds"]) == ["primal", "gradient"]
     assert min(found["seconds"].values()) > 0.0

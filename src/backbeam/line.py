@@ -223,10 +223,14 @@ class Line:
         turned = {name: value for name, value in changes.items() if name in self.knobs}
         knobs = self.knobs.replace(turned) if turned else self.knobs
         by_element = self._following(knobs, frozenset(turned)) if turned else {}
+        # All of an element at once: some parameters go together.
+        wanted: dict[str, dict[str, Any]] = {}
         for path, value in changes.items():
             if path not in turned:
                 name, field = self._split(path)
-                by_element[name] = by_element.get(name, self._named[name]).replace(**{field: value})
+                wanted.setdefault(name, {})[field] = value
+        for name, values in wanted.items():
+            by_element[name] = by_element.get(name, self._named[name]).replace(**values)
         return self._rebuilt(by_element, knobs)
 
     def _following(self, knobs: Knobs, turned: frozenset[str]) -> dict[str, Element]:

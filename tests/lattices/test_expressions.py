@@ -78,9 +78,9 @@ POINTS = {"asin": (0.3,), "acos": (-0.4,), "atan2": (0.7, -1.2), "^": (1.3, 2.7)
 @pytest.mark.parametrize("symbol", RULES)
 def test_slopes_are_differences(symbol):
     rule = RULES[symbol]
-    point = POINTS.get(symbol, (0.7, 1.9)[: rule.count])
-    for k in range(rule.count):
-        names = [f"v{j}" for j in range(rule.count)]
+    point = POINTS.get(symbol, (0.7, 1.9)[: rule.arity])
+    for k in range(rule.arity):
+        names = [f"v{j}" for j in range(rule.arity)]
         formula = Operation(symbol, tuple(Variable(n) for n in names))
 
         def at(h, k=k, formula=formula, names=names):
@@ -99,8 +99,8 @@ NOT_OF_ARRAYS = ("erf", "erfc")
 @pytest.mark.parametrize("symbol", [s for s in RULES if s not in NOT_OF_ARRAYS])
 def test_arrays_of_every_library_give_what_numbers_give(symbol, backend):
     rule = RULES[symbol]
-    point = POINTS.get(symbol, (0.7, 1.9)[: rule.count])
-    formula = Operation(symbol, tuple(Variable(f"v{j}") for j in range(rule.count)))
+    point = POINTS.get(symbol, (0.7, 1.9)[: rule.arity])
+    formula = Operation(symbol, tuple(Variable(f"v{j}") for j in range(rule.arity)))
     values = {f"v{j}": backend.asarray(np.asarray([p, 1.01 * p]), dtype="float64") for j, p in enumerate(point)}
     plain = {f"v{j}": p for j, p in enumerate(point)}
     found = backend.to_numpy(evaluate(formula, values.__getitem__))

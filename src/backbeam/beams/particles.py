@@ -72,7 +72,7 @@ class ParticleList:
         found = None if self.charges is None else np.broadcast_to(self.charges, (n,))[alive]
         q = _charges(found, species, asked, len(x))
         if not (pz > 0.0).all():
-            stuck = f"{int((pz <= 0.0).sum())} of {len(x)} particles of {source} do not go forward, as at a cathode"
+            stuck = f"{int((pz <= 0.0).sum())} of {len(x)} particles do not go forward, as at a cathode: {source}"
             raise InputError("beam.file", stuck, "a beam whose particles all have pz > 0")
 
         weights = np.abs(q) / np.abs(q).sum() if q.any() else np.full(len(x), 1.0 / len(x))

@@ -37,6 +37,8 @@ def check_folder(folder: Path) -> None:
         if parents and not parents[0].is_dir():
             raise InputError("--output", str(folder), "a folder, or the name of a new one")
         foreign = foreign_file(folder) if folder.exists() else None
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # a name too long, or with a NUL
         raise InputError("--output", str(folder), f"a folder: {_reason(error)}") from None
     if foreign is not None:

@@ -255,10 +255,11 @@ class SpaceCharge3D(SpaceCharge):
         inner = mesh._replace(box=core)
         edges = limits(core, self.grid, self.guard)
 
-        def windowed(block: Rows, shared: Any) -> tuple[Array, None]:
-            return backends.of(*block).compile(window)(block, *shared), None
+        def windowed(block: tuple[Rows, Rows | None], shared: Any) -> tuple[Array, None]:
+            r, placed = block
+            return backends.of(*r).compile(window)(r, placed, *shared), None
 
-        w, _ = backend.blockwise(windowed, mesh.r, (edges, is_open))
+        w, _ = backend.blockwise(windowed, (r, mesh.placed), (edges, is_open))
         fine = self._gridded(inner, drive)
         return sums, drive, TwoLevels(extent, survey, whole, fine, beam.q, w, is_open)
 

@@ -171,11 +171,17 @@ class TwoLevels(NamedTuple):
         return shares, _sum(bars, more)
 
 
-def window(r: Rows, limits: tuple[Array, Array], is_open: Array) -> Array:
-    """1 near the middle of the core, 0 outside it, of class C2 between: a product over the axes that are not open."""
+def window(r: Rows, placed: Rows | None, limits: tuple[Array, Array], is_open: Array) -> Array:
+    """1 near the middle of the core, 0 outside it, of class C2 between: a product over the axes that are not open.
+
+    Who is not at its place on the coarse grid (the lost, and those without charge beyond all of it) is outside: the
+    fine grid ends with the charge, and so does what it knows.
+    """
     found = 1.0
     for k, a in enumerate(r):
         found = found * _along(a, limits, is_open, k)[0]
+        if placed is not None:
+            found = namespace(a).where(a == placed[k], found, namespace(a).zeros_like(a))
     return found
 
 
