@@ -45,7 +45,7 @@ def flat(tree):
     return found
 
 
-def compare(kernel, args, function, tolerance):
+def compare(kernel, args, function, tolerance, least=0.0):
     """What the interpreter makes of a kernel, with what NumPy's own operations give."""
     given, wanted = flat(list(args)), function(*args)
     fresh = iter(run(kernel, given))
@@ -54,11 +54,11 @@ def compare(kernel, args, function, tolerance):
         assert a.shape == b.shape and a.dtype == b.dtype
         np.testing.assert_array_equal(np.isfinite(a), np.isfinite(b))
         a, b = np.nan_to_num(a.astype(np.float64)), np.nan_to_num(b.astype(np.float64))
-        assert np.all(np.abs(a - b) <= tolerance * scale)
+        assert np.all(np.abs(a - b) <= tolerance * np.maximum(scale, least))
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c.label)
+@pytest.mark.parametrize("case", [c for c in CASES if c.fuses], ids=lambda c: c.label)
 def test_every_map(case, dtype):
     mover = Mover(case, backends.get("numpy"))
     args = arguments(case, dtype)
@@ -68,7 +68,7 @@ def test_every_map(case, dtype):
         for p in ({}, *case.singular):
             p = args[2] | {k: np.asarray(v, dtype=dtype) for k, v in p.items()}
             at = (*given[:2], p, *given[3:])
-            compare(kernel, at, function, TOLERANCE[dtype])
+            compare(kernel, at, function, TOLERANCE[dtype], 10.0 * case.cancels)
         if dtype == "float32":
             loop = re.search(r"\) lanes\(.*?\n}\n", kernel.program.source, re.DOTALL)[0]
             wide = [

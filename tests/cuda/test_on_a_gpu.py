@@ -94,7 +94,7 @@ def test_cloud_in_cell(cupy, dtype, components, count):
             assert_close(a, b, TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c.label)
+@pytest.mark.parametrize("case", [c for c in CASES if c.fuses], ids=lambda c: c.label)
 def test_every_map(fusing, case, dtype):
     mover = Mover(case, backends.get("numpy"))
     args = arguments(case, dtype)
@@ -104,7 +104,7 @@ def test_every_map(fusing, case, dtype):
         for p in ({}, *case.singular):
             p = args[2] | {k: np.asarray(v, dtype=dtype) for k, v in p.items()}
             at = (*given[:2], p, *given[3:])
-            compare(down(fusing, fused(*up(fusing, at))), function, at, dtype)
+            compare(down(fusing, fused(*up(fusing, at))), function, at, dtype, least=10.0 * case.cancels)
         assert fused.kernels
 
 

@@ -48,6 +48,8 @@ class Case:
     """Size of the coordinates that are drawn."""
     cancels: float = 0.0
     """What automatic differentiation's cotangents of parameters are good to 1e-11 of, where it takes differences."""
+    fuses: bool = True
+    """Whether it is one loop over the particles; not where it takes some of them apart."""
 
 
 C = multipole.Component
@@ -153,8 +155,8 @@ CASES = [
         kinetic_energy=4e6,
         size=2e-2,
     ),
-    Case("rf_field_piece", rf_field.RFField(0.25, 0.75, 4, 4), RF_FIELD),
-    Case("rf_field_exit", rf_field.RFFieldExit(2, 4), RF_FIELD),
+    Case("rf_field_piece", rf_field.RFField(0.25, 0.75, 4, 4), RF_FIELD, fuses=False),
+    Case("rf_field_exit", rf_field.RFFieldExit(2, 4), RF_FIELD, cancels=1e-12),
     Case("linear_drift", linear.LinearBody(0.4), {"length": (0.0, 2.0)}, ({"length": 0.0},)),
     Case(
         "linear_quadrupole",
