@@ -197,7 +197,7 @@ def mismatch(rebuilt: Array, true: Array, other_end: Array, alive: Array | None)
 
     A row that is next to nothing beside its kind (positions, momenta) is measured next to a thousandth of the largest
     of that kind: what it adds is small. Where a whole kind is nothing but rounding of what it becomes (a cold beam has
-    no momenta), that is what it is measured next to, in the same way. Returns the batch shape.
+    no momenta), a tenth of that is what it is measured next to. Returns the batch shape.
     """
     xp = namespace(rebuilt)
     if rebuilt.shape[-1] == 0:
@@ -215,7 +215,7 @@ def mismatch(rebuilt: Array, true: Array, other_end: Array, alive: Array | None)
         largest = xp.max(size[..., kind::2], axis=-1, keepdims=True)
         becomes = xp.max(later[..., kind::2], axis=-1, keepdims=True)
         cold = largest <= rounding * becomes
-        largest = 1e-3 * xp.where(cold, becomes, largest)
+        largest = xp.where(cold, 0.1 * becomes, 1e-3 * largest)
         scale = xp.maximum(size[..., kind::2], largest) + tiny
         worst = xp.maximum(worst, xp.max(deviation[..., kind::2] / scale, axis=-1))
     # A NaN must not pass for a small number.

@@ -194,7 +194,12 @@ class Solution:
     def pullback(self, bars: SolutionBars) -> InputBars:
         """Cotangents of the parameters and of the start, from those of what was found."""
         xp, d, into = namespace(self.M), self.size, backends.of(self.M)
-        M_bar, A0_bar, v0_bar = xp.zeros_like(self.M), xp.zeros_like(self.A0), xp.zeros_like(self.v0)
+        M_bar = xp.zeros_like(self.M)
+        if self.beginning is None and bars.A is None and bars.v is None:
+            # The start has no part in it, and need not be one that returns.
+            A0_bar = v0_bar = None
+        else:
+            A0_bar, v0_bar = xp.zeros_like(self.A0), xp.zeros_like(self.v0)
         beta_gamma_bar = xp.zeros_like(self.beta_gamma) if bars.beta_gamma is None else bars.beta_gamma
         if bars.A is not None:
             M = xp.take(self.M, self.ends, axis=-3)[..., :d, :d]
@@ -221,7 +226,7 @@ class Solution:
             M_bar = M_bar + outer(bars.v, xp.broadcast_to(self.v0[..., None, :], bars.v.shape))
             v0_bar = v0_bar + xp.sum(times(transposed(self.M), bars.v), axis=-2)
         total_bar = xp.zeros_like(self.total) if bars.total is None else bars.total
-        if self.beginning is None:
+        if self.beginning is None and A0_bar is not None:
             total_bar = total_bar + self._start_pullback(A0_bar, v0_bar)
         M_bar = xp.concat([M_bar[..., 1:-1, :, :], M_bar[..., -1:, :, :] + total_bar[..., None, :, :]], axis=-3)
         R_bar = as_one(products_pullback, self.R, self.M[..., 1:, :, :], M_bar)
