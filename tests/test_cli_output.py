@@ -179,3 +179,12 @@ def saying(*arguments):
 outcome.send = saying
 main()
 """
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1"])
+def test_a_terminal_that_is_not_utf_8(encoding):
+    """What it cannot show is a question mark, not an end."""
+    command = [sys.executable, "-m", "backbeam", "run", "fodo", "--set", "beam.n=50"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert b"FODO" in done.stdout and b"?" in done.stdout

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+import backbeam as bb
 from backbeam.beam import Beam
 from backbeam.errors import BackbeamError, InputError
 from backbeam.line import Line
@@ -171,3 +172,18 @@ def test_units():
         "0 eV",
         "1 keV",
     ]
+
+
+def test_settings_that_require_a_gradient_are_drawn():
+    import torch
+
+    k1 = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
+    ax = axes()
+    draw_lattice(ax, bb.Line([bb.Quadrupole(0.2, k1=k1), bb.Drift(torch.nn.Parameter(torch.tensor(0.5)))]))
+    assert len(ax.patches) == 1
+
+
+def test_a_plane_that_there_is_not():
+    beam = bb.Beam.gaussian(n=10, species="electron", kinetic_energy=1e7, charge=1e-12, sigma_x=1e-3)
+    with pytest.raises(bb.InputError, match="plane is 'xy'; allowed: one of x, y, z"):
+        draw_phase_space(axes(), beam, "xy", (1.0, 1.0))

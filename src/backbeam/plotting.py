@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from backbeam import backends
 from backbeam.arrays import COORDINATES
 from backbeam.beam import PLANES, Beam
 from backbeam.course import Course
@@ -83,7 +84,7 @@ def draw_lattice(axes: Axes, line: Line, start: float = 0.0) -> None:
     shown: dict[str, str] = {}
     axes.axhline(0.0, color=FAINT, lw=0.8, zorder=0)
     for element in line:
-        length = float(np.max(np.asarray(element.length))) if element.is_thick else 0.0
+        length = float(np.max(_on_host(element.length))) if element.is_thick else 0.0
         color = element.color or KIND_COLORS.get(element.kind, "#9aa3af")
         if element.kind != "drift":
             shown.setdefault(element.kind, color)
@@ -111,7 +112,7 @@ def _extent(element: Any) -> tuple[float, float]:
     for name in STRENGTHS:
         value = getattr(element, name, None)
         if value is not None and not element.kind.endswith("bend"):
-            strength = float(np.ravel(np.asarray(value))[0])
+            strength = float(np.ravel(_on_host(value))[0])
             return (0.0, 1.0) if strength >= 0.0 else (-1.0, 0.0)
     return (-0.7, 0.7) if element.kind.endswith("bend") else (-0.5, 0.5)
 
@@ -145,6 +146,11 @@ def draw_sizes(axes: Axes, rows: Sequence[dict[str, Any]], names: Sequence[str])
     _style(axes)
 
 
+def _on_host(value: Any) -> np.ndarray:
+    """A parameter as NumPy has it: one that requires a gradient, or lies on a device, too."""
+    return backends.of(value).to_numpy(value) if hasattr(value, "shape") else np.asarray(value)
+
+
 def draw_phase_space(axes: Axes, beam: Beam, plane: str, limits: tuple[float, float], heading: str = "") -> None:
     """Draw the density of a beam in a plane, with its rms ellipse.
 
@@ -161,6 +167,8 @@ def draw_phase_space(axes: Axes, beam: Beam, plane: str, limits: tuple[float, fl
     heading:
         What to write above it, before the emittance.
     """
+    if plane not in PLANES:
+        raise InputError("plane", plane, f"one of {', '.join(PLANES)}")
     q, p, weights = _pair(beam, plane)
     first = PLANES[plane]
     names = COORDINATES[first : first + 2]
