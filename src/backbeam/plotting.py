@@ -80,7 +80,7 @@ def draw_lattice(axes: Axes, line: Line, start: float = 0.0) -> None:
     start:
         Where it begins [m].
     """
-    s, total = start, float(line.length)
+    s, total = start, float(np.max(_on_host(line.length)))
     shown: dict[str, str] = {}
     axes.axhline(0.0, color=FAINT, lw=0.8, zorder=0)
     for element in line:
