@@ -14,7 +14,7 @@ import backbeam as bb
 from backbeam import backends
 from backbeam import observables as ob
 
-MODEL = bb.SpaceCharge3D(grid=(4, 5, 4))
+MODEL = bb.SpaceCharge3D(grid=(6, 7, 6))
 WRT = ("d.length", "q.k1", "beam.charge", "beam.kinetic_energy")
 COMPILED = "/jax/core/compile/backend_compile_duration"
 LISTENING: list[list[str]] = []
