@@ -20,8 +20,11 @@ SIZES = {"more particles": (70_000, 16, 5), "more cells": (36_000, 36, 3), "one 
 """Particles, nodes along an axis, kicks."""
 ALL = [Reversible(), Store(), Checkpoint(2)]
 CASES = [("numpy", "float64", adjoint, size) for adjoint in (Reversible(), Store()) for size in SIZES]
-"""What was measured with the kick as it is, at fixed s. `Checkpoint` and the other setups have the coefficients of the
-kick at fixed t, which are off by up to a half: they are held to a tenth once they are measured again."""
+"""What was measured with the kick as it is, at fixed s.
+
+`Checkpoint` takes up to half as much again as predicted, and the other setups have coefficients of the kick at fixed t:
+they are held to a tenth once they are measured again.
+"""
 TAPED = [("torch", "float64"), ("torch", "float32")]
 """Likewise."""
 
