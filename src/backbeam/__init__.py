@@ -70,10 +70,10 @@ from backbeam.elements import (
 )
 from backbeam.errors import BackbeamError, BackbeamWarning, BackendError, InputError, TrackingError
 from backbeam.gradient import value_and_grad
+from backbeam.lattice_functions import Optics, Twiss, optics
 from backbeam.lattices import Loaded, load
 from backbeam.line import Line
 from backbeam.moment_beam import LinearSpaceCharge, MomentBeam
-from backbeam.optics import Optics, Twiss, optics
 from backbeam.reference import Reference
 from backbeam.species import Species
 from backbeam.tracking import count_kicks, trace, track

@@ -44,7 +44,7 @@ from backbeam.reference import Reference
 from backbeam.species import Species, species_named
 
 if TYPE_CHECKING:
-    from backbeam.optics import Optics
+    from backbeam.lattice_functions import Optics
     from backbeam_backends import Backend
 
 PLANES = {"x": 0, "y": 2, "z": 4}

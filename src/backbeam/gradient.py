@@ -100,9 +100,9 @@ def value_and_grad(
     TrackingError
         If the adjoint finds that its gradient is not to be trusted.
     """
+    from backbeam.lattice_functions.objectives import differentiate_optics, is_of_optics
     from backbeam.moment_beam import MomentBeam
     from backbeam.moment_beam.tracking import moment_value_and_grad
-    from backbeam.optics.objectives import differentiate_optics, is_of_optics
 
     if isinstance(beam, MomentBeam):
         given: dict[str, Any] = {"space_charge": space_charge, "slices": slices, "step": step}

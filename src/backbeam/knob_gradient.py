@@ -9,8 +9,8 @@ from backbeam.arrays import Array
 from backbeam.beam import Beam
 
 if TYPE_CHECKING:
+    from backbeam.lattice_functions import Optics
     from backbeam.line import Line
-    from backbeam.optics import Optics
 
 
 class Asked(NamedTuple):

@@ -545,7 +545,7 @@ def optics(what: str, at: str | None = None, **options: Any) -> Objective:
     options:
         ``start``, ``pt`` and ``per``, as in `backbeam.optics`.
     """
-    from backbeam.optics.objectives import OfOptics
+    from backbeam.lattice_functions.objectives import OfOptics
 
     return OfOptics(what, at, **options)
 

@@ -11,7 +11,7 @@ from rings import fodo, reference, ring
 import backbeam as bb
 from backbeam import backends
 from backbeam.errors import InputError
-from backbeam.optics import pullback
+from backbeam.lattice_functions import pullback
 from backbeam.reference import Reference
 
 TWISS = {"beta_x": 7.0, "beta_y": 5.0, "alpha_x": 0.3, "alpha_y": -0.2, "dispersion_x": 1.0, "dispersion_py": 0.1}

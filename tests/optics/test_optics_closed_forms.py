@@ -9,7 +9,7 @@ import pytest
 from rings import fodo, reference, ring
 
 import backbeam as bb
-from backbeam.optics import pullback
+from backbeam.lattice_functions import pullback
 
 
 def test_a_thin_fodo_cell():

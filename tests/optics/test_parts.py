@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from backbeam.errors import TrackingError
-from backbeam.optics.normal_form import modes, normal_form, normal_form_pullback, symplectic_form
-from backbeam.optics.products import products, products_pullback
+from backbeam.lattice_functions.normal_form import modes, normal_form, normal_form_pullback, symplectic_form
+from backbeam.lattice_functions.products import products, products_pullback
 
 
 @pytest.mark.parametrize("count", (1, 2, 3, 4, 7, 12, 29))

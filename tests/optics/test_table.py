@@ -10,7 +10,7 @@ from rings import fodo, reference, ring
 
 import backbeam as bb
 from backbeam.errors import InputError, TrackingError
-from backbeam.optics import pullback
+from backbeam.lattice_functions import pullback
 from backbeam.reference import Reference
 
 

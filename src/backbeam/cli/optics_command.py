@@ -14,8 +14,8 @@ from backbeam.cli.reading import lattice_options, read_replacements
 from backbeam.errors import BackbeamError, InputError
 
 if TYPE_CHECKING:
+    from backbeam.lattice_functions import Optics
     from backbeam.line import Line
-    from backbeam.optics import Optics
     from backbeam.reference import Reference
 
 STARTS = ("beta_x", "beta_y", "alpha_x", "alpha_y", "dispersion_x", "dispersion_px", "dispersion_y", "dispersion_py")
@@ -58,7 +58,7 @@ def command(
     plot: Path | None,
 ) -> None:
     """Find the optics of the line in FILES: a problem file, the name of an example, or a lattice of another code."""
-    from backbeam.optics import optics
+    from backbeam.lattice_functions import optics
 
     if as_json and as_csv:
         raise InputError("--csv", True, "--json or --csv, not both")
@@ -75,7 +75,7 @@ def command(
     first = "periodic" if start is None else _start(start, beam)
     found = optics(beamline, reference, first, shown, pt=pt, step=step, per=per)
     if plot is not None:
-        from backbeam.optics.picture import draw_optics
+        from backbeam.lattice_functions.picture import draw_optics
         from backbeam.plotting import save
 
         fine = found if step is not None else optics(beamline, reference, first, pt=pt, step=_smooth(beamline), per=per)
@@ -131,7 +131,7 @@ def _reference(given: Reference | None, kinetic_energy: float | None, species: s
 
 
 def _start(text: str, beam: Any) -> Any:
-    from backbeam.optics import Twiss
+    from backbeam.lattice_functions import Twiss
 
     if text.strip() == "beam":
         if beam is None:
@@ -153,7 +153,7 @@ def _start(text: str, beam: Any) -> Any:
 
 
 def _facts(found: Optics) -> dict[str, Any]:
-    from backbeam.optics.text import summary
+    from backbeam.lattice_functions.text import summary
 
     columns = {name: column.tolist() for name, column in found.on_host().items()}
     return {

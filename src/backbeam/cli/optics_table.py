@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from backbeam.cli.table import console
-from backbeam.optics.text import row_lines, summary
+from backbeam.lattice_functions.text import row_lines, summary
 from backbeam.units import quantity
 
 if TYPE_CHECKING:
-    from backbeam.optics import Optics
+    from backbeam.lattice_functions import Optics
 
 LONGEST = 40
 """Rows of a longer table that are shown; --at, --csv and --json have the others."""

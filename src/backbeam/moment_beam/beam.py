@@ -13,9 +13,9 @@ from backbeam.errors import InputError
 from backbeam.reference import Reference
 
 if TYPE_CHECKING:
+    from backbeam.lattice_functions import Optics
     from backbeam.line import Line
     from backbeam.moment_beam.linear_space_charge import LinearSpaceCharge
-    from backbeam.optics import Optics
     from backbeam.species import Species
 
 

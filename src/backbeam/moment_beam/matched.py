@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from backbeam.arrays import Array, namespace
 from backbeam.errors import InputError
+from backbeam.lattice_functions.products import outer, product, transposed
 from backbeam.moment_beam.beam import MomentBeam
-from backbeam.optics.products import outer, product, transposed
 
 if TYPE_CHECKING:
-    from backbeam.optics import Optics
+    from backbeam.lattice_functions import Optics
 
 
 def matched(

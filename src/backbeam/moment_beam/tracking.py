@@ -18,12 +18,12 @@ from backbeam import backends
 from backbeam.arrays import Array, namespace
 from backbeam.elements.base import Element
 from backbeam.errors import InputError
+from backbeam.lattice_functions.orbit import Closing
+from backbeam.lattice_functions.passages import Passages, parameter_vector
+from backbeam.lattice_functions.products import product, transposed
+from backbeam.lattice_functions.solution import Solution, SolutionBars
 from backbeam.moment_beam.beam import MomentBeam
 from backbeam.moment_beam.linear_space_charge import LinearSpaceCharge
-from backbeam.optics.orbit import Closing
-from backbeam.optics.passages import Passages, parameter_vector
-from backbeam.optics.products import product, transposed
-from backbeam.optics.solution import Solution, SolutionBars
 from backbeam.plan import Slicing
 from backbeam.reference import Reference
 from backbeam.run import broadcast_shapes
@@ -237,8 +237,8 @@ def moment_value_and_grad(
         ``qf.k1`` of an element, ``beam.mean``, ``beam.cov``, ``beam.charge``, ``beam.beta_gamma``, or a knob.
     """
     from backbeam.knob_gradient import Asked
+    from backbeam.lattice_functions.table import Optics, Source
     from backbeam.moment_beam.objectives import bars_of
-    from backbeam.optics.table import Optics, Source
 
     asked = Asked.of(line, wrt)
     passage = Passage.of(line, beam, space_charge, slices, step)

@@ -41,7 +41,7 @@ def check_matched(given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def draw_matched(given: Mapping[str, Any], line: Line, backend: str, device: str | None, dtype: str) -> Beam:
     """Draw the beam about the closed orbit of the line."""
-    from backbeam.optics import optics
+    from backbeam.lattice_functions import optics
 
     place = Place.named(backend, device, dtype)
     species = species_named(given["species"])

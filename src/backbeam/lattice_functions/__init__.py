@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from backbeam.optics.finding import optics
-from backbeam.optics.gradient import pullback, value_and_grad
-from backbeam.optics.start import Twiss
-from backbeam.optics.table import Optics
+from backbeam.lattice_functions.finding import optics
+from backbeam.lattice_functions.gradient import pullback, value_and_grad
+from backbeam.lattice_functions.start import Twiss
+from backbeam.lattice_functions.table import Optics
 
 __all__ = ["Optics", "Twiss", "optics", "pullback", "value_and_grad"]

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from array_api_compat import device
 
 from backbeam.arrays import Array, namespace
-from backbeam.optics.linearisation import STENCIL, linearised, linearised_pullback, step_of
-from backbeam.optics.normal_form import cosines_pullback, modes
-from backbeam.optics.products import as_one, products, products_pullback
-from backbeam.optics.solution import SolutionBars
+from backbeam.lattice_functions.linearisation import STENCIL, linearised, linearised_pullback, step_of
+from backbeam.lattice_functions.normal_form import cosines_pullback, modes
+from backbeam.lattice_functions.products import as_one, products, products_pullback
+from backbeam.lattice_functions.solution import SolutionBars
 
 if TYPE_CHECKING:
-    from backbeam.optics.solution import Solution
+    from backbeam.lattice_functions.solution import Solution
 
 
 class _Offsets(NamedTuple):

@@ -14,12 +14,12 @@ from array_api_compat import device
 
 from backbeam import backends
 from backbeam.arrays import Array, namespace
-from backbeam.optics.energy import references, references_pullback
-from backbeam.optics.functions import dispersion_of_modes, dispersion_of_modes_pullback
-from backbeam.optics.linearisation import linearised_pullback
-from backbeam.optics.normal_form import normal_form, normal_form_pullback
-from backbeam.optics.orbit import Closing, Orbit, find_orbit, orbit_pullback
-from backbeam.optics.products import (
+from backbeam.lattice_functions.energy import references, references_pullback
+from backbeam.lattice_functions.functions import dispersion_of_modes, dispersion_of_modes_pullback
+from backbeam.lattice_functions.linearisation import linearised_pullback
+from backbeam.lattice_functions.normal_form import normal_form, normal_form_pullback
+from backbeam.lattice_functions.orbit import Closing, Orbit, find_orbit, orbit_pullback
+from backbeam.lattice_functions.products import (
     as_one,
     from_start,
     outer,
@@ -32,7 +32,7 @@ from backbeam.optics.products import (
 )
 
 if TYPE_CHECKING:
-    from backbeam.optics.passages import Passages
+    from backbeam.lattice_functions.passages import Passages
     from backbeam.species import Species
 
 

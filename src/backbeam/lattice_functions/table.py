@@ -16,13 +16,13 @@ from backbeam import backends
 from backbeam.arrays import COORDINATES, Array, namespace
 from backbeam.errors import InputError
 from backbeam.extras import need
-from backbeam.optics.chromaticity import cosine_slopes
-from backbeam.optics.functions import DISPERSIONS, lattice_functions, per_delta
-from backbeam.optics.products import product
+from backbeam.lattice_functions.chromaticity import cosine_slopes
+from backbeam.lattice_functions.functions import DISPERSIONS, lattice_functions, per_delta
+from backbeam.lattice_functions.products import product
 
 if TYPE_CHECKING:
+    from backbeam.lattice_functions.solution import Solution
     from backbeam.line import Line
-    from backbeam.optics.solution import Solution
     from backbeam.reference import Reference
 
 PER = ("pt", "delta")
@@ -264,7 +264,7 @@ class Optics:
 
     def plot(self, path: Any = None) -> Any:
         """Draw the lattice, beta functions, dispersion, orbit and phases; write it to a file where one is named."""
-        from backbeam.optics.picture import draw_optics
+        from backbeam.lattice_functions.picture import draw_optics
         from backbeam.plotting import save
 
         figure = draw_optics(self)
@@ -274,6 +274,6 @@ class Optics:
 
     def __repr__(self) -> str:
         """The table as text: of a batch its size alone."""
-        from backbeam.optics.text import table_text
+        from backbeam.lattice_functions.text import table_text
 
         return table_text(self)

@@ -9,8 +9,8 @@ from array_api_compat import device
 
 from backbeam.arrays import Array, namespace
 from backbeam.errors import InputError
+from backbeam.lattice_functions.solution import Beginning
 from backbeam.moments import safe_divide
-from backbeam.optics.solution import Beginning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

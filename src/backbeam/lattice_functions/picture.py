@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backbeam.errors import InputError
-from backbeam.optics.text import summary
+from backbeam.lattice_functions.text import summary
 from backbeam.plotting import INK, X_COLOR, Y_COLOR, Axes, Figure, FigureCanvasAgg, _style, draw_lattice
 
 if TYPE_CHECKING:
-    from backbeam.optics.table import Optics
+    from backbeam.lattice_functions.table import Optics
 
 DASHES = (0, (4, 1.6))
 LONGEST_LEGEND = 400

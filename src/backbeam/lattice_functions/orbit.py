@@ -18,11 +18,11 @@ from array_api_compat import device
 from backbeam import backends
 from backbeam.arrays import Array, namespace
 from backbeam.errors import TrackingError
-from backbeam.optics.linearisation import Linear, linearised
-from backbeam.optics.products import affine, as_one, from_start, products, solved, times, transposed
+from backbeam.lattice_functions.linearisation import Linear, linearised
+from backbeam.lattice_functions.products import affine, as_one, from_start, products, solved, times, transposed
 
 if TYPE_CHECKING:
-    from backbeam.optics.passages import Passages
+    from backbeam.lattice_functions.passages import Passages
     from backbeam.species import Species
 
 ITERATIONS = 30

@@ -18,12 +18,12 @@ from array_api_compat import device
 
 from backbeam import backends
 from backbeam.arrays import Array, namespace
-from backbeam.optics.products import transposed
+from backbeam.lattice_functions.products import transposed
 from backbeam.reference import Reference
 
 if TYPE_CHECKING:
+    from backbeam.lattice_functions.passages import Kind, Passages
     from backbeam.maps.base import Map
-    from backbeam.optics.passages import Kind, Passages
     from backbeam.species import Species
 
 STEP = {"float64": 1e-4, "float32": 2e-2}

@@ -8,14 +8,14 @@ from backbeam import backends
 from backbeam.arrays import Array, namespace
 from backbeam.beam import Beam
 from backbeam.errors import InputError
+from backbeam.lattice_functions.linearisation import linearised
+from backbeam.lattice_functions.orbit import Closing
+from backbeam.lattice_functions.passages import Passages, parameter_vector
+from backbeam.lattice_functions.products import products
+from backbeam.lattice_functions.solution import Solution
+from backbeam.lattice_functions.start import Twiss, axis, beginning
+from backbeam.lattice_functions.table import PER, Optics, Source
 from backbeam.line import Line
-from backbeam.optics.linearisation import linearised
-from backbeam.optics.orbit import Closing
-from backbeam.optics.passages import Passages, parameter_vector
-from backbeam.optics.products import products
-from backbeam.optics.solution import Solution
-from backbeam.optics.start import Twiss, axis, beginning
-from backbeam.optics.table import PER, Optics, Source
 from backbeam.plan import Slicing
 from backbeam.reference import Reference
 from backbeam.run import broadcast_shapes

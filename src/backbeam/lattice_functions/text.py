@@ -10,7 +10,7 @@ import numpy as np
 from backbeam import backends
 
 if TYPE_CHECKING:
-    from backbeam.optics.table import Optics
+    from backbeam.lattice_functions.table import Optics
 
 SHOWN = (
     ("s", "s [m]", 1.0),

@@ -8,7 +8,7 @@ from backbeam.arrays import Array, namespace
 from backbeam.reference import Reference
 
 if TYPE_CHECKING:
-    from backbeam.optics.passages import Passages
+    from backbeam.lattice_functions.passages import Passages
     from backbeam.species import Species
 
 

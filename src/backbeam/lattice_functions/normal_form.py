@@ -22,8 +22,8 @@ from array_api_compat import device
 from backbeam import backends
 from backbeam.arrays import Array, namespace
 from backbeam.errors import TrackingError
+from backbeam.lattice_functions.products import as_one, outer, product, times, transposed
 from backbeam.moments import safe_divide, safe_sqrt
-from backbeam.optics.products import as_one, outer, product, times, transposed
 
 _SYMPLECTIC = (
     (0.0, 1.0, 0.0, 0.0, 0.0, 0.0),

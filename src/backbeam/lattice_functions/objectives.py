@@ -10,11 +10,11 @@ from backbeam.arrays import Array, namespace
 from backbeam.course import Course
 from backbeam.errors import InputError
 from backbeam.knob_gradient import Asked
+from backbeam.lattice_functions.finding import optics
+from backbeam.lattice_functions.gradient import pullback
+from backbeam.lattice_functions.start import Twiss
+from backbeam.lattice_functions.table import OF_A_RING, Optics
 from backbeam.observables import Objective, WeightedSum
-from backbeam.optics.finding import optics
-from backbeam.optics.gradient import pullback
-from backbeam.optics.start import Twiss
-from backbeam.optics.table import OF_A_RING, Optics
 
 if TYPE_CHECKING:
     from backbeam.beam import Beam

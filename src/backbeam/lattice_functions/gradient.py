@@ -15,15 +15,15 @@ from backbeam import backends
 from backbeam.arrays import COORDINATES, Array, namespace
 from backbeam.errors import InputError
 from backbeam.knob_gradient import Asked
-from backbeam.optics.chromaticity import cosine_slopes, cosine_slopes_pullback
-from backbeam.optics.energy import references_pullback
-from backbeam.optics.functions import DISPERSIONS, lattice_functions_pullback, per_delta, per_delta_pullback
-from backbeam.optics.solution import InputBars, SolutionBars
-from backbeam.optics.start import beginning_pullback
-from backbeam.optics.table import CHROMATICITIES, TUNES
+from backbeam.lattice_functions.chromaticity import cosine_slopes, cosine_slopes_pullback
+from backbeam.lattice_functions.energy import references_pullback
+from backbeam.lattice_functions.functions import DISPERSIONS, lattice_functions_pullback, per_delta, per_delta_pullback
+from backbeam.lattice_functions.solution import InputBars, SolutionBars
+from backbeam.lattice_functions.start import beginning_pullback
+from backbeam.lattice_functions.table import CHROMATICITIES, TUNES
 
 if TYPE_CHECKING:
-    from backbeam.optics.table import Optics
+    from backbeam.lattice_functions.table import Optics
 
 OF_REFERENCE = ("reference.beta_gamma", "reference.kinetic_energy")
 

@@ -16,7 +16,7 @@ from math import pi
 from typing import Any
 
 from backbeam.arrays import Array, namespace
-from backbeam.optics.products import as_one
+from backbeam.lattice_functions.products import as_one
 
 SEEN = {"x": (0, 0), "y": (2, 1), "x2": (0, 1), "y1": (2, 0), "z": (4, 2)}
 """First row and mode of each pair of functions beta and alpha."""
