@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from backbeam import backends, moments
 from backbeam.arrays import COORDINATES, Array, namespace
-from backbeam.beam import PLANES, Beam, Twiss
+from backbeam.beam import PLANES, Beam, PlaneTwiss
 from backbeam.errors import InputError
 from backbeam.reference import Reference
 
@@ -141,10 +141,10 @@ class MomentBeam:
         """beta0 gamma0 times the geometric emittance [m]."""
         return self.reference.beta_gamma * self.emittance(plane)
 
-    def twiss(self, plane: str) -> Twiss:
+    def twiss(self, plane: str) -> PlaneTwiss:
         """Twiss parameters of plane x, y or z."""
         p = self.plane(plane)
-        return Twiss(p.beta, p.alpha, p.gamma, p.emittance)
+        return PlaneTwiss(p.beta, p.alpha, p.gamma, p.emittance)
 
     # -- moving it ---------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from backbeam.errors import InputError
 from backbeam.species import SPEED_OF_LIGHT
 
 if TYPE_CHECKING:
-    from backbeam.beam import Beam
+    from backbeam.beam.measures import Measures
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Slices:
     mean_pt: Array
 
 
-def slices_of(beam: Beam, count: int) -> Slices:
+def slices_of(beam: Measures, count: int) -> Slices:
     """Cut the living of a beam into slices of equal length in tau, from the head to the tail.
 
     Raises
