@@ -18,6 +18,7 @@ from backbeam.arrays import sum_to_shape
 from backbeam.beam import Beam
 from backbeam.distributions import FAMILIES, PlanarDistribution
 from backbeam.distributions.covariance import cholesky
+from backbeam.distributions.shears import SHEARS
 from backbeam.errors import InputError
 
 COMMON = {"species": "electron", "kinetic_energy": 250e6, "charge": 1e-9}
@@ -162,6 +163,35 @@ def test_half_axes():
     assert abs(beam.tau).max() == pytest.approx(3e-3, rel=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["gaussian", "thermal"])
+def test_chirp_and_dispersion(kind):
+    """What is added to the beam without them is so to the last digits, about the means."""
+    plain = {"n": 20_000, "mean_x": 1e-3, "mean_pt": 2e-3}
+    D, Dp, chirp = 0.7, -0.2, 0.01
+    before = draw(kind, **plain)
+    beam = draw(kind, **plain, dispersion_x=D, dispersion_px=Dp, dispersion_y=-0.1, chirp=chirp)
+    pt = before.pt + chirp * before.tau - 2e-3
+    np.testing.assert_allclose(beam.pt, pt + 2e-3, atol=1e-15)
+    for name, slope in (("x", D), ("px", Dp), ("y", -0.1), ("py", 0.0)):
+        np.testing.assert_allclose(getattr(beam, name), getattr(before, name) + slope * pt, atol=1e-15)
+    assert np.array_equal(beam.tau, before.tau)
+
+
+def test_dispersion_is_the_one_of_the_beam():
+    """sigma^2 = beta emittance + (D sigma_pt)^2; the slope of pt on tau is the chirp, sigma_pt that of a slice."""
+    n = 100_000
+    beam = Beam.gaussian(n=n, **COMMON, beta_x=11.0, alpha_x=-2.0, emittance_x=1e-8, sigma_tau=1e-3, sigma_pt=5e-4,
+                         dispersion_x=0.8, dispersion_px=0.1, chirp=2.0)  # fmt: skip
+    spread = np.hypot(5e-4, 2.0 * 1e-3)
+    error = 5.0 / n**0.5
+    found, slope = beam.dispersion("x")
+    assert found == pytest.approx(0.8, abs=error * (11e-8) ** 0.5 / spread)
+    assert slope == pytest.approx(0.1, abs=error * (5e-8 / 11) ** 0.5 / spread)
+    assert beam.sigma("pt") == pytest.approx(spread, rel=error)
+    assert beam.sigma("x") == pytest.approx(np.hypot(11e-8**0.5, 0.8 * spread), rel=error)
+    assert np.median(beam.slices(100).sigma_pt) == pytest.approx(5e-4, rel=0.1)
+
+
 def test_normalized_emittance():
     beam = Beam.gaussian(n=100_000, **COMMON, beta_x=11.0, alpha_x=-2.1, normalized_emittance_x=2e-6)
     assert beam.normalized_emittance("x") == pytest.approx(2e-6, rel=0.02)
@@ -229,7 +259,8 @@ def test_a_diagonal_covariance_draws_what_sizes_draw():
 # -- gradients -----------------------------------------------------------------------------------------------
 
 WAYS = {
-    "sizes": {"sigma_x": 1e-3, "sigma_px": 2e-4, "correlation_x": 0.5, "sigma_pt": 1e-3, "mean_y": 1e-4},
+    "sizes": {"sigma_x": 1e-3, "sigma_px": 2e-4, "correlation_x": 0.5, "sigma_pt": 1e-3, "mean_y": 1e-4,
+              "sigma_tau": 1e-3, "dispersion_x": 2.0, "dispersion_px": -0.3, "dispersion_y": 0.1, "chirp": 3.0},
     "Twiss": {"beta_x": 2.0, "alpha_x": -1.5, "emittance_x": 1e-6, "beta_z": 0.5, "alpha_z": 0.2,
               "normalized_emittance_z": 1e-3, "mean_pt": 1e-3},
     "ball": {"radius": 1e-3, "sigma_px": 1e-4, "correlation_tau": 0.1, "sigma_pt": 1e-4, "mean_tau": 1e-3},
@@ -327,7 +358,8 @@ def test_slopes_are_finite_at_the_ends():
 
 def test_a_thermal_beam_has_gradients_of_offsets_and_charge_only():
     beam = Beam.thermal(n=10, **THERMAL)
-    assert set(beam.parameters()) == {"charge", *(f"mean_{c}" for c in ("x", "px", "y", "py", "tau", "pt"))}
+    offsets = {f"mean_{c}" for c in ("x", "px", "y", "py", "tau", "pt")} | set(SHEARS)
+    assert set(beam.parameters()) == {"charge"} | offsets
     moved = beam.with_parameters(mean_x=1e-3, charge=2e-10)
     np.testing.assert_allclose(moved.x, beam.x + 1e-3, rtol=1e-12)
     assert moved.charge == pytest.approx(2e-10, rel=1e-12)
@@ -363,6 +395,10 @@ REFUSED = [
     ("beam.covariance", {"covariance": torch.eye(6).requires_grad_()}),
     ("beam.covariance", {"covariance": "diagonal"}),
     ("beam.mean_x", {"mean_x": float("inf")}),
+    ("beam.dispersion_x", {"dispersion_x": float("nan")}),
+    ("beam.dispersion_x", {"covariance": np.eye(6), "dispersion_x": 1.0}),
+    ("beam.dispersion_z", {"dispersion_z": 1.0}),
+    ("beam.chirp", {"chirp": "1 m"}),
 ]
 
 

@@ -18,7 +18,8 @@ Every distribution has unit variates of mean 0 and covariance 1, and takes its s
   ``normalized_emittance_x`` = beta0 gamma0 emittance_x; ``_z`` is (tau, pt);
 - ``covariance``: all of it, 6 x 6, of a gaussian.
 
-``mean_x`` ... ``mean_pt`` are offsets.
+``dispersion_x, dispersion_px, dispersion_y, dispersion_py`` [m, 1 per pt] and ``chirp`` [1/m of tau] are added to
+that, and ``mean_x`` ... ``mean_pt``, offsets; see `backbeam.distributions.shears`.
 
 ImpactX's (lambda_q, lambda_p, mu) are sigma_q = lambda_q/sqrt(1 - mu^2), sigma_p = lambda_p/sqrt(1 - mu^2)
 and correlation = -mu; in the longitudinal plane +mu, because its pt is the negative of ours.

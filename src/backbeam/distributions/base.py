@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from backbeam import backends
-from backbeam.arrays import COORDINATES, Array, namespace, over_particles, per_particle, rows
+from backbeam.arrays import COORDINATES, Array, join, namespace, over_particles, per_particle, rows
+from backbeam.distributions.shears import SHEARS, sheared, sheared_pullback
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +18,8 @@ class Distribution:
     """Base of every recipe.
 
     ``parameters`` are what a gradient can be asked for: arrays of one library, 0-d or with leading batch
-    axes. All else is static. The coordinates are ``shape(unit, parameters, beta_gamma) + mean``.
+    axes. All else is static. The coordinates are ``shape(unit, parameters, beta_gamma)``, with chirp and
+    dispersion if the recipe has them, ``+ mean``.
     """
 
     kind: str
@@ -53,7 +55,10 @@ class Distribution:
     def assemble(self, unit: Array, parameters: Mapping[str, Array], beta_gamma: Array) -> Array:
         """Coordinates ``(..., 6, n)``; the batch is what parameters and beta_gamma broadcast to."""
         means = (parameters[f"mean_{name}"] for name in COORDINATES)
-        made = [row + per_particle(m) for row, m in zip(self.shape(unit, parameters, beta_gamma), means, strict=True)]
+        shaped = self.shape(unit, parameters, beta_gamma)
+        if self._sheared:
+            shaped = sheared(shaped, parameters)
+        made = [row + per_particle(m) for row, m in zip(shaped, means, strict=True)]
         xp = namespace(*made)
         return xp.stack(xp.broadcast_arrays(*made), axis=-2)
 
@@ -61,6 +66,13 @@ class Distribution:
         self, unit: Array, parameters: Mapping[str, Array], beta_gamma: Array, X_bar: Array
     ) -> tuple[dict[str, Array], Array]:
         """Cotangents of every parameter and of beta_gamma, each of the batch shape of X_bar."""
+        found = {f"mean_{name}": over_particles(row) for name, row in zip(COORDINATES, rows(X_bar), strict=True)}
+        if self._sheared:
+            shears, before = sheared_pullback(self.shape(unit, parameters, beta_gamma), parameters, X_bar)
+            found, X_bar = found | shears, join(*before)
         bars, beta_gamma_bar = self.shape_pullback(unit, parameters, beta_gamma, X_bar)
-        means = {f"mean_{name}": over_particles(row) for name, row in zip(COORDINATES, rows(X_bar), strict=True)}
-        return bars | means, beta_gamma_bar
+        return found | bars, beta_gamma_bar
+
+    @property
+    def _sheared(self) -> bool:
+        return SHEARS[0] in self.parameters

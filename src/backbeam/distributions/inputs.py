@@ -51,7 +51,15 @@ _BY_PREFIX = (
     ("emittance_", at_least_zero("an rms geometric emittance in m")),
     ("normalized_emittance_", at_least_zero("an rms normalised emittance in m")),
     ("radius", at_least_zero("a half-axis in m")),
+    ("dispersion_", Rule("a finite number, in m or without unit", _ANY.test)),
+    ("chirp", Rule("a finite number in 1/m", _ANY.test)),
 )
+UNITS = (
+    ("charge", "C"), ("kinetic_energy", "eV"), ("reference_momentum", "eV"), ("radius", "m"), ("emittance", "m"),
+    ("normalized_emittance", "m"), ("beta_gamma", "1"), ("beta_", "m"), ("sigma_p", "1"), ("mean_p", "1"),
+    ("dispersion_p", "1"), ("sigma_", "m"), ("mean_", "m"), ("dispersion_", "m"), ("chirp", "1/m"),
+)  # fmt: skip
+"""Unit of a beam's parameter by how its name begins; the first that fits."""
 
 
 def rule_of(name: str) -> Rule:

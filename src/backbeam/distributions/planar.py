@@ -12,6 +12,7 @@ from backbeam.arrays import Array, namespace, over_particles, per_particle
 from backbeam.distributions.base import Distribution
 from backbeam.distributions.families import FAMILIES, Family
 from backbeam.distributions.inputs import MEANS, Place, check_names, rule_of
+from backbeam.distributions.shears import SHEARS
 from backbeam.errors import InputError
 from backbeam.moments import safe_divide, safe_sqrt
 
@@ -110,7 +111,7 @@ class PlanarDistribution(Distribution):
         check_names(given, parameter_names(family), kind)
         values: dict[str, Any] = {}
         planes = tuple(_plane(family, k, given, values) for k in range(3))
-        for name in MEANS:
+        for name in (*SHEARS, *MEANS):
             values[name] = given.get(name, 0.0)
         arrays = {name: place.array(f"beam.{name}", value, rule_of(name)) for name, value in values.items()}
         return cls(kind, n, seed, arrays, planes)
@@ -154,7 +155,7 @@ def parameter_names(family: Family) -> tuple[str, ...]:
         names += [f"{what}_{plane}" for what in ("beta", "alpha", "emittance", "normalized_emittance")]
     names += ["radius"] if family.ball else []
     names += ["covariance"] if family.kind == "gaussian" else []
-    return (*names, *MEANS)
+    return (*names, *SHEARS, *MEANS)
 
 
 def _plane(family: Family, k: int, given: Mapping[str, Any], values: dict[str, Any]) -> Sizes | Twiss:

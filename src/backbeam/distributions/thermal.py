@@ -23,6 +23,7 @@ from backbeam.arrays import Array, namespace
 from backbeam.distributions.base import Distribution
 from backbeam.distributions.families import _directions
 from backbeam.distributions.inputs import MEANS, Place, check_names, rule_of
+from backbeam.distributions.shears import SHEARS
 from backbeam.errors import InputError
 from backbeam.reference import Reference
 from backbeam.species import VACUUM_PERMITTIVITY, Species
@@ -105,7 +106,10 @@ class Equilibrium:
 
 @dataclass(frozen=True, eq=False)
 class ThermalDistribution(Distribution):
-    """A thermal beam: an equation solved on the host makes its particles, so only offsets have a gradient."""
+    """A thermal beam: an equation solved on the host makes its particles.
+
+    So only what is added to them has a gradient: chirp, dispersion, offsets.
+    """
 
     equilibrium: Equilibrium | None = None
     normalize: tuple[float, float] = (1.0, 1.0)
@@ -134,7 +138,7 @@ class ThermalDistribution(Distribution):
             For numbers that are missing or out of range, or an equilibrium that has no solution.
         """
         given = {name: value for name, value in given.items() if value is not None}
-        check_names(given, (*OWN, *MEANS), "thermal")
+        check_names(given, (*OWN, *SHEARS, *MEANS), "thermal")
         for name, value in plain.items():
             _plain(name, value)
         own = {name: _plain(name, given.get(name)) for name in ("k", "kT")}
@@ -149,7 +153,8 @@ class ThermalDistribution(Distribution):
         charge = abs(float(plain["charge"]) * species.charge_number)
         perveance = charge / (beta_gamma**2 * species.mass * VACUUM_PERMITTIVITY)
         equilibrium = Equilibrium(own["k"], own["kT"], kT_halo, float(halo), perveance)
-        arrays = {name: place.array(f"beam.{name}", given.get(name, 0.0), rule_of(name)) for name in MEANS}
+        offsets = (*SHEARS, *MEANS)
+        arrays = {name: place.array(f"beam.{name}", given.get(name, 0.0), rule_of(name)) for name in offsets}
         normalized = _normalize(equilibrium, normalize, normalize_halo)
         return cls("thermal", n, seed, arrays, equilibrium, normalized, beta_gamma)
 

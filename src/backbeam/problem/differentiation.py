@@ -14,6 +14,7 @@ import numpy as np
 from backbeam.adjoint import Adjoint, Reversible, adjoint_named
 from backbeam.beam import Beam
 from backbeam.course import Course
+from backbeam.distributions.inputs import UNITS
 from backbeam.errors import BackbeamError, InputError
 from backbeam.gradient import Gradient, differentiate_course
 from backbeam.observables import Objective, expression, sigma, weighted
@@ -151,17 +152,11 @@ def value_of(name: str, course: Course, beam: Beam) -> float:
     return float(beam.backend.to_numpy(value))
 
 
-_UNITS_OF_BEAM = (
-    ("charge", "C"), ("kinetic_energy", "eV"), ("radius", "m"), ("emittance", "m"), ("normalized_emittance", "m"),
-    ("beta_gamma", "1"), ("beta_", "m"), ("sigma_p", "1"), ("mean_p", "1"), ("sigma_", "m"), ("mean_", "m"),
-)  # fmt: skip
-
-
 def unit_of(name: str, course: Course) -> str:
     """Unit of a parameter; ``1`` for a number without."""
     owner, _, field = name.rpartition(".")
     if owner == "beam":
-        return next((unit for start, unit in _UNITS_OF_BEAM if field.startswith(start)), "1")
+        return next((unit for start, unit in UNITS if field.startswith(start)), "1")
     return course.unit(name)
 
 

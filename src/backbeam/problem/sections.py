@@ -12,8 +12,9 @@ from typing import Annotated, Any
 from backbeam.beam import Beam
 from backbeam.distributions import kinds
 from backbeam.distributions.families import FAMILIES
-from backbeam.distributions.inputs import MEANS
+from backbeam.distributions.inputs import MEANS, UNITS
 from backbeam.distributions.planar import parameter_names
+from backbeam.distributions.shears import SHEARS
 from backbeam.errors import InputError
 from backbeam.extras import need
 from backbeam.line import Line
@@ -114,7 +115,7 @@ _REQUIRED = {
     "charge": "a total charge in C",
 }
 _HEAD = (*_REQUIRED, "kinetic_energy", "reference_momentum", "seed")
-_THERMAL = ("k", "kT", "kT_halo", "halo", "normalize", "normalize_halo", *MEANS)
+_THERMAL = ("k", "kT", "kT_halo", "halo", "normalize", "normalize_halo", *SHEARS, *MEANS)
 
 
 def beam_keys(distribution: str) -> tuple[str, ...]:
@@ -148,17 +149,11 @@ def check_beam(given: Any) -> Mapping[str, Any]:
     return given
 
 
-_UNITS = (
-    ("charge", "C"), ("kinetic_energy", "eV"), ("reference_momentum", "eV"), ("radius", "m"), ("emittance", "m"),
-    ("normalized_emittance", "m"), ("beta_", "m"), ("sigma_p", "1"), ("mean_p", "1"), ("sigma_", "m"), ("mean_", "m"),
-)  # fmt: skip
-
-
 def _in_its_unit(key: str, value: Any) -> Any:
     """A number where the value is text with a unit; all else as it is."""
     if not isinstance(value, str) or not looks_like_quantity(value):
         return value
-    unit = next((unit for start, unit in _UNITS if key.startswith(start)), None)
+    unit = next((unit for start, unit in UNITS if key.startswith(start)), None)
     return value if unit is None else quantity(value, unit, f"beam.{key}")
 
 
