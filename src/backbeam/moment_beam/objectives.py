@@ -9,7 +9,8 @@ from backbeam import backends, moments
 from backbeam.arrays import COORDINATES, Array, namespace
 from backbeam.beam import PLANES
 from backbeam.errors import InputError
-from backbeam.observables import Mean, Objective, Sigma, WeightedSum, _OfPlane
+from backbeam.observables import Mean, Objective, Sigma, WeightedSum
+from backbeam.observables.planes import OfPlane
 
 if TYPE_CHECKING:
     from backbeam.moment_beam.beam import MomentBeam
@@ -49,7 +50,7 @@ def _of_objective(objective: Objective, beam: MomentBeam) -> tuple[Array, dict[s
         value = sum(weight * found for weight, found, _ in parts)
         mean, cov = (sum(weight * bars[name] for weight, _, bars in parts) for name in ("mean", "cov"))
         return value, {"mean": mean, "cov": cov}
-    if not isinstance(objective, Mean | Sigma | _OfPlane):
+    if not isinstance(objective, Mean | Sigma | OfPlane):
         raise InputError("objective", objective.name, "a size, mean, emittance or Twiss parameter of a MomentBeam")
     of_moments: Any = objective  # which asks a beam for what a beam of moments has
     value = of_moments(beam)
@@ -64,7 +65,7 @@ def _of_objective(objective: Objective, beam: MomentBeam) -> tuple[Array, dict[s
         return value, {"mean": nothing, "cov": zero + share * unit[:, k : k + 1] * unit[k : k + 1, :]}
     k = PLANES[objective.plane]
     plane = beam.plane(objective.plane)
-    size_bar, slope_bar, rest_bar = objective._value_pullback(plane, one)
+    size_bar, slope_bar, rest_bar = objective.moments_pullback(plane, one)
     # slope = qp/qq, rest = pp - qp^2/qq
     qp_bar = moments.safe_divide(slope_bar, plane.size) - 2.0 * plane.slope * rest_bar
     qq_bar = size_bar - plane.slope * moments.safe_divide(slope_bar, plane.size) + plane.slope**2 * rest_bar
