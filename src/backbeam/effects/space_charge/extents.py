@@ -293,8 +293,11 @@ class FixedExtent(Extent):
         return xp.stack([one, one, sign * drive.pace])
 
 
-NOTHING = {"wide": 1e-11, "narrow": 1e-9}
-"""Part of the largest rest-frame width below which a width is none, in float64 and in float32."""
+NOTHING = {"wide": 1e-14, "narrow": 1e-13}
+"""Part of the largest rest-frame width below which a width is none, in float64 and in float32.
+
+A bunch 1e9 times as long as wide may be 1e4 times as wide as high; what rounding makes of a flat plane is less.
+"""
 
 
 def flatness(a: Array) -> float:

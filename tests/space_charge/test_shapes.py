@@ -1,0 +1,75 @@
+"""Bunches of every shape at rest, from flat to long: the closed form of the ellipsoid, and float32 beside float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from bunches import COULOMB, at_rest, expected_kick, momenta, reference, run
+from called import forward, pullback
+from scipy.special import elliprd
+
+from backbeam import backends
+from backbeam.effects.space_charge import SpaceCharge3D
+from backbeam.reference import Reference
+
+REF, DS, CHARGE = reference("electron", 250e6), np.asarray(0.1), -1e-9
+SHAPES = {
+    "long": (1e-3, 1e-3, 1e4),
+    "longest": (1e-3, 1e-3, 1e6),
+    "long and flat": (1e-3, 1e-4, 1e6),
+    "flat along": (1e-3, 1e-3, 1e-7),
+    "flat across": (1e-3, 1e-7, 1e-3),
+    "ribbon": (1e-3, 1e-7, 1e4),
+}
+"""Half axes in the rest frame [m]."""
+every_shape = pytest.mark.parametrize("shape", SHAPES)
+
+
+def ellipsoid(half_axes, n, seed=4):
+    """Points (3, n) of a uniform one, z in the laboratory."""
+    rng = np.random.default_rng(seed)
+    v = rng.normal(size=(3, n))
+    v *= rng.random(n) ** (1.0 / 3.0) / np.sqrt(np.sum(v * v, axis=0))
+    return v * np.array([*half_axes[:2], half_axes[2] / float(REF.gamma)])[:, None]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@every_shape
+def test_field_of_an_ellipsoid(shape, dtype):
+    """It grows linearly along each axis: E_x = Q x R_D(b^2, c^2, a^2)/(4 pi epsilon_0), with Carlson's integral."""
+    n, half_axes = 40_000, np.asarray(SHAPES[shape])
+    slopes = [elliprd(*np.delete(half_axes, k) ** 2, half_axes[k] ** 2) for k in range(3)]
+    r = ellipsoid(half_axes, n)
+    target = expected_kick(lambda at: COULOMB * CHARGE * np.array(slopes)[:, None] * at, r, REF, DS)
+    given = (at_rest(r, REF), np.full(n, CHARGE / n), None, REF, DS)
+    kick = momenta(run(backends.get("numpy"), SpaceCharge3D((32, 32, 32)), "forward", *given, dtype=dtype))
+    np.testing.assert_allclose(np.sum(kick * target, axis=-1) / np.sum(target**2, axis=-1), 1.0, atol=0.02)
+
+
+def bunch(shape, n=2000):
+    """An ellipsoid with random cotangents, in numbers that float32 has."""
+    X = at_rest(ellipsoid(SHAPES[shape], n), REF)
+    bar = np.random.default_rng(5).normal(size=X.shape) * np.array([0, 1, 0, 1, 0, 1])[:, None]
+    return tuple(a.astype(np.float32).astype(float) for a in (X, np.full(n, CHARGE / n), bar))
+
+
+def found(dtype, X, q, bar, as_array=np.asarray):
+    """Kick and cotangents of positions, charges, energy and length, in float64."""
+    X, q, u, ds, bar = (as_array(a, dtype=dtype) for a in (X, q, REF.beta_gamma, DS, bar))
+    model, given = SpaceCharge3D((16, 16, 16)), (X, q, None, Reference(u, REF.species), ds)
+    X_bar, *bars = pullback(model, *given, bar)
+    rows = [*(forward(model, *given) - X)[[1, 3, 5], :], *X_bar[[0, 2, 4], :], *bars]
+    assert all(str(a.dtype) == dtype for a in rows)
+    return [np.asarray(a, dtype=float) for a in rows]
+
+
+def off(a, b):
+    """Rms deviation of a from b over the rms of b."""
+    return float(np.sqrt(np.mean((a - b) ** 2) / np.mean(b**2)))
+
+
+@every_shape
+def test_float32_is_float64(shape):
+    """Value and gradient to its rounding, beside a potential and a Green function in float64."""
+    for a, b in zip(found("float32", *bunch(shape)), found("float64", *bunch(shape)), strict=True):
+        assert off(a, b) < 1e-4
