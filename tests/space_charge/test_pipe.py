@@ -16,7 +16,7 @@ from called import forward, inverse, pullback, reverse
 
 from backbeam import backends, observables
 from backbeam.beam import Beam
-from backbeam.effects.space_charge import pipe as module
+from backbeam.effects.space_charge import pipe_waves as module
 from backbeam.effects.space_charge.pipe import ORIGINS, SpaceCharge2DPipe
 from backbeam.elements import Drift, Quadrupole
 from backbeam.errors import InputError, TrackingError

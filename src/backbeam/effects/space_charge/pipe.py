@@ -16,27 +16,32 @@ feels the waves of all, of itself too: that is its image in the walls. -charge d
 of one function of all positions, so the kick is symplectic for any number of waves, as long as the pipe
 stays where it is.
 
-Positions stay, so the same waves undo the kick. A sum over particles or over waves is a matrix product,
-and the waves of a particle follow from the first of them by the addition theorems: one sine and one
-cosine a plane.
+Positions stay, so the same waves undo the kick.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 from backbeam import backends
 from backbeam.arrays import join, namespace, over_particles, per_particle, rows
 from backbeam.effects.base import Bunch, EffectBars
 from backbeam.effects.space_charge.base import SpaceCharge
+from backbeam.effects.space_charge.pipe_waves import (
+    Blocks,
+    charge_sums,
+    slope_sums,
+    slopes,
+    slopes_and_bars,
+    transposed,
+    wave_numbers,
+)
 from backbeam.errors import InputError, TrackingError
 from backbeam.species import VACUUM_PERMITTIVITY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
     from backbeam.arrays import Array
@@ -53,10 +58,6 @@ GRID_GRADIENTS = ("exact", "frozen")
 
 BEYOND = 1e-5
 """Part of the pipe's size by which rounding may carry a particle into the wall."""
-
-PARTICLES_AT_ONCE = 8192
-"""Particles of a block on a processor: with 12 x 12 waves the working set is a few MB."""
-
 
 MOST_MODES = 1024
 """Of a side: more are taken for a slip."""
@@ -145,9 +146,9 @@ class SpaceCharge2DPipe(SpaceCharge):
     # -- the kick --------------------------------------------------------------------------------------------
 
     def _kicked(self, X: Array, q: Array, alive: Array | None, reference: Reference, ds: Array, sign: float) -> Array:
-        blocks = self._blocks(X, q, alive)
-        phi = self._amplitudes(sum(_charge_sums(block) for block in blocks))
-        slope = _concatenated([_slope(block, phi) for block in blocks])
+        blocks, _ = self._blocks(X, q, alive)
+        phi = self._amplitudes(sum(charge_sums(block) for block in blocks))
+        slope = _concatenated([slopes(block, phi) for block in blocks])
         return _moved(X, slope, alive, -sign * _strength(X, reference, ds))
 
     def _back(
@@ -164,18 +165,17 @@ class SpaceCharge2DPipe(SpaceCharge):
         xp = namespace(X)
         x_bar, px_bar, y_bar, py_bar, tau_bar, pt_bar = rows(X1_bar)
         kx, ky = _living(px_bar, alive), _living(py_bar, alive)
-        blocks = self._blocks(X, q, alive)
+        blocks, corner = self._blocks(X, q, alive)
         phi, psi = 0.0, 0.0
         for block in blocks:
-            phi = phi + _charge_sums(block)
-            psi = psi + _slope_sums(block, kx[..., block.where], ky[..., block.where])
+            phi = phi + charge_sums(block)
+            psi = psi + slope_sums(block, kx[..., block.where], ky[..., block.where])
         phi, psi = self._amplitudes(phi), self._amplitudes(psi)
-        found = [_block_back(block, phi, psi, kx[..., block.where], ky[..., block.where]) for block in blocks]
+        found = [slopes_and_bars(block, phi, psi, kx[..., block.where], ky[..., block.where]) for block in blocks]
         slope_x, slope_y, by_x, by_y, by_q = _concatenated(found)
-        if blocks.corner is not None and self.grid_gradient == "exact":
+        if corner is not None and self.grid_gradient == "exact":
             by_x, by_y = (
-                by - share * xp.sum(by, axis=-1, keepdims=True)
-                for by, share in zip((by_x, by_y), blocks.corner, strict=True)
+                by - share * xp.sum(by, axis=-1, keepdims=True) for by, share in zip((by_x, by_y), corner, strict=True)
             )
         strength = _strength(X, reference, ds)
         each = per_particle(strength)
@@ -195,15 +195,18 @@ class SpaceCharge2DPipe(SpaceCharge):
 
     def _amplitudes(self, sums: Array) -> Array:
         """Amplitudes ``(..., L, M)`` [V] of the potential, from the charge's sums over the waves [C]."""
-        kx = _wave_numbers(sums[..., :1], self.width)
-        ky = _wave_numbers(_transpose(sums[..., :1, :]), self.height)
+        kx = wave_numbers(sums[..., :1], self.width)
+        ky = wave_numbers(transposed(sums[..., :1, :]), self.height)
         scale = 4.0 / (VACUUM_PERMITTIVITY * self.width * self.height * self.length)
-        return scale * sums / (kx * kx + _transpose(ky * ky))
+        return scale * sums / (kx * kx + transposed(ky * ky))
 
     # -- waves and particles ---------------------------------------------------------------------------------
 
-    def _blocks(self, X: Array, q: Array, alive: Array | None) -> _Blocks:
-        """The waves at every particle, and the charges; `TrackingError` for particles outside."""
+    def _blocks(self, X: Array, q: Array, alive: Array | None) -> tuple[Blocks, tuple[Array, Array] | None]:
+        """The waves at every particle, and the share of each in a corner that follows them.
+
+        `TrackingError` for particles outside.
+        """
         xp = namespace(X)
         x, y = _living(X[..., 0, :], alive), _living(X[..., 2, :], alive)
         q = _living(q + xp.zeros_like(x), alive)
@@ -212,16 +215,9 @@ class SpaceCharge2DPipe(SpaceCharge):
             (x, x_share), (y, y_share) = _from_lowest(x, alive), _from_lowest(y, alive)
             corner = x_share, y_share
         u, v = x / self.width, y / self.height
-        return _Blocks(self, self._without_outside(u, v), v, q, corner)
-
-    def _plane(self, u: Array, count: int, size: float) -> _Plane:
-        """Waves of one plane at positions ``u`` in units of the pipe's size."""
-        xp = namespace(u)
-        sin, cos = xp.sin(math.pi * u), xp.cos(math.pi * u)
-        if self.origin == "centre":  # a quarter of a period further: no precision is lost near the axis
-            sin, cos = cos, -sin
-        sin, cos = _harmonics(sin, cos, count)
-        return _Plane(sin, cos, _wave_numbers(sin[..., :1], size))
+        u = self._without_outside(u, v)
+        sizes = self.width, self.height
+        return Blocks(u, v, q, sizes, self.modes, centred=self.origin == "centre"), corner
 
     def _without_outside(self, u: Array, v: Array) -> Array:
         """Return u; raise `TrackingError` for particles outside, or make them NaN under tracing."""
@@ -239,137 +235,11 @@ class SpaceCharge2DPipe(SpaceCharge):
         return u
 
 
-class _Plane(NamedTuple):
-    """The waves of one plane at some particles."""
-
-    sin: Array
-    """``(..., L, n)``"""
-    cos: Array
-    """Their derivatives over their wave numbers ``(..., L, n)``."""
-    number: Array
-    """Wave numbers l pi/a ``(..., L, 1)`` [1/m]."""
-
-
-class _Block(NamedTuple):
-    """Some of the particles as the potential sees them."""
-
-    x: _Plane
-    y: _Plane
-    q: Array
-    """Charges ``(..., n)`` [C], 0 for particles not alive."""
-    where: slice
-    """Which particles of the beam they are."""
-
-
-@dataclass(frozen=True)
-class _Blocks:
-    """All particles, a block at a time.
-
-    On a processor, blocks bound the memory and stay in its cache; their waves are made anew whenever they are
-    looked at. A compiler or a GPU is better served with all particles at once.
-    """
-
-    pipe: SpaceCharge2DPipe
-    u: Array
-    v: Array
-    q: Array
-    corner: tuple[Array, Array] | None
-    """Share of each particle ``(..., n)`` in the corner's x and y, where it follows the beam."""
-
-    @cached_property
-    def _slices(self) -> list[slice]:
-        n = self.u.shape[-1]
-        backend = backends.of(self.u)
-        if backend.traced([self.u, self.q]) or backend.device_name(self.u) != "cpu":
-            return [slice(0, n)]
-        size = max(256, PARTICLES_AT_ONCE * n // max(1, math.prod(self.u.shape)))
-        return [slice(k, min(k + size, n)) for k in range(0, n, size)]
-
-    @cached_property
-    def _only(self) -> _Block:
-        return self._block(self._slices[0])
-
-    def _block(self, where: slice) -> _Block:
-        pipe = self.pipe
-        return _Block(
-            pipe._plane(self.u[..., where], pipe.modes[0], pipe.width),
-            pipe._plane(self.v[..., where], pipe.modes[1], pipe.height),
-            self.q[..., where],
-            where,
-        )
-
-    def __iter__(self) -> Iterator[_Block]:
-        if len(self._slices) == 1:
-            yield self._only
-        else:
-            yield from map(self._block, self._slices)
-
-
-def _charge_sums(block: _Block) -> Array:
-    """Sums of the charge over the waves ``(..., L, M)`` [C]."""
-    return (block.q[..., None, :] * block.x.sin) @ _transpose(block.y.sin)
-
-
-def _slope_sums(block: _Block, kx: Array, ky: Array) -> Array:
-    """Sums of (kx, ky) over the gradient of the waves ``(..., L, M)`` [1/m]."""
-    x, y = block.x, block.y
-    along_x = (kx[..., None, :] * x.cos) @ _transpose(y.sin)
-    along_y = x.sin @ _transpose(ky[..., None, :] * y.cos)
-    return x.number * along_x + along_y * _transpose(y.number)
-
-
-def _slope(block: _Block, phi: Array) -> tuple[Array, Array]:
-    """Gradient in x and y ``(..., n)`` [V/m] of the potential of these amplitudes."""
-    x, y = block.x, block.y
-    along_x, along_y = x.number * phi, y.number * _transpose(phi)
-    return _summed(x.cos, along_x @ y.sin), _summed(y.cos, along_y @ x.sin)
-
-
-def _block_back(block: _Block, phi: Array, psi: Array, kx: Array, ky: Array) -> tuple[Array, ...]:
-    """Slope of phi in x and y, and the cotangents of x, y and q for a strength of 1; rows ``(..., n)``."""
-    x, y = block.x, block.y
-    along_x, along_y = x.number * phi, y.number * _transpose(phi)
-    slope_x, slope_y = along_x @ y.sin, along_y @ x.sin
-    bend_x, bend_y = _summed(x.number * x.sin, slope_x), _summed(y.number * y.sin, slope_y)
-    mixed = _summed(x.cos, (along_x * _transpose(y.number)) @ y.cos)
-    psi_x, psi_y = psi @ y.sin, (y.number * _transpose(psi)) @ x.sin
-    return (
-        _summed(x.cos, slope_x),
-        _summed(y.cos, slope_y),
-        kx * bend_x - ky * mixed - block.q * _summed(x.number * x.cos, psi_x),
-        ky * bend_y - kx * mixed - block.q * _summed(y.cos, psi_y),
-        -_summed(x.sin, psi_x),
-    )
-
-
 def _concatenated(blocks: list[tuple[Array, ...]]) -> tuple[Array, ...]:
     """Join the rows ``(..., n)`` of each block to those of the beam."""
     if len(blocks) == 1:
         return blocks[0]
     return tuple(namespace(*parts).concat(parts, axis=-1) for parts in zip(*blocks, strict=True))
-
-
-def _wave_numbers(column: Array, size: float) -> Array:
-    """Wave numbers l pi/size, in the shape and library of a column ``(..., L, 1)``."""
-    xp = namespace(column)
-    return math.pi / size * xp.cumulative_sum(xp.ones_like(column), axis=-2)
-
-
-def _harmonics(sin: Array, cos: Array, count: int) -> tuple[Array, Array]:
-    """Sine and cosine ``(..., count, n)`` of 1, 2 ... count times an angle, from those of the angle.
-
-    The list is doubled by the addition theorem, so rounding grows with the logarithm of the count.
-    """
-    xp = namespace(sin)
-    sin, cos = sin[..., None, :], cos[..., None, :]
-    have = 1
-    while have < count:
-        more = min(have, count - have)
-        s, c, s_last, c_last = sin[..., :more, :], cos[..., :more, :], sin[..., -1:, :], cos[..., -1:, :]
-        sin = xp.concat([sin, s * c_last + c * s_last], axis=-2)
-        cos = xp.concat([cos, c * c_last - s * s_last], axis=-2)
-        have += more
-    return sin, cos
 
 
 def _from_lowest(x: Array, alive: Array | None) -> tuple[Array, Array]:
@@ -402,15 +272,6 @@ def _living(row: Array, alive: Array | None) -> Array:
     """Row ``(..., n)`` with 0 for particles that are not alive."""
     xp = namespace(row)
     return row if alive is None else xp.where(alive, row, xp.zeros_like(row))
-
-
-def _summed(waves: Array, amplitudes: Array) -> Array:
-    """Sum of products over the waves: ``(..., L, n)`` twice to ``(..., n)``."""
-    return namespace(waves).sum(waves * amplitudes, axis=-2)
-
-
-def _transpose(a: Array) -> Array:
-    return namespace(a).matrix_transpose(a)
 
 
 def _checked_modes(modes: Any) -> tuple[int, int]:
