@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.special import erf
 
-_place = Path(__file__).parents[1] / "benchmarks" / "closed_forms.py"
+_place = Path(__file__).parents[2] / "benchmarks" / "closed_forms.py"
 _spec = importlib.util.spec_from_file_location("closed_forms", _place)
 closed_forms = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(closed_forms)

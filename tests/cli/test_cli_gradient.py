@@ -252,7 +252,7 @@ def test_numpy_gradient_imports_no_other_library():
 @pytest.mark.parametrize("origin", ["centre", "corner"])
 def test_jutrack_fodo_as_shipped(origin):
     """The seven derivatives of both emittances, of the particles that the reference names; see the data file."""
-    data = json.loads((Path(__file__).parent / "data" / "jutrack_fodo.json").read_text())
+    data = json.loads((Path(__file__).parents[1] / "data" / "jutrack_fodo.json").read_text())
     target, d, rng = data["results"][origin], data["distribution"], np.random.default_rng(0)
     problem = Problem.load("jutrack-fodo", {"space_charge.origin": origin})
     rows = []

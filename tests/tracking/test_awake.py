@@ -17,7 +17,7 @@ import pytest
 from backbeam import Beam, Line, track
 from backbeam.problem import Problem
 
-DATA = json.loads((Path(__file__).parent / "data" / "awake_xsuite.json").read_text())
+DATA = json.loads((Path(__file__).parents[1] / "data" / "awake_xsuite.json").read_text())
 SETTINGS = ("edges", "no_edges")
 ELECTRON = {"species": "electron", "reference_momentum": 150e6, "charge": 100e-12}
 
