@@ -11,8 +11,8 @@ NumPy, another number of threads, more particles        to rounding: each thread
 another library, version, processor; a GPU              to rounding
 ======================================================= ============================================================
 
-`tests/tracking/test_same_bits.py` holds the first five to it on one machine, and PyTorch beside NumPy. The number of threads is
-OMP_NUM_THREADS or the cores that the process may use, and is written down in summary.json.
+`tests/tracking/test_same_bits.py` holds the first five to it on one machine, and PyTorch beside NumPy. The number of
+threads is OMP_NUM_THREADS or the cores that the process may use, and is written down in summary.json.
 """
 
 from __future__ import annotations
