@@ -200,7 +200,7 @@ def test_looks_cover_the_line_as_the_plan_does():
     "given,said",
     [
         ({"slices": 2, "step": 0.1}, r"track\.step is 0\.1; allowed: slices or step, not both"),
-        ({"slices": 0}, r"track\.slices is 0; allowed: a whole number, at least 1"),
+        ({"slices": -1}, r"track\.slices is -1; allowed: a whole number, at least 0"),
         ({"slices": 1.5}, r"track\.slices is 1\.5"),
         ({"slices": True}, r"track\.slices is True"),
         ({"step": 0.0}, r"track\.step is 0\.0; allowed: a length in m, greater than 0"),

@@ -124,8 +124,8 @@ class Backend:
     ) -> tuple[Any, Any]:
         """``carry, y = body(carry, x)``, ``count`` times; returns the last carry and all y, in the order of their x.
 
-        ``xs`` is None or what a scan returned as its y: opaque to everybody else. A carry is a nest of tuples,
-        dicts and arrays of constant shapes. ``backwards`` takes the last x first.
+        ``xs`` is None or what a scan returned as its y: opaque to everybody else, but see `one_by_one` and `together`.
+        A carry is a nest of tuples, dicts and arrays of constant shapes. ``backwards`` takes the last x first.
         """
         ys: list[Any] = [None] * count
         for k in reversed(range(count)) if backwards else range(count):
@@ -133,6 +133,14 @@ class Backend:
             if xs is not None:
                 xs[k] = None  # what has been used up is let go
         return carry, ys
+
+    def one_by_one(self, ys: Any, count: int) -> list[Any]:
+        """All y of a scan as a list."""
+        return list(ys)
+
+    def together(self, each: list[Any]) -> Any:
+        """Nests of one form as the ``xs`` of a scan."""
+        return each
 
     def blockwise(
         self,

@@ -100,6 +100,14 @@ class JaxBackend(Backend):
         """`jax.lax.scan`: compile time does not grow with the count, and it has a reverse mode."""
         return jax.lax.scan(body, carry, xs, length=count, reverse=backwards)
 
+    def one_by_one(self, ys: Any, count: int) -> list[Any]:
+        """Rows of the first axis."""
+        return [jax.tree.map(lambda a: a[k], ys) for k in range(count)]  # noqa: B023  (called at once)
+
+    def together(self, each: list[Any]) -> Any:
+        """Along a first axis."""
+        return jax.tree.map(lambda *a: jnp.stack(a), *each)
+
     def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
         """`jax.jit`; on the processor a call waits for its arguments.
 

@@ -74,10 +74,11 @@ from backbeam.lattice_functions import Optics, Twiss, optics
 from backbeam.lattices import Loaded, load
 from backbeam.line import Line
 from backbeam.moment_beam import LinearSpaceCharge, MomentBeam
+from backbeam.naff import tunes_of
 from backbeam.reference import Reference
 from backbeam.species import Species
 from backbeam.tracking import count_kicks, trace, track
-from backbeam.turns import Turns, track_turns, tunes_of
+from backbeam.turns import Record, Turns
 
 __all__ = [
     "CSR",
@@ -114,6 +115,7 @@ __all__ = [
     "Patch",
     "Quadrupole",
     "RFCavity",
+    "Record",
     "RectangularBend",
     "Reference",
     "ResistiveWallWake",
@@ -145,7 +147,6 @@ __all__ = [
     "optics",
     "trace",
     "track",
-    "track_turns",
     "tunes_of",
     "value_and_grad",
 ]

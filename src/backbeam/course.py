@@ -12,20 +12,36 @@ from backbeam.effects.base import Bunch, Effect
 from backbeam.elements.base import Element
 from backbeam.errors import InputError
 from backbeam.line import Line
-from backbeam.plan import Look, Plan, Slicing, compile_line, compile_looks, count_kicks, merge_linear, unroll
+from backbeam.plan import (
+    Circulate,
+    Look,
+    Observe,
+    Plan,
+    Slicing,
+    compile_line,
+    compile_looks,
+    count_kicks,
+    merge_linear,
+    unroll,
+)
+from backbeam.turns import MOMENTS, PARTICLES, TURNS, Record
 
 ON_TURN = ("lose", "raise")
 
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """A line with effects, by the names under which their parameters are known. Make one by `of`."""
+    """A line with effects, by the names under which their parameters are known, passed so often. Make one by `of`."""
 
     line: Line
     effects: Mapping[str, Effect]
     slicing: Slicing
     on_turn: str = "lose"
     """What becomes of a particle that turns round: "lose" it there, or "raise" an error."""
+    turns: int = 1
+    """How often the line is passed."""
+    record: Record | None = None
+    """What is noted at the start and after every turn."""
 
     @classmethod
     def of(
@@ -37,6 +53,8 @@ class Course:
         slices: int | None = None,
         step: float | None = None,
         on_turn: str = "lose",
+        turns: int = 1,
+        record: Record | None = None,
     ) -> Course:
         """The course that the arguments of `backbeam.track` describe.
 
@@ -58,7 +76,18 @@ class Course:
                 line[name]
         if on_turn not in ON_TURN:
             raise InputError("track.on_turn", on_turn, " or ".join(ON_TURN))
-        return cls(line, _named(given, line), Slicing(slices, step), on_turn)
+        if isinstance(turns, bool) or not isinstance(turns, int) or turns < 1:
+            raise InputError("track.turns", turns, "a whole number, at least 1")
+        if record is not None and not isinstance(record, Record):
+            raise InputError("record", record, "Record(), Record(particles=[0, 1]), or None")
+        for name in (TURNS, MOMENTS, PARTICLES) if record is not None else ():
+            if name in line.names:
+                raise InputError("record", f"an element called {name}", "another name of it: a record is called so")
+        return cls(line, _named(given, line), Slicing(slices, step), on_turn, turns, record)
+
+    def once(self) -> Course:
+        """Same course, passed once and not recorded."""
+        return self if self.turns == 1 and self.record is None else replace(self, turns=1, record=None)
 
     def settled(self, bunch: Bunch) -> Course:
         """Same course, its effects as they are for a run that begins with that bunch."""
@@ -70,11 +99,20 @@ class Course:
 
     @cached_property
     def plan(self) -> Plan:
-        """The steps of the way, neighbouring linear maps merged."""
-        return merge_linear(compile_line(self.line, self.slicing, self.effects))
+        """The steps of the way, neighbouring linear maps merged; the turns of a ring as one step."""
+        once = merge_linear(compile_line(self.line, self.slicing, self.effects))
+        if self.turns == 1 and self.record is None:
+            return once
+        looks = () if self.record is None else tuple(Observe(*each) for each in self.record.readings())
+        return (*looks, Circulate((*once, *looks), self.turns))
+
+    @property
+    def length(self) -> Any:
+        """Length of the way [m]."""
+        return self.line.length if self.turns == 1 else self.turns * self.line.length
 
     def looks(self) -> tuple[Plan, list[Look]]:
-        """The steps of the way one by one, and places to look at the beam after every slice."""
+        """The steps of the line one by one, and places to look at the beam after every slice."""
         arguments = self.line, self.slicing, self.effects
         return unroll(compile_line(*arguments)), compile_looks(*arguments)
 
@@ -85,7 +123,7 @@ class Course:
 
     def kicks_of(self, name: str) -> int:
         """Number of kicks of one effect."""
-        return count_kicks(compile_line(self.line, self.slicing, {name: self.effects[name]}))
+        return self.turns * count_kicks(compile_line(self.line, self.slicing, {name: self.effects[name]}))
 
     # -- parameters --------------------------------------------------------------------------------------------------
 

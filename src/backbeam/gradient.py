@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +23,7 @@ from backbeam.tracking import followed
 if TYPE_CHECKING:
     from backbeam.effects.base import Effect
     from backbeam.line import Line
+    from backbeam.turns import Record
 
 Objective = Callable[[Beam], Any]
 """An observable with a pullback; or any function of a beam: in PyTorch and JAX it gives a number, anywhere it may give
@@ -69,6 +71,8 @@ def value_and_grad(
     slices: int | None = None,
     step: float | None = None,
     on_turn: str = "lose",
+    turns: int = 1,
+    record: Record | None = None,
     adjoint: Adjoint | str | None = None,
 ) -> tuple[Array, dict[str, Array]]:
     """Track, and differentiate an objective of the final beam.
@@ -78,8 +82,8 @@ def value_and_grad(
     objective:
         See `Objective`; `backbeam.observables` has those of the field. Of those of optics only the beam's reference
         matters; their gradients are by ``qf.k1``, ``reference.kinetic_energy``, ``start.beta_x``, ...
-    line, beam, space_charge, effects, slices, step, on_turn:
-        As in `track`.
+    line, beam, space_charge, effects, slices, step, on_turn, turns, record:
+        As in `track`. By `Reversible` the turns are undone one by one, and memory does not grow with their number.
     wrt:
         Names: ``qf.k1`` of an element or ``wake_1.q`` of an effect (a parameter that it leaves out counts as 0), a knob
         of the line such as ``kqf`` (by the chain rule through all parameters that follow it), ``beam.charge`` (as it
@@ -105,11 +109,11 @@ def value_and_grad(
     from backbeam.moment_beam.tracking import moment_value_and_grad
 
     if isinstance(beam, MomentBeam):
-        given: dict[str, Any] = {"space_charge": space_charge, "slices": slices, "step": step}
-        return moment_value_and_grad(objective, line, beam, wrt, **given)
+        given: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn, "turns": turns, "record": record}
+        return moment_value_and_grad(objective, line, beam, wrt, space_charge=space_charge, effects=effects, **given)
     if is_of_optics(objective):
         return differentiate_optics(objective, line, beam, wrt)
-    options: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn}
+    options: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn, "turns": turns, "record": record}
     course = Course.of(line, space_charge=space_charge, effects=effects, **options)
     found = differentiate_course(objective, course, beam, wrt, adjoint=adjoint)
     return found.value, found.gradient
@@ -126,10 +130,12 @@ def differentiate(
     slices: int | None = None,
     step: float | None = None,
     on_turn: str = "lose",
+    turns: int = 1,
+    record: Record | None = None,
     adjoint: Adjoint | str | None = None,
 ) -> Gradient:
     """`value_and_grad` with all that is known besides: the final beam, and the adjoint's report."""
-    options: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn}
+    options: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn, "turns": turns, "record": record}
     course = Course.of(line, space_charge=space_charge, effects=effects, **options)
     return differentiate_course(objective, course, beam, wrt, adjoint=adjoint)
 
@@ -314,17 +320,19 @@ def _in_order(bars: Mapping[str, Any], plan: Plan, readings: tuple[Array, ...], 
     ``batch`` is the number of axes in front of a reading's own.
     """
     names = observers(plan)
-    waiting = {name: list(bar) if isinstance(bar, list | tuple) else [bar] for name, bar in bars.items()}
-    for name, mine in waiting.items():
-        if name not in names:
+    given = {name: list(bar) if isinstance(bar, list | tuple) else [bar] for name, bar in bars.items()}
+    counts = Counter(names)
+    for name, mine in given.items():
+        if name not in counts:
             known = ", ".join(dict.fromkeys(names)) or "there are none in this line"
             raise InputError("objective: cotangent of a reading", name, f"one of the readings: {known}")
-        if len(mine) != names.count(name):
-            allowed = f"{names.count(name)}, a list with one for each passage"
+        if len(mine) != counts[name]:
+            allowed = f"{counts[name]}, a list with one for each passage"
             raise InputError(f"objective: cotangents of {name}", len(mine), allowed)
+    waiting = {name: iter(mine) for name, mine in given.items()}
     ordered = []
     for name, reading in zip(names, readings, strict=True):
-        bar = waiting[name].pop(0) if name in waiting else None
+        bar = next(waiting[name]) if name in waiting else None
         if bar is None:
             ordered.append(namespace(reading).zeros_like(reading))
         else:

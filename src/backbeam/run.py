@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from backbeam.course import Course
 from backbeam.effects.base import Bunch
 from backbeam.errors import InputError
 from backbeam.plan import ALIVE, LOST_BEFORE, Plan, Setting, State, may_lose
+from backbeam.turns import recorded
 
 
 class Run:
@@ -23,6 +25,8 @@ class Run:
             raise InputError("beam", beam, "a Beam")
         self.backend, self.recorded = backends.of(beam.coordinates), recorded
         self.course, self.line, self.beam = course, course.line, beam if recorded else beam.unrecorded()
+        if course.record is not None:
+            course.record.check(beam.n)
         self.parameters = self._parameters()
         self.batch = self._batch()
         self.course = course.settled(self._bunch()) if course.effects else course
@@ -110,7 +114,7 @@ class Run:
     def passages(self) -> dict[str, int]:
         """How often the beam passes each thick element."""
         thick = [name for name, e in zip(self.line.sequence, self.line.elements, strict=True) if e.is_thick]
-        return {name: thick.count(name) for name in dict.fromkeys(thick)}
+        return {name: self.course.turns * count for name, count in Counter(thick).items()}
 
     def records(self) -> bool:
         """Whether the library's automatic differentiation is watching."""
@@ -129,33 +133,32 @@ class Run:
         """The beam of a state."""
         xp = namespace(state.X)
         before = xp.broadcast_to(self.beam.lost_at, state.lost_at.shape)
-        lost_at = xp.where(state.lost_at == LOST_BEFORE, before, state.lost_at)
+        now = state.lost_at
+        for step in plan:
+            now = step.numbered(now)
+        lost_at = xp.where(now == LOST_BEFORE, before, now)
         return self.beam.replace(
             coordinates=state.X,
             charges=state.q,
             reference=self.beam.reference.with_beta_gamma(state.beta_gamma),
             lost_at=lost_at,
-            s=self.beam.s + self.line.length if s is None else s,
-            readings=readings_by_name(plan, readings),
+            s=self.beam.s + self.course.length if s is None else s,
+            readings=recorded(readings_by_name(plan, readings)),
             recipe=None,
         )
 
 
 def readings_by_name(plan: Plan, readings: tuple[Array, ...]) -> dict[str, Any]:
     """Readings by the name of their element; an element passed several times gives a list."""
-    names = observers(plan)
     found: dict[str, Any] = {}
-    for name, reading in zip(names, readings, strict=True):
-        if names.count(name) > 1:
-            found.setdefault(name, []).append(reading)
-        else:
-            found[name] = reading
-    return found
+    for name, reading in zip(observers(plan), readings, strict=True):
+        found.setdefault(name, []).append(reading)
+    return {name: mine if len(mine) > 1 else mine[0] for name, mine in found.items()}
 
 
 def observers(plan: Plan) -> list[str]:
     """Name of the element of every reading that a plan takes, in order."""
-    return [step.owners[0] for step in plan if step.reads]
+    return [name for step in plan for name in step.readers]
 
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:

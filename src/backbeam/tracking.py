@@ -29,6 +29,7 @@ from backbeam.walking import Place, Seen, looks_of, walk
 
 if TYPE_CHECKING:
     from backbeam.effects.base import Effect
+    from backbeam.turns import Record
 
 
 def track(
@@ -40,9 +41,11 @@ def track(
     slices: int | None = None,
     step: float | None = None,
     on_turn: str = "lose",
+    turns: int = 1,
+    record: Record | None = None,
     adjoint: Adjoint | str | None = None,
 ) -> Beam:
-    """Track a beam to the end of a line.
+    """Track a beam to the end of a line, or turn after turn through a ring.
 
     Parameters
     ----------
@@ -60,6 +63,10 @@ def track(
     on_turn:
         What becomes of a particle that turns round (px^2 + py^2 > p^2): "lose", it is lost there and keeps the
         coordinates with which it entered that step; "raise", an error. Under a JAX trace it becomes NaN.
+    turns:
+        How often the beam passes the line. What is kept does not grow with it, but for readings: a list, one a turn.
+    record:
+        What is noted before the first and after every turn, as ``readings["turns"]``: see `Record` and `Turns`.
     adjoint:
         How PyTorch's or JAX's automatic differentiation of the result is to remember the way, see `backbeam.adjoint`;
         or its name; None: `Reversible`. It matters only where a gradient is being recorded.
@@ -80,9 +87,9 @@ def track(
     """
     from backbeam.moment_beam import MomentBeam
 
+    options: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn, "turns": turns, "record": record}
     if isinstance(beam, MomentBeam):
-        return beam.track(line, space_charge=space_charge, slices=slices, step=step)
-    options: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn}
+        return beam.track(line, space_charge=space_charge, effects=effects, **options)
     return track_course(Course.of(line, space_charge=space_charge, effects=effects, **options), beam, adjoint)
 
 

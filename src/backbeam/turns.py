@@ -1,161 +1,134 @@
-"""A beam through a ring turn by turn, and the tunes of what it did there.
+"""What is recorded of a beam turn by turn: `Record` says what, `Turns` is what comes out.
 
-Every turn is the same plan, compiled once; nothing grows with the number of turns but what is recorded.
+A record is a few readings at the start of the ring, before the first and after every turn. They have pullbacks as all
+readings have, so that an objective may be of any turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import pi
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
 from array_api_compat import device
 
 from backbeam import backends, moments
-from backbeam.arrays import Array, namespace
-from backbeam.beam import Beam
-from backbeam.course import Course
-from backbeam.errors import InputError, TrackingError
-from backbeam.plan import ALIVE, State, advance
-from backbeam.run import Run
+from backbeam.arrays import COORDINATES, Array, namespace
+from backbeam.errors import InputError
+from backbeam.observation import Observation
 
-if TYPE_CHECKING:
-    from backbeam.effects.base import Effect
-    from backbeam.line import Line
+TURNS = "turns"
+"""What a record is called among the readings of a beam."""
+MOMENTS, PARTICLES = "turns.moments", "turns.particles"
+"""Its readings, of each time: see `BeamMoments` and `Particles`."""
 
 
-@dataclass(frozen=True, eq=False)
-class Turns:
-    """What was recorded at the start of the ring, before the first and after every turn: T + 1 times."""
+@dataclass(frozen=True)
+class Record:
+    """What is noted before the first and after every turn: the beam's moments, and particles that are named.
 
-    beam: Beam
-    """The beam at the end."""
+    Parameters
+    ----------
+    particles:
+        Indices of those whose coordinates are noted.
+    """
+
+    particles: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        given = self.particles
+        try:
+            chosen = tuple(int(k) for k in given)
+            whole = all(k == one and k >= 0 for k, one in zip(chosen, given, strict=True))
+        except (TypeError, ValueError):
+            whole = False
+        if not whole:
+            raise InputError("record.particles", given, "indices of particles, from 0")
+        object.__setattr__(self, "particles", chosen)
+
+    def readings(self) -> tuple[tuple[Observation, str], ...]:
+        """What is read each time, and its name."""
+        of_particles = ((Particles(self.particles), PARTICLES),) if self.particles else ()
+        return ((BeamMoments(), MOMENTS), *of_particles)
+
+    def check(self, n: int) -> None:
+        """Raise `InputError` for a particle that a beam of n has not."""
+        for k in self.particles:
+            if k >= n:
+                raise InputError("record.particles", k, f"indices from 0 to {n - 1}")
+
+
+class Turns(NamedTuple):
+    """A beam at the start of the ring, before the first and after every turn: T + 1 times."""
+
     mean: Array
     """``(..., 6, T + 1)`` [m, 1], of those alive."""
-    sigma: Array
-    """rms sizes ``(..., 6, T + 1)``."""
+    cov: Array
+    """Covariance ``(..., 6, 6, T + 1)``."""
     alive: Array
     """Number of particles alive ``(..., T + 1)``."""
-    lost_in: Array
-    """Turn in which each particle was lost ``(..., n)``, from 1; 0: it is alive, or was lost before."""
-    positions: Array | None
+    particles: Array | None
     """Coordinates of the chosen particles ``(..., 6, k, T + 1)``."""
 
+    @property
+    def sigma(self) -> Array:
+        """Rms sizes ``(..., 6, T + 1)``."""
+        xp = namespace(self.cov)
+        return moments.safe_sqrt(xp.stack([self.cov[..., k, k, :] for k in range(len(COORDINATES))], axis=-2))
 
-def track_turns(
-    line: Line,
-    beam: Beam,
-    turns: int,
-    *,
-    particles: Sequence[int] | None = None,
-    space_charge: Effect | None = None,
-    effects: Iterable[Effect] = (),
-    slices: int | None = None,
-    step: float | None = None,
-) -> Turns:
-    """Track a beam through a line again and again.
-
-    Parameters
-    ----------
-    line, beam, space_charge, effects, slices, step:
-        As in `backbeam.track`.
-    turns:
-        How many times.
-    particles:
-        Indices of those whose coordinates are recorded after every turn; None: none.
-
-    Raises
-    ------
-    InputError
-        For a number of turns below 1, or a particle that there is not.
-    TrackingError
-        If particles turn round; it says by which turn.
-    """
-    if isinstance(turns, bool) or not isinstance(turns, int) or turns < 1:
-        raise InputError("turns", turns, "a whole number, at least 1")
-    run = Run(Course.of(line, space_charge=space_charge, effects=effects, slices=slices, step=step), beam)
-    chosen = None if particles is None else [int(k) for k in particles]
-    for k in chosen or []:
-        if not 0 <= k < beam.n:
-            raise InputError("particles", k, f"indices from 0 to {beam.n - 1}")
-    plan, state = run.course.plan, run.state()
-    setting = run.setting(plan)
-    xp = namespace(state.X)
-    lost_in = xp.zeros_like(state.lost_at)
-    index = None if chosen is None else xp.asarray(chosen, dtype=xp.int32, device=device(state.X))
-    seen = [_looked(state, index)]
-    for turn in range(1, turns + 1):
-        before = state.lost_at == ALIVE
-        state, _ = advance(plan, setting, state, run.parameters)
-        now = before & (state.lost_at != ALIVE)
-        lost_in = xp.where(now, xp.full_like(lost_in, turn), lost_in)
-        seen.append(_looked(state, index))
-        if not run.backend.traced([state.X]) and not bool(xp.all(xp.isfinite(seen[-1][0]))):
-            raise TrackingError(f"particles turn round (px^2 + py^2 > p^2) in turn {turn}")
-    mean, sigma, alive = (xp.stack([one[k] for one in seen], axis=-1) for k in range(3))
-    positions = None if index is None else xp.stack([one[3] for one in seen], axis=-1)
-    final = run.result(state, plan, ()).replace(s=beam.s + turns * line.length)
-    return Turns(final, mean, sigma, alive, lost_in, positions)
+    def emittance(self, plane: str) -> Array:
+        """Geometric rms emittance [m] of plane x, y or z ``(..., T + 1)``."""
+        k = 2 * "xyz".index(plane)
+        qq, qp, pp = self.cov[..., k, k, :], self.cov[..., k, k + 1, :], self.cov[..., k + 1, k + 1, :]
+        slope = moments.safe_divide(qp, qq)
+        return moments.safe_sqrt(qq) * moments.safe_sqrt(pp - slope * qp)
 
 
-def _looked(state: State, index: Array | None) -> tuple[Array, ...]:
-    """Mean, rms sizes, number alive, and the chosen particles."""
-    xp, alive = namespace(state.X), state.lost_at == ALIVE
-    mean = moments.centroid(state.X, state.q, alive)
-    sigma = moments.safe_sqrt(moments.variance(state.X, state.q, alive))
-    count = xp.sum(xp.astype(alive, xp.int32), axis=-1)
-    return (mean, sigma, count, *(() if index is None else (xp.take(state.X, index, axis=-1),)))
+def recorded(readings: Mapping[str, Any]) -> dict[str, Any]:
+    """Readings of a beam, those of a record as `Turns`."""
+    if MOMENTS not in readings:
+        return dict(readings)
+    xp = namespace(readings[MOMENTS][0])
+    numbers = xp.stack(readings[MOMENTS], axis=-1)
+    cov = xp.reshape(numbers[..., 6:42, :], (*numbers.shape[:-2], 6, 6, numbers.shape[-1]))
+    chosen = xp.stack(readings[PARTICLES], axis=-1) if PARTICLES in readings else None
+    found = Turns(numbers[..., :6, :], cov, numbers[..., 42, :], chosen)
+    return {TURNS: found, **{name: reading for name, reading in readings.items() if name not in (MOMENTS, PARTICLES)}}
 
 
-def tunes_of(positions: Array, momenta: Array | None = None, *, newton: int = 8) -> Array:
-    """Tune of turn-by-turn data ``(..., T)``: the strongest line of its spectrum, by NAFF.
+@dataclass(frozen=True)
+class BeamMoments(Observation):
+    """Mean, covariance row by row, and number alive: ``(..., 43)``."""
 
-    Parameters
-    ----------
-    positions:
-        Of a monitor or particle, turn by turn [m].
-    momenta:
-        With them the tune is known from 0 to 1 (`positions - i momenta`, in normalised coordinates or not); without,
-        from 0 to 1/2.
-    newton:
-        Steps from the maximum of the discrete spectrum to that of the continuous one.
+    def read(self, X: Array, q: Array, alive: Array) -> Array:
+        """Of those alive."""
+        xp, (mean, cov) = namespace(X), moments.mean_and_cov(X, q, alive)
+        count = xp.sum(xp.astype(xp.broadcast_to(alive, q.shape), X.dtype), axis=-1, keepdims=True)
+        return xp.concat([mean, xp.reshape(cov, (*mean.shape[:-1], 36)), count], axis=-1)
 
-    Returns
-    -------
-    tunes
-        Fractional parts ``(...)``; NaN for data that stand still. With a Hann window the error falls like 1/T^4
-        (Laskar, Physica D 67 (1993) 257).
-    """
-    xp = namespace(positions)
-    T = positions.shape[-1]
-    if T < 8:
-        raise InputError("positions", f"{T} turns", "at least 8")
-    wide = xp.complex128 if positions.dtype == xp.float64 else xp.complex64
-    n = xp.arange(T, dtype=positions.dtype, device=device(positions))
-    window = 1.0 - xp.cos(2.0 * pi * (n + 0.5) / T)
+    def pullback(self, X: Array, q: Array, alive: Array, reading_bar: Array) -> tuple[Array, Array]:
+        """Of the moments; a number of particles has no slope."""
+        cov_bar = namespace(X).reshape(reading_bar[..., 6:42], (*reading_bar.shape[:-1], 6, 6))
+        return moments.pullback(X, q, alive, reading_bar[..., :6], cov_bar)
 
-    def centred(data: Array) -> Array:
-        return data - xp.sum(window * data, axis=-1, keepdims=True) / T
 
-    x = centred(positions)
-    z = xp.astype(x, wide) if momenta is None else xp.astype(x, wide) - 1.0j * xp.astype(centred(momenta), wide)
-    z = z * xp.astype(window, wide)
-    size = xp.abs(backends.of(positions).fft.fft(z, n=T, axis=-1))
-    upper = T // 2 if momenta is None else T
-    first = xp.argmax(size[..., :upper], axis=-1)
-    # The maximum of |F|^2, F(q) = sum z exp(-2 pi i q n), n from the middle, where F hardly turns.
-    m = n - 0.5 * (T - 1)
-    q = xp.astype(first, positions.dtype) / T
-    for _ in range(newton + 6):
-        turned = z * xp.exp(xp.astype(-2.0 * pi * q[..., None] * m, wide) * 1.0j)
-        F0, F1, F2 = (xp.sum(turned * xp.astype((-2.0 * pi * m) ** j, wide) * (1.0j**j), axis=-1) for j in range(3))
-        slope = 2.0 * xp.real(xp.conj(F0) * F1)
-        curvature = 2.0 * (xp.real(xp.conj(F0) * F2) + xp.real(xp.conj(F1) * F1))
-        change = -slope / xp.where(curvature < 0.0, curvature, xp.full_like(curvature, float("inf")))
-        # Uphill by a quarter of a line of the spectrum where it is not yet concave.
-        uphill = xp.where(slope > 0.0, xp.full_like(slope, 0.25 / T), xp.full_like(slope, -0.25 / T))
-        change = xp.where(curvature < 0.0, xp.clip(change, -0.5 / T, 0.5 / T), uphill)
-        q = q + change
-    still = xp.max(size, axis=-1) == 0.0
-    return xp.where(still, xp.full_like(q, float("nan")), xp.remainder(q, 1.0))
+@dataclass(frozen=True)
+class Particles(Observation):
+    """Coordinates of some particles ``(..., 6, k)``, the lost where they were lost."""
+
+    index: tuple[int, ...]
+
+    def _index(self, X: Array) -> Array:
+        xp = namespace(X)
+        return xp.asarray(list(self.index), dtype=xp.int32, device=device(X))
+
+    def read(self, X: Array, q: Array, alive: Array) -> Array:
+        """Their columns."""
+        return namespace(X).take(X, self._index(X), axis=-1)
+
+    def pullback(self, X: Array, q: Array, alive: Array, reading_bar: Array) -> tuple[Array, Array]:
+        """Into their columns."""
+        xp = namespace(X)
+        flat = xp.reshape(reading_bar, (-1, len(self.index)))
+        found = backends.of(X).scatter_add(flat, self._index(X), X.shape[-1])
+        return xp.reshape(found, X.shape), xp.zeros_like(q)

@@ -66,6 +66,14 @@ def looks_of(course: Course) -> Looks:
     return Looks(steps, places)
 
 
+def looks_of_turns(course: Course) -> Looks:
+    """Looks after every turn of a course."""
+    each = sum(step.width for step in course.once().plan)
+    length = course.line.length
+    places = [(k * length, Look(f"turn {k}", 1.0, k * each, ())) for k in range(1, course.turns + 1)]
+    return Looks((), places)
+
+
 NOWHERE = Looks((), ())
 """No looks."""
 
@@ -73,12 +81,12 @@ NOWHERE = Looks((), ())
 def walk(
     plan: Plan, setting: Setting, start: Place, P: Parameters, looks: Looks = NOWHERE, looked: int = 0
 ) -> Iterator[Place | Seen]:
-    """Take the parts of a plan from a place on. Gives each look as it comes, and the place after each part.
+    """Take the parts of a plan, or its turns, from a place on: each look as it comes, and the place after each part.
 
     ``looked`` is the number of looks that were taken before the start.
     """
     state, readings, kicks = start.state, list(start.readings), start.kicks
-    parts = stretches(as_run(plan, state))
+    parts = stretches([part for step in as_run(plan, state) for part in step.turn_by_turn()])
     done = sum(part.width for part in parts[: start.parts])
     waiting = iter(looks.places[looked:])
     s, look = next(waiting, (None, None))

@@ -49,8 +49,8 @@ SET = [
     ("baem.n=1", "bad.yaml: baem is an unknown key; allowed: beam"),
     ("colour=red", "bad.yaml: colour is an unknown key; allowed: one of title, beam, lattice, space_charge, effects, track, gradient, run"),
     ("track.slice=1", "bad.yaml: track.slice is an unknown key; allowed: slices"),
-    ("track.slices=0", "bad.yaml: track.slices is 0; allowed: a whole number, at least 1"),
-    ("track.slices=2.5", "bad.yaml: track.slices is 2.5; allowed: a whole number, at least 1"),
+    ("track.slices=-1", "bad.yaml: track.slices is -1; allowed: a whole number, at least 0"),
+    ("track.slices=2.5", "bad.yaml: track.slices is 2.5; allowed: a whole number, at least 0"),
     ("track.step=-1", "bad.yaml: track.step is -1.0; allowed: a length in m, greater than 0"),
     ("track={slices: 1, step: 1.0}", "bad.yaml: track.step is 1.0; allowed: slices or step, not both"),
     ("space_charge.grid=[3,8,8]", "bad.yaml: space_charge.grid is (3, 8, 8); allowed: three numbers of nodes (nx, ny, nz), each at least 6"),
@@ -111,7 +111,7 @@ SET = [
     ("beam.n=1e300", "bad.yaml: beam.n is "),
     ("beam.n=3000000000", "bad.yaml: beam.n is 3000000000; allowed: a whole number, at least 1 and at most 2147483647"),
     ("beam.n=2000000000", "bad.yaml: beam.n is 2000000000; allowed: at most "),
-    ("track.slices=100000000", "bad.yaml: track.slices is 100000000; allowed: a whole number, at least 1 and at most 1000000"),
+    ("track.slices=100000000", "bad.yaml: track.slices is 100000000; allowed: a whole number, at least 0 and at most 1000000"),
     ("track.step=1e-12", "bad.yaml: track.step is 1e-12; allowed: a length in m that makes at most 1000000 slices of "),
 ]  # fmt: skip
 

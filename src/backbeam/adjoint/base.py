@@ -121,7 +121,7 @@ def cut(plan: Plan, every: int) -> tuple[Plan, ...]:
     counts_maps = count_kicks(plan) == 0
 
     def weigh(step: Step) -> int:
-        return (0 if step.reads else step.width) if counts_maps else step.kicks
+        return (0 if step.reads and not step.moves else step.width) if counts_maps else step.kicks
 
     pieces: list[Plan] = []
     piece: list[Step] = []

@@ -27,8 +27,9 @@ class Store(Adjoint):
     place: ClassVar[int | None] = 2
 
     def kept_bytes(self, plan: Plan, dtype: str, masked: bool) -> int:
-        """One state a group."""
-        return bytes_between(groups(plan), dtype, masked)
+        """One state a group, and one a turn."""
+        turns = [turn for step in plan for turn in step.turn_by_turn()]
+        return bytes_between(groups(tuple(turns)), dtype, masked)
 
     def forward(
         self, backend: Backend, plan: Plan, setting: Setting, state: State, P: Parameters
@@ -38,8 +39,9 @@ class Store(Adjoint):
         run = as_run(plan, state)
         for group in groups(run):
             if is_loop(group):
-                state, states = group[0].advance_and_keep(setting, state, P)
+                state, found, states = group[0].advance_and_keep(setting, state, P)
                 kept.append(states)
+                readings = (*readings, *found)
             else:
                 kept.append(setting.keep(state))
                 state, found = advance(group, setting, state, P)
@@ -67,10 +69,10 @@ class Store(Adjoint):
         del bars
         for group, mine in zip(reversed(found), reversed(readings), strict=True):
             if is_loop(group):
-                held.append(group[0].replay_kept(setting, first, P, held.pop(), remaining.pop()))
+                held.append(group[0].replay_kept(setting, first, P, held.pop(), remaining.pop(), mine))
             else:
                 held.append(replay(group, setting, setting.restore(remaining.pop(), first), P, held.pop(), mine))
-        return held.pop(), Report(anchors=sum(g[0].kicks if is_loop(g) else 1 for g in found) - 1)
+        return held.pop(), Report(anchors=sum(g[0].rounds for g in found) - 1)
 
 
 def groups(plan: Plan) -> list[Plan]:
@@ -84,15 +86,15 @@ def groups(plan: Plan) -> list[Plan]:
             group.clear()
 
     for step in plan:
-        if step.kicks > 1:
+        if step.rounds > 1:
             close()
         group.append(step)
-        if step.kicks or sum(s.moves for s in group) >= LONGEST_GROUP:
+        if step.kicks or step.rounds > 1 or sum(s.moves for s in group) >= LONGEST_GROUP:
             close()
     close()
     return found
 
 
 def is_loop(group: Plan) -> TypeGuard[tuple[Repeat, ...]]:
-    """Whether a group is a loop of kicks, which keeps a state for each round by itself."""
-    return group[0].kicks > 1
+    """Whether a group is a loop, which keeps a state for each round by itself."""
+    return group[0].rounds > 1

@@ -66,7 +66,8 @@ def _facts(problem: Problem, outcome: Outcome, summary: dict[str, Any]) -> Table
     facts.add_row(
         "line",
         f"{float(line.length):.6g} m, {count(len(line), 'element')}: "
-        + ", ".join(f"{k} {n}" for n, k in kinds.most_common()),
+        + ", ".join(f"{k} {n}" for n, k in kinds.most_common())
+        + (f"; {count(outcome.course.turns, 'turn')}" if outcome.course.turns > 1 else ""),
     )
     add_effects(facts, outcome.course)
     facts.add_row("runs on", f"{summary['backend']}, {summary['device']}, {summary['dtype']}")

@@ -137,6 +137,8 @@ class Effect(Parametrised):
     ----------
     slices, step:
         Kicks in each element, or the longest distance between them [m]; None leaves it to the element and to `track`.
+    every:
+        Kicks every so many metres at most, wherever elements begin and end: fewer than elements, where these are short.
     at:
         Names of elements with one kick each time the beam passes, in the middle; None: along elements.
     along:
@@ -147,6 +149,7 @@ class Effect(Parametrised):
 
     slices: int | None = None
     step: float | None = None
+    every: float | None = None
     at: tuple[str, ...] | None = None
     along: tuple[str, ...] | None = None
 
@@ -164,16 +167,22 @@ class Effect(Parametrised):
     def __post_init__(self) -> None:
         for field in ("at", "along"):
             self._take_names(field)
-        for together in (("slices", "step", "at"), ("along", "at")):
+        for together in (("slices", "step", "every", "at"), ("along", "at")):
             given = [name for name in together if getattr(self, name) is not None]
             if len(given) > 1:
                 raise InputError(self._label(given[-1]), getattr(self, given[-1]), f"left out beside {given[0]}")
-        slices, step = self.slices, self.step
+        slices = self.slices
         if slices is not None and (type(slices) is not int or slices < 1):
             raise InputError(self._label("slices"), slices, "a whole number, at least 1")
-        is_number = isinstance(step, int | float) and not isinstance(step, bool)
-        if step is not None and not (is_number and 0 < step < math.inf):
-            raise InputError(self._label("step"), step, "a length in m, greater than 0")
+        for field in ("step", "every"):
+            value = getattr(self, field)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (is_number and 0 < value < math.inf):
+                raise InputError(self._label(field), value, "a length in m, greater than 0")
+        if self.every is not None and type(self).needs is not Effect.needs:
+            raise InputError(
+                self._label("every"), self.every, f"slices or step: {self.kind} knows the element it is in"
+            )
         self._check_parameters()
 
     def _take_names(self, field: str) -> None:
@@ -249,7 +258,7 @@ class Effect(Parametrised):
     def bare(self) -> Self:
         """Only what decides how a kick is made: without name, parameters, and where it acts."""
         bare = object.__new__(type(self))
-        gone = {"name", "slices", "step", "at", "along", *self.parameter_names()}
+        gone = {"name", "slices", "step", "every", "at", "along", *self.parameter_names()}
         for f in fields(self):
             object.__setattr__(bare, f.name, None if f.name in gone else getattr(self, f.name))
         return bare

@@ -152,8 +152,9 @@ class Element(Parametrised):
             value = getattr(self, name, None)
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(self._label(name), value, "a whole number, at least 1")
+            least = int(name != "slices")
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(self._label(name), value, f"a whole number, at least {least}")
             if value > MOST_STEPS:
                 raise InputError(self._label(name), value, f"a whole number, at most {MOST_STEPS}")
             if allowed and value not in allowed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -153,13 +153,22 @@ class MomentBeam:
         line: Line,
         *,
         space_charge: LinearSpaceCharge | None = None,
+        effects: Iterable[LinearSpaceCharge] = (),
         slices: int | None = None,
         step: float | None = None,
+        on_turn: str = "lose",
+        turns: int = 1,
+        record: None = None,
     ) -> MomentBeam:
-        """The beam at the end of a line; `backbeam.track` does the same. With space charge, a kick a slice."""
+        """The beam at the end of a line, or after so many turns; `backbeam.track` does the same.
+
+        With space charge, a kick a slice. The centroid turns round or not: ``on_turn`` is of particles.
+        """
+        from backbeam.moment_beam.linear_space_charge import acting_on_moments
         from backbeam.moment_beam.tracking import Passage
 
-        return Passage.of(line, self, space_charge, slices, step).final()
+        acting = acting_on_moments(space_charge, effects, on_turn, record)
+        return Passage.of(line if turns == 1 else line * turns, self, acting, slices, step).final()
 
     def replace(self, **changes: Any) -> MomentBeam:
         """Same beam with other ``mean``, ``cov``, ``reference``, ``charge``, ``s`` or ``readings``."""

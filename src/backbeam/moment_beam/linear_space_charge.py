@@ -17,12 +17,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp, pi
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from array_api_compat import device
 
 from backbeam.arrays import Array, namespace
-from backbeam.errors import InputError
+from backbeam.effects.base import Effect
+from backbeam.errors import InputError, Said
 
 if TYPE_CHECKING:
     from backbeam.reference import Reference
@@ -103,6 +104,30 @@ class LinearSpaceCharge:
             return strength / (self.length * u * u * gamma), (x, y)
         # gamma sigma_z = gamma beta sigma_tau
         return strength, (5.0 * x, 5.0 * y, 5.0 * u * u * cov[..., 4, 4])
+
+
+def acting_on_moments(space_charge: Any, effects: Any, on_turn: str, record: Any) -> LinearSpaceCharge | None:
+    """What acts on a `MomentBeam`, of the arguments of `backbeam.track`.
+
+    Raises
+    ------
+    InputError
+        For an effect that only particles have, a record, and for two that say the same.
+    """
+    given = [] if space_charge is None else [("space_charge", space_charge)]
+    several = list(effects) if isinstance(effects, list | tuple) else [effects]
+    given += [(f"effects[{k}]", effect) for k, effect in enumerate(several)]
+    for field, effect in given:
+        if not isinstance(effect, LinearSpaceCharge):
+            shown = Said(f"{effect.kind}") if isinstance(effect, Effect) else effect
+            raise InputError(field, shown, "LinearSpaceCharge(): a MomentBeam has no particles")
+    if len(given) > 1:
+        raise InputError(given[1][0], given[1][1], "one LinearSpaceCharge")
+    if on_turn not in ("lose", "raise"):
+        raise InputError("track.on_turn", on_turn, "lose or raise")
+    if record is not None:
+        raise InputError("record", record, "left out with a MomentBeam: monitors see it in every turn")
+    return given[0][1] if given else None
 
 
 def form_factors(squares: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:

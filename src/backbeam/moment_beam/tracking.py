@@ -7,7 +7,7 @@ about the beam's own centre, so the orbit does not know of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from backbeam.lattice_functions.passages import Passages, parameter_vector
 from backbeam.lattice_functions.products import product, transposed
 from backbeam.lattice_functions.solution import Solution, SolutionBars
 from backbeam.moment_beam.beam import MomentBeam
-from backbeam.moment_beam.linear_space_charge import LinearSpaceCharge
+from backbeam.moment_beam.linear_space_charge import LinearSpaceCharge, acting_on_moments
 from backbeam.plan import Slicing
 from backbeam.reference import Reference
 from backbeam.run import broadcast_shapes
@@ -61,8 +61,6 @@ class Passage:
         step: float | None,
     ) -> Passage:
         """Find the orbit of the centroid and the matrices about it."""
-        if space_charge is not None and not isinstance(space_charge, LinearSpaceCharge):
-            raise InputError("space_charge", space_charge, "LinearSpaceCharge(): a MomentBeam has no particles")
         slicing = Slicing(slices, step)
         if space_charge is not None:
             slicing = _Halves(slices, step)
@@ -221,8 +219,12 @@ def moment_value_and_grad(
     wrt: Sequence[str],
     *,
     space_charge: LinearSpaceCharge | None = None,
+    effects: Iterable[LinearSpaceCharge] = (),
     slices: int | None = None,
     step: float | None = None,
+    on_turn: str = "lose",
+    turns: int = 1,
+    record: None = None,
 ) -> tuple[Array, dict[str, Array]]:
     """Value and gradient of a function of the final moments; `backbeam.value_and_grad` does the same.
 
@@ -231,7 +233,7 @@ def moment_value_and_grad(
     function:
         An observable of sizes, means, emittances or Twiss parameters; or any function of a `MomentBeam`, which gives a
         number (PyTorch, JAX) or ``(value, {"mean": ..., "cov": ...})`` with cotangents (everywhere).
-    line, beam, space_charge, slices, step:
+    line, beam, space_charge, effects, slices, step, on_turn, turns:
         As in `MomentBeam.track`.
     wrt:
         ``qf.k1`` of an element, ``beam.mean``, ``beam.cov``, ``beam.charge``, ``beam.beta_gamma``, or a knob.
@@ -241,7 +243,8 @@ def moment_value_and_grad(
     from backbeam.moment_beam.objectives import bars_of
 
     asked = Asked.of(line, wrt)
-    passage = Passage.of(line, beam, space_charge, slices, step)
+    acting = acting_on_moments(space_charge, effects, on_turn, record)
+    passage = Passage.of(line if turns == 1 else line * turns, beam, acting, slices, step)
     final = passage.final()
     value, bars = bars_of(function, final)
     found = passage.pullback(bars.get("mean"), bars.get("cov"))

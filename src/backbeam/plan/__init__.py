@@ -8,6 +8,7 @@
 ``lose``      an opening
 ``observe``   a reading
 ``repeat``    the slices of an element as a loop
+``circulate`` the turns of a ring
 ``merged``    neighbouring linear maps as one matrix
 ``watched``   particles that turn round
 ``stretch``   what lies between two kicks, block of particles by block
@@ -22,6 +23,7 @@ loop, whose size does not grow with their number.
 from __future__ import annotations
 
 from backbeam.plan.apply import Apply
+from backbeam.plan.circulate import Circulate
 from backbeam.plan.compiler import Look, Slicing, compile_line, compile_looks, compile_pieces, longest_length
 from backbeam.plan.kick import Kick
 from backbeam.plan.lose import Lose
@@ -49,6 +51,7 @@ __all__ = [
     "LOST_BEFORE",
     "Apply",
     "Bars",
+    "Circulate",
     "Kick",
     "Look",
     "Lose",

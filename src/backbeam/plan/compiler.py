@@ -30,6 +30,7 @@ from backbeam.plan.lose import Lose
 from backbeam.plan.observe import Observe
 from backbeam.plan.repeat import Repeat
 from backbeam.plan.running import Plan
+from backbeam.plan.spacing import spaced
 from backbeam.plan.step import Step
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Slicing:
     Raises
     ------
     InputError
-        If both are given, or if one of them is not positive.
+        If both are given, or one of them is out of range. No slices: no kicks.
     """
 
     slices: int | None = None
@@ -60,8 +61,8 @@ class Slicing:
     def __post_init__(self) -> None:
         if self.slices is not None and self.step is not None:
             raise InputError("track.step", self.step, "slices or step, not both")
-        if self.slices is not None and (type(self.slices) is not int or not 1 <= self.slices <= MOST_SLICES):
-            raise InputError("track.slices", self.slices, f"a whole number, at least 1 and at most {MOST_SLICES}")
+        if self.slices is not None and (type(self.slices) is not int or not 0 <= self.slices <= MOST_SLICES):
+            raise InputError("track.slices", self.slices, f"a whole number, at least 0 and at most {MOST_SLICES}")
         step = self.step
         is_number = isinstance(step, int | float) and not isinstance(step, bool)
         if step is not None and not (is_number and 0 < step < math.inf):
@@ -73,7 +74,7 @@ class Slicing:
         if slices is None and step is None:
             slices, step = (element.slices, None) if element.slices is not None else (self.slices, self.step)
         if step is None:
-            return slices or 1
+            return 1 if slices is None else slices
         longest = longest_length(element.length, name)
         count = longest / step * (1.0 - 1e-12)
         if not count <= MOST_SLICES:
@@ -115,6 +116,11 @@ class _Compiler:
         self.elements, self.names = line.elements, line.sequence
         self.slicing, self.effects = slicing, effects
         self.losses = 0
+        self.spaced = {
+            label: spaced(effect, self.elements, self.names)
+            for label, effect in effects.items()
+            if effect.every is not None
+        }
 
     def steps(self, bounds: tuple[Bound, ...], name: str, element: Element) -> tuple[Step, ...]:
         """Steps of some maps of the element of that name."""
@@ -171,7 +177,7 @@ class _Compiler:
         if not element.divisible:
             return [self.element(place)]
         acting = [effect for effect in self.effects.values() if effect.acts_along(element, name)]
-        slices = max(self.slicing.count(element, name, e) for e in acting or (None,)) if _long(element) else 1
+        slices = self._shown(element, name, acting)
         before, after = _ends(element)
         kicks = self._kicks(place)
         cuts = {Fraction(j, slices) for j in range(1, slices)}
@@ -191,7 +197,7 @@ class _Compiler:
         if not element.divisible:
             return [(1.0, steps, ())]
         acting = [effect for effect in self.effects.values() if effect.acts_along(element, name)]
-        slices = max(self.slicing.count(element, name, e) for e in acting or (None,)) if _long(element) else 1
+        slices = self._shown(element, name, acting)
         kicks = self._kicks(place)
         rounds, _ = self._rounds(element, name, kicks)
         done, count, ahead = Fraction(0), len(self.steps(_ends(element)[0], name, element)), sorted(kicks)
@@ -203,6 +209,12 @@ class _Compiler:
             beyond = self.steps(element.piece(done, cut), name, element) if cut > done else ()
             found.append((1.0 / slices, count, beyond))
         return [*found, (1.0 / slices, steps, ())]
+
+    def _shown(self, element: Element, name: str, acting: list[Effect]) -> int:
+        """Number of slices after which the beam is looked at: the finest that an effect makes, at least one."""
+        if not _long(element):
+            return 1
+        return max(1, *(self.slicing.count(element, name, e) for e in acting or (None,)))
 
     def _tests(self, place: int) -> dict[Fraction, Plan]:
         """Tests of an element's own opening, by the part of it that lies before them: the frame there is its own."""
@@ -226,7 +238,10 @@ class _Compiler:
             else:
                 count = self.slicing.count(element, name, effect) if effect.acts_along(element, name) else 0
             own = {field: ((label, field, 1.0),) for field in effect.parameters()}
-            for k in range(count):
+            for middle, length in self.spaced.get(label, {}).get(place, ()):
+                kick = Kick(effect.bare(), name, tuple({**own, "length": length}.items()))
+                found[middle] = (*found.get(middle, ()), kick)
+            for k in range(0 if label in self.spaced else count):
                 part = Place(self.elements, self.names, place, Fraction(k, count), Fraction(k + 1, count))
                 needs = effect.needs(part)
                 if needs is None:

@@ -18,8 +18,12 @@ class Observe(Step):
     observation: Observation
     element: str
 
-    reads: ClassVar[int] = 1
     moves: ClassVar[bool] = False
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """Its element."""
+        return (self.element,)
 
     @property
     def kind(self) -> str:

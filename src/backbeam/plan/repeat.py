@@ -21,6 +21,11 @@ class Repeat(Step):
     count: int
 
     @property
+    def rounds(self) -> int:
+        """Its count."""
+        return self.count
+
+    @property
     def kicks(self) -> int:
         """Number of kicks in it."""
         return self.count * sum(step.kicks for step in self.steps)
@@ -92,11 +97,14 @@ class Repeat(Step):
 
     # -- with states that are kept between its rounds ----------------------------------------------------------------
 
-    def advance_and_keep(self, setting: Setting, state: State, P: Parameters) -> tuple[State, Any]:
-        """All rounds forward, and what changes of the state before each of them."""
-        return compiled(_forward_and_keep, self, setting, state, P)
+    def advance_and_keep(self, setting: Setting, state: State, P: Parameters) -> tuple[State, tuple[Array, ...], Any]:
+        """All rounds forward; no readings, and what changes of the state before each round."""
+        state, kept = compiled(_forward_and_keep, self, setting, state, P)
+        return state, (), kept
 
-    def replay_kept(self, setting: Setting, first: State, P: Parameters, bars: Bars, kept: Any) -> Bars:
+    def replay_kept(
+        self, setting: Setting, first: State, P: Parameters, bars: Bars, kept: Any, readings_bar: tuple[Array, ...]
+    ) -> Bars:
         """Cotangents back through all rounds, from the states before them."""
         return with_own_bars(_pull_back_kept, self, setting, first, P, bars, kept)
 

@@ -16,7 +16,7 @@ To add a kind of step: a file with one class; who runs plans, cuts them or foret
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Self
@@ -39,9 +39,19 @@ class Step:
         return 0
 
     @property
+    def readers(self) -> tuple[str, ...]:
+        """Element of every reading in it, in order."""
+        return ()
+
+    @property
     def reads(self) -> int:
         """Number of readings in it."""
-        return 0
+        return len(self.readers)
+
+    @property
+    def rounds(self) -> int:
+        """How often it does the same: more than once in a loop, which can keep a state for each round by itself."""
+        return 1
 
     @property
     def moves(self) -> bool:
@@ -77,6 +87,14 @@ class Step:
     def may_turn(self) -> bool:
         """Whether a particle with too much transverse momentum turns round in it."""
         return False
+
+    def inside(self, change: Callable[[Any], Any]) -> Step:
+        """The step with what is changed of the steps that it has inside; most have none."""
+        return self
+
+    def numbered(self, lost_at: Array) -> Array:
+        """``lost_at`` of a beam that has passed it, with a number of its own for every place that it has passed."""
+        return lost_at
 
     # -- physics -----------------------------------------------------------------------------------------------------
 
@@ -116,6 +134,14 @@ class Step:
     def unrolled(self) -> tuple[Step, ...]:
         """Its steps one by one."""
         return (self,)
+
+    def turn_by_turn(self) -> tuple[Step, ...]:
+        """Its turns one by one, where it has such."""
+        return (self,)
+
+    def shared_by_turns(self) -> Any:
+        """What runs as it does, and keeps between turns what is the same in each."""
+        return self
 
     def split(self, kicks: int) -> tuple[Step, ...]:
         """In two, of which the first has at most so many kicks, or maps where it has none, if that can be."""

@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any, cast
 
 from backbeam import backends
-from backbeam.arrays import Array
+from backbeam.arrays import Array, namespace
 from backbeam.plan.state import Bars, Parameters, Setting, State
 from backbeam.plan.step import Local, Step
 
@@ -45,6 +45,10 @@ class Stretch:
     def kicks(self) -> int:
         """None."""
         return 0
+
+    def shared_by_turns(self) -> SharedStretch:
+        """The stretch with what its steps are given kept from turn to turn."""
+        return SharedStretch(self.steps)
 
     def advance(self, setting: Setting, state: State, P: Parameters, readings: list[Array]) -> State:
         """Forward."""
@@ -141,6 +145,27 @@ def stretches(plan: Sequence[Step]) -> list[Step | Stretch]:
         some = tuple(steps)
         found += (Stretch(cast("tuple[Local, ...]", some)),) if local else some
     return found
+
+
+class SharedStretch(Stretch):
+    """A stretch that is run again and again with the same parameters.
+
+    Matrices and whatever else all particles share are made anew only where the reference has another momentum.
+    """
+
+    def __init__(self, steps: tuple[Local, ...]) -> None:
+        super().__init__(steps)
+        object.__setattr__(self, "_made", {})
+
+    def _given(self, setting: Setting, state: State, P: Parameters, inverse: bool) -> list[Any]:
+        made: Any = self._made  # type: ignore[attr-defined]
+        if inverse not in made or not _same(made[inverse][0], state.beta_gamma):
+            made[inverse] = (state.beta_gamma, super()._given(setting, state, P, inverse))
+        return made[inverse][1]
+
+
+def _same(a: Array, b: Array) -> bool:
+    return a is b or bool(namespace(a).all(a == b))
 
 
 # -- what is compiled: a few steps at a time ---------------------------------------------------------------------------

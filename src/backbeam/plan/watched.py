@@ -71,8 +71,8 @@ class Watched(Step):
 
 
 def watched(plan: Sequence[Step]) -> tuple[Step, ...]:
-    """The plan, without loops, with a watch on each step in which a particle could turn round."""
-    steps = [inner for step in plan for inner in step.unrolled()]
+    """The plan, without loops but for turns, with a watch on each step in which a particle could turn round."""
+    steps = [inner.inside(watched) for step in plan for inner in step.unrolled()]
     first = 1 + max((index for step in steps for index in step.losing), default=-1)
     return tuple(Watched(step, first + k) if step.may_turn else step for k, step in enumerate(steps))
 

@@ -26,7 +26,7 @@ from backbeam.course import Course
 from backbeam.plan import Plan, Setting, watched
 from backbeam.run import Run
 from backbeam.tracking import check, followed, seen_beam
-from backbeam.walking import NOWHERE, Looks, Place, Seen, looks_of, walk
+from backbeam.walking import NOWHERE, Looks, Place, Seen, looks_of, looks_of_turns, walk
 
 Row = tuple[str, Any]
 """An element, and what was noted of the beam behind it or in it."""
@@ -97,8 +97,13 @@ def send(course: Course, beam: Beam, by: Pass, start: Halt | None = None) -> tup
 
 
 def _looks(course: Course, points: int) -> Looks:
-    """Looks after every slice; without effects slices are only where to look, and so many make up the line."""
+    """Looks after every slice; without effects slices are only where to look, and so many make up the line.
+
+    Of several turns, after each.
+    """
     length = float(course.line.length)
+    if course.turns > 1:
+        return looks_of_turns(course)
     if course.effects or not length > 0.0:
         return looks_of(course)
     return looks_of(Course.of(course.line, step=length / points))

@@ -120,7 +120,7 @@ def rehearsal(course: Course, beam: Beam) -> tuple[Course, Beam]:
     """What to run before a run that is timed: few particles, and the whole line only where its loops are compiled."""
     backend = beam.backend
     if backend.fuses and beam.n >= backend.fuse_from:
-        return course, few_of(beam, backend.fuse_from)
+        return course.once(), few_of(beam, backend.fuse_from)
     return short(course), few_of(beam, WARM_UP_PARTICLES)
 
 
@@ -136,7 +136,7 @@ def short(course: Course) -> Course:
     """One slice of the first element of a line that has a length, with the effects that act along elements."""
     line = course.line
     first = next((e for e in line.elements if e.is_thick), line.elements[0])
-    along = [e.replace(slices=None, step=None) for e in course.effects.values() if e.at is None]
+    along = [e.replace(slices=None, step=None, every=None) for e in course.effects.values() if e.at is None]
     return Course.of(Line([first.replace(slices=1)]), effects=along)
 
 

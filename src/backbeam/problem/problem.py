@@ -184,7 +184,7 @@ class Problem:
         return Course.of(self.line(), space_charge=self.space_charge(), effects=self.effects(), **self.track_options())
 
     def track_options(self) -> dict[str, Any]:
-        """``slices`` or ``step`` for `backbeam.track`, if the problem says one of them."""
+        """``slices``, ``step``, ``on_turn`` and ``turns`` for `backbeam.track`, where the problem says them."""
         return self._track.options()
 
     def run(
@@ -201,8 +201,8 @@ class Problem:
         """Draw the beam, track it, and time the tracking alone; ``progress`` is told each stage.
 
         With ``points`` the moments along the line are noted in the same pass: after every slice, or, where no effect
-        acts along elements, at so many places. ``halt`` is told each place from which a run can go on, and ``resume``
-        gives the one where this run begins, if not at the start.
+        acts along elements, at so many places; of several turns, after each. ``halt`` is told each place from which a
+        run can go on, and ``resume`` gives the one where this run begins, if not at the start.
         """
         tell = progress or (lambda stage: None)
         tell("drawing particles")

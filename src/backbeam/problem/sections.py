@@ -62,17 +62,17 @@ class Run(Section):
 
 
 class Track(Section):
-    """``track``: how thick elements are cut into slices, each with one space-charge kick."""
+    """``track``: how thick elements are cut into slices, each with one space-charge kick, and how many turns."""
 
-    slices: Whole | None = pydantic.Field(None, description="a whole number, at least 1")
+    slices: Whole | None = pydantic.Field(None, description="a whole number, at least 0")
     step: Number | None = pydantic.Field(None, description="a length in m, greater than 0")
-
+    turns: Whole = pydantic.Field(1, description="a whole number, at least 1")
     on_turn: str | None = pydantic.Field(None, description="lose or raise, of a particle that turns round")
 
     def options(self) -> dict[str, Any]:
         """Keyword arguments of `backbeam.track`."""
         Slicing(self.slices, self.step)
-        given = {"slices": self.slices, "step": self.step, "on_turn": self.on_turn}
+        given = {"slices": self.slices, "step": self.step, "on_turn": self.on_turn, "turns": self.turns}
         return {name: value for name, value in given.items() if value is not None}
 
 
