@@ -9,6 +9,9 @@ from backbeam.arrays import Array, namespace
 from backbeam.errors import InputError
 from backbeam.species import Species
 
+HIGHEST_ENERGY = 1e24
+"""More than this [eV], some thousand times that of any particle ever seen, is taken for a slip."""
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:
@@ -81,6 +84,6 @@ class Reference:
 
 def checked_kinetic_energy(value: float, field: str = "beam.kinetic_energy") -> float:
     """Return a positive, finite kinetic energy in eV, or raise `InputError`."""
-    if not 0 < value < float("inf"):
-        raise InputError(field, value, "a kinetic energy in eV, greater than 0")
+    if not 0 < value <= HIGHEST_ENERGY:
+        raise InputError(field, value, f"a kinetic energy in eV, greater than 0 and at most {HIGHEST_ENERGY:g}")
     return value

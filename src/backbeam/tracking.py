@@ -200,7 +200,7 @@ def check(run: Run, state: State) -> None:
                 f"{count} of {run.beam.n} particles turn round (px^2 + py^2 > p^2) "
                 f"in element {name!r}, by s = {float(s):g} m"
             )
-    raise TrackingError("coordinates that are no numbers came out of the line")
+    raise TrackingError("coordinates that are no numbers, or beyond all measure, came out of the line")
 
 
 def differentiable_run(run: Run, adjoint: Adjoint) -> tuple[Plan, State, tuple[Array, ...]]:

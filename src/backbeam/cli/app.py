@@ -93,6 +93,9 @@ class App(click.Group):
         except MemoryError as error:
             said = " ".join(str(error).split())
             fail(f"not enough memory{f': {said}' if said else ''}; fewer particles or nodes, or float32, take less")
+        except OSError as error:  # a name that is too long, a disk that is full
+            where = f"{str(error.filename)[:100]}: " if error.filename else ""
+            fail(f"{where}{(error.strerror or str(error)).lower()}")
         except Interrupted as stopped:
             click.echo(f"backbeam: {stopped}", err=True)
             code = stopped.code

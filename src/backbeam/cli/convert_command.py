@@ -44,6 +44,7 @@ def command(
         return
     try:
         write_whole(output, text.encode())
-    except OSError as error:
-        raise BackbeamError(f"--output {output}: {(error.strerror or str(error)).lower()}") from None
+    except (OSError, ValueError) as error:  # ValueError: no name at all
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        raise BackbeamError(f"--output {output}: {why}") from None
     click.echo(f"{output}: {loaded.line!r}")

@@ -12,12 +12,15 @@ import click
 @click.option("--show", metavar="NAME", help="Print the file of one example, to start your own from.")
 def command(as_json: bool, show: str | None) -> None:
     """List the problems that come with backbeam, or print one of them."""
+    from backbeam.errors import InputError
     from backbeam.problem import Problem, example_names
     from backbeam.problem.examples import example_text
     from backbeam.problem.keys import unknown
 
     names = example_names()
     if show is not None:
+        if as_json:
+            raise InputError("--show", show, "--show or --json, not both: a file is YAML")
         if show not in names:
             raise unknown("--show", show, names, what=repr(show))
         click.echo(example_text(show), nl=False)

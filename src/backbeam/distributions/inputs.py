@@ -14,7 +14,7 @@ import numpy as np
 from backbeam import backends, proportion
 from backbeam.arrays import COORDINATES, Array, namespace, per_particle
 from backbeam.errors import BackendError, InputError
-from backbeam.reference import Reference
+from backbeam.reference import HIGHEST_ENERGY, Reference
 from backbeam.species import Species
 
 if TYPE_CHECKING:
@@ -40,8 +40,13 @@ def positive(what: str) -> Rule:
     return Rule(f"{what}, greater than 0", lambda v: v > 0)
 
 
-KINETIC_ENERGY = positive("a kinetic energy in eV")
-REFERENCE_MOMENTUM = positive("a momentum P0 c in eV")
+def energetic(what: str) -> Rule:
+    """Rule of an energy or a momentum of the reference."""
+    return Rule(f"{what}, greater than 0 and at most {HIGHEST_ENERGY:g}", lambda v: (v > 0) & (v <= HIGHEST_ENERGY))
+
+
+KINETIC_ENERGY = energetic("a kinetic energy in eV")
+REFERENCE_MOMENTUM = energetic("a momentum P0 c in eV")
 _ANY = Rule("a number", lambda v: np.ones_like(v, dtype=bool))
 _BY_PREFIX = (
     ("mean_", Rule("a finite number, in m or without unit", _ANY.test)),

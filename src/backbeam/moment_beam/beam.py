@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from backbeam.moment_beam.linear_space_charge import LinearSpaceCharge
     from backbeam.species import Species
 
+ROUNDING = 4.0
+"""Rounding units of a plane's <p^2> that are no emittance: what it is a difference of is known to these."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MomentBeam:
@@ -128,10 +131,12 @@ class MomentBeam:
         """Second moments of plane x, y or z, which is (tau, pt)."""
         if plane not in PLANES:
             raise InputError("plane", plane, f"one of {', '.join(PLANES)}")
-        k = PLANES[plane]
-        size, both = self.cov_[..., k, k], self.cov_[..., k, k + 1]
+        k, xp = PLANES[plane], namespace(self.cov_)
+        size, both, square = self.cov_[..., k, k], self.cov_[..., k, k + 1], self.cov_[..., k + 1, k + 1]
         slope = moments.safe_divide(both, size)
-        return moments.Plane(size, slope, self.cov_[..., k + 1, k + 1] - slope * both)
+        rest = square - slope * both
+        is_rounding = rest <= ROUNDING * float(xp.finfo(rest.dtype).eps) * square
+        return moments.Plane(size, slope, xp.where(is_rounding, xp.zeros_like(rest), rest))
 
     def emittance(self, plane: str) -> Array:
         """Geometric rms emittance [m] of plane x, y or z."""

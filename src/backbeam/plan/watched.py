@@ -78,7 +78,9 @@ def watched(plan: Sequence[Step]) -> tuple[Step, ...]:
 
 
 def is_sound(state: State) -> bool:
-    """Whether all coordinates and the reference are numbers."""
+    """Whether all coordinates and the reference are numbers, and none so large that its square is none."""
     xp = namespace(state.X)
     with backends.of(state.X).quiet():
-        return bool(xp.isfinite(xp.sum(state.X))) and bool(xp.all(xp.isfinite(state.beta_gamma)))
+        largest = 1e-3 * float(xp.finfo(state.X.dtype).max) ** 0.5
+        total = xp.abs(xp.sum(state.X))  # no number if any is none, and large if any is
+        return bool(total <= largest) and bool(xp.all(xp.isfinite(state.beta_gamma)))

@@ -99,9 +99,9 @@ class Problem:
         """
         path = Path(name_or_path)
         examples = example_names()
-        if not path.exists() and str(name_or_path) in examples:
+        if not _is_there(path) and str(name_or_path) in examples:
             return cls.parse(example_text(str(name_or_path)), str(name_or_path), overrides=overrides)
-        if not path.exists() and path.suffix == "" and path.parent == Path("."):
+        if not _is_there(path) and path.suffix == "" and path.parent == Path("."):
             raise ProblemError(f"{name_or_path}: no such file, and no such example; examples: {', '.join(examples)}")
         if is_foreign(path):
             return cls._of({"lattice": {"file": path.name}}, path.stem, path.parent, overrides)
@@ -230,6 +230,14 @@ class Problem:
 
 
 _KIND = {list: "list", str: "text", int: "number", float: "number", bool: "truth value"}
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file of that name; one that no file can have is none."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _pairs(overrides: Mapping[str, Any] | Iterable[str]) -> list[tuple[str, Any]]:

@@ -146,7 +146,14 @@ def check_beam(given: Any) -> Mapping[str, Any]:
     if distribution not in kinds():
         raise unknown("beam.distribution", str(distribution), kinds(), what=repr(distribution))
     check_keys(given, ("distribution", *beam_keys(distribution)), _REQUIRED, "beam")
+    for key, value in given.items():
+        if isinstance(value, list) and key not in _LISTS:
+            raise InputError(f"beam.{key}", value, "one value: a problem has one beam")
     return given
+
+
+_LISTS = ("covariance",)
+"""Keys of which the value is a list; everywhere else it would make a batch of beams."""
 
 
 def _in_its_unit(key: str, value: Any) -> Any:

@@ -33,7 +33,7 @@ from backbeam.effects.space_charge import fixed_t, particles, validity
 from backbeam.effects.space_charge.base import SpaceCharge
 from backbeam.effects.space_charge.core import AutoExtent
 from backbeam.effects.space_charge.drive import COULOMB, Drive, MeanEnergy, OfReference, Sums, mean_of, sums_of
-from backbeam.effects.space_charge.extents import Extent
+from backbeam.effects.space_charge.extents import Box, Extent
 from backbeam.effects.space_charge.gridded import Gridded
 from backbeam.effects.space_charge.levels import OneLevel, TwoLevels, limits, window
 from backbeam.effects.space_charge.mesh import block_of, meshed
@@ -52,6 +52,8 @@ GRID_GRADIENTS = ("exact", "frozen")
 PLANES = {"s": 4, "t": 2}
 """Where the kick is made, and the order that is taken there unless another is asked for."""
 ORDERS = (2, 4)
+MOST_NODES = 512**3
+"""More than this are taken for a slip: the transform of so many, doubled each way, takes 9 GB."""
 
 
 class Fields(NamedTuple):
@@ -77,7 +79,8 @@ class SpaceCharge3D(SpaceCharge):
     Parameters
     ----------
     grid:
-        Nodes along x, y, z, each at least 6 (at order 2: 4). Numbers with small prime factors are fastest.
+        Nodes along x, y, z, each at least 6 (at order 2: 4), and at most 512^3 in all. Numbers with small prime
+        factors are fastest.
     extent:
         Box that the grid covers: "auto" (from the first to the last charge, with a second grid about the core where
         that is much smaller, see `AutoExtent`), "beam" (without it), "rms", or an `Extent`.
@@ -117,17 +120,7 @@ class SpaceCharge3D(SpaceCharge):
         object.__setattr__(self, "order", PLANES[self.plane] if self.order is None else self.order)
         if isinstance(self.order, bool) or self.order not in ORDERS:
             raise InputError("space_charge.order", self.order, "2 or 4")
-        least = 2 * self.guard + 2
-        try:
-            grid = tuple(int(n) for n in self.grid)
-            usable = len(grid) == 3 and all(n >= least and n == m for n, m in zip(grid, self.grid, strict=True))
-        except (TypeError, ValueError):
-            usable = False
-        if not usable:
-            raise InputError(
-                "space_charge.grid", self.grid, f"three numbers of nodes (nx, ny, nz), each at least {least}"
-            )
-        object.__setattr__(self, "grid", grid)
+        object.__setattr__(self, "grid", checked_grid(self.grid, 2 * self.guard + 2))
         if self.grid_gradient not in GRID_GRADIENTS:
             raise InputError("space_charge.grid_gradient", self.grid_gradient, " or ".join(GRID_GRADIENTS))
 
@@ -245,13 +238,14 @@ class SpaceCharge3D(SpaceCharge):
 
         _, (survey, sums) = backend.blockwise(surveyed, (beam.X, beam.q, beam.alive), None, combine, block_of(beam.q))
         drive = self._energy.of(beam.reference, beam.ds, sums)
-        box = extent.box(survey, drive, self.grid, self.guard)
+        box = self._held(extent.box(survey, drive, self.grid, self.guard))
         mesh = meshed(r, beam.q, beam.alive, box, self.grid, self.guard, extent.holds_all and all_charged)
         whole = self._gridded(mesh, drive)
         if extent.levels != 2:
             return sums, drive, OneLevel(extent, survey, whole, beam.q)
         two: Any = extent  # an extent of two levels has a core
         survey, core, is_open = two.core(r, beam.q, survey, drive, self.grid, self.guard)
+        core = self._held(core)
         inner = mesh._replace(box=core)
         edges = limits(core, self.grid, self.guard)
 
@@ -262,6 +256,12 @@ class SpaceCharge3D(SpaceCharge):
         w, _ = backend.blockwise(windowed, (r, mesh.placed), (edges, is_open))
         fine = self._gridded(inner, drive)
         return sums, drive, TwoLevels(extent, survey, whole, fine, beam.q, w, is_open)
+
+    def _held(self, box: Box) -> Box:
+        """The box, for a library that differentiates by itself as for us: a number where it is frozen."""
+        if self.grid_gradient == "exact":
+            return box
+        return Box(*(backends.of(part).constant(part) for part in box))
 
     def _gridded(self, mesh: Mesh, drive: Drive) -> Gridded:
         """The field of charges on a mesh."""
@@ -324,6 +324,20 @@ class SpaceCharge3D(SpaceCharge):
         if beam.alive is not None:
             q_bar = xp.where(beam.alive, q_bar, xp.zeros_like(q_bar))
         return X, X_bar, q_bar, found.beta_gamma, found.ds
+
+
+def checked_grid(given: Any, least: int) -> tuple[int, int, int]:
+    """Three whole numbers of nodes, or `InputError`."""
+    try:
+        nx, ny, nz = (int(n) for n in given)
+        usable = min(nx, ny, nz) >= least and (nx, ny, nz) == tuple(given)
+    except (TypeError, ValueError, OverflowError):
+        usable = False
+    if not usable:
+        raise InputError("space_charge.grid", given, f"three numbers of nodes (nx, ny, nz), each at least {least}")
+    if nx * ny * nz > MOST_NODES:
+        raise InputError("space_charge.grid", given, f"at most {MOST_NODES} nodes in all, as 512 x 512 x 512 are")
+    return nx, ny, nz
 
 
 class _Beam(NamedTuple):

@@ -212,7 +212,8 @@ class SpaceCharge2DPipe(SpaceCharge):
         q = _living(q + xp.zeros_like(x), alive)
         corner = None
         if self.origin == "corner":
-            (x, x_share), (y, y_share) = _from_lowest(x, alive), _from_lowest(y, alive)
+            held = self.grid_gradient == "frozen"
+            (x, x_share), (y, y_share) = _from_lowest(x, alive, held), _from_lowest(y, alive, held)
             corner = x_share, y_share
         u, v = x / self.width, y / self.height
         u = self._without_outside(u, v)
@@ -242,12 +243,16 @@ def _concatenated(blocks: list[tuple[Array, ...]]) -> tuple[Array, ...]:
     return tuple(namespace(*parts).concat(parts, axis=-1) for parts in zip(*blocks, strict=True))
 
 
-def _from_lowest(x: Array, alive: Array | None) -> tuple[Array, Array]:
-    """Distance from the lowest particle alive ``(..., n)``, and the share of each particle in its place."""
+def _from_lowest(x: Array, alive: Array | None, held: bool) -> tuple[Array, Array]:
+    """Distance from the lowest particle alive ``(..., n)``, and the share of each particle in its place.
+
+    Where it is ``held`` no gradient is asked of that place, of a library that differentiates by itself either.
+    """
     xp = namespace(x)
     among = x if alive is None else xp.where(alive, x, xp.full_like(x, math.inf))
     lowest = xp.min(among, axis=-1, keepdims=True)
     lowest = xp.where(lowest < math.inf, lowest, xp.zeros_like(lowest))
+    lowest = backends.of(x).constant(lowest) if held else lowest
     there = xp.astype(among == lowest, x.dtype)
     share = there / xp.clip(xp.sum(there, axis=-1, keepdims=True), 1.0, None)
     return _living(x - lowest, alive), share
@@ -278,7 +283,7 @@ def _checked_modes(modes: Any) -> tuple[int, int]:
     try:
         found = tuple(int(n) for n in modes)
         usable = len(found) == 2 and all(1 <= n <= MOST_MODES and n == m for n, m in zip(found, modes, strict=True))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         usable = False
     if not usable:
         raise InputError("space_charge.modes", modes, f"two numbers of waves (in x, in y), each from 1 to {MOST_MODES}")
