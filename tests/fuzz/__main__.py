@@ -1,0 +1,45 @@
+"""The long run: ``python tests/fuzz problems --count 100000 [--from 0] [--record FILE.json]``.
+
+``--only N`` runs one case and shows its traceback. Records are gathered in RESULTS.md by ``python tests/fuzz table``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+from random import Random
+
+os.environ.setdefault("JAX_ENABLE_X64", "1")
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+CAMPAIGNS = ("problems", "commands", "processes", "calls", "gradients", "gradients_jax", "kills")
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="python tests/fuzz", description=__doc__)
+    parser.add_argument("campaign", choices=[*CAMPAIGNS])
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--from", dest="first", type=int, default=0)
+    parser.add_argument("--only", type=int)
+    parser.add_argument("--record", type=Path)
+    given = parser.parse_args()
+    import campaign
+
+    module = importlib.import_module(given.campaign)
+    if given.only is not None:
+        print(module.case(Random(f"{given.campaign} {given.only}")))
+        return
+    numbers = range(given.first, given.first + given.count)
+    seconds = getattr(module, "SECONDS", campaign.SECONDS)
+    found = campaign.run(given.campaign, module.case, numbers, given.record, seconds)
+    print(json.dumps(found, indent=1))
+    sys.exit(bool(found["faults"]))
+
+
+main()
