@@ -11,9 +11,9 @@ import cupy
 import numpy as np
 
 from backbeam_backends.base import Backend
-from backbeam_backends.cupy_cloud_in_cell import CupyCloudInCell
 from backbeam_backends.cupy_fused import CudaFused
 from backbeam_backends.particle_mesh import CloudInCell
+from backbeam_backends.particle_mesh.cupy_cloud_in_cell import CupyCloudInCell
 from backbeam_backends.setbacks import Setbacks
 
 

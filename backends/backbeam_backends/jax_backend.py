@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from backbeam_backends.base import Backend
-from backbeam_backends.jax_cloud_in_cell import CloudInCell, has_loop, setbacks
 from backbeam_backends.jax_programs import Programs
+from backbeam_backends.particle_mesh.jax_cloud_in_cell import JaxCloudInCell, has_loop, setbacks
 
 
 class JaxBackend(Backend):
@@ -80,9 +80,9 @@ class JaxBackend(Backend):
         """`jax.numpy.ndarray.at[].add`."""
         return jnp.zeros((values.shape[0], size), dtype=values.dtype).at[:, index].add(values)
 
-    def cloud_in_cell(self, arrays: Sequence[jax.Array]) -> CloudInCell:
+    def cloud_in_cell(self, arrays: Sequence[jax.Array]) -> JaxCloudInCell:
         """Loops of Numba on the processor, XLA's scatter and gather elsewhere; for any number of particles."""
-        return CloudInCell()
+        return JaxCloudInCell()
 
     def settle(self, array: jax.Array) -> jax.Array:
         """A condition that always holds, which XLA does not know: it fuses nothing across it.

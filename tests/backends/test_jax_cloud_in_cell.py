@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from backbeam.effects.space_charge.cloud_in_cell import Plain
-from backbeam_backends import jax_cloud_in_cell
-from backbeam_backends.jax_cloud_in_cell import CloudInCell, chosen, has_loops
-from backbeam_backends.xla_cpu_calls import minor_version_in
+from backbeam.effects.mesh.cloud_in_cell import Plain
+from backbeam_backends.particle_mesh import jax_cloud_in_cell
+from backbeam_backends.particle_mesh.jax_cloud_in_cell import JaxCloudInCell, chosen, has_loops
+from backbeam_backends.particle_mesh.xla_cpu_calls import minor_version_in
 
 GRID, GUARD = (5, 6, 7), 1
 MESH = (GRID, GUARD)
-OURS, TWIN = CloudInCell(), Plain()
+OURS, TWIN = JaxCloudInCell(), Plain()
 ROUNDING = {"float64": 1e-13, "float32": 2e-5}
 
 

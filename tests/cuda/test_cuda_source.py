@@ -141,7 +141,7 @@ def test_numbers_that_are_none_and_types_that_are_not_floats():
 
 
 def test_cloud_in_cell_has_all_of_its_kernels():
-    text = files("backbeam_backends").joinpath("cupy_cloud_in_cell.cu").read_text(encoding="utf-8")
+    text = files("backbeam_backends.particle_mesh").joinpath("cupy_cloud_in_cell.cu").read_text(encoding="utf-8")
     kernels = re.findall(r'extern "C" __global__ void (\w+)\(', text)
     assert kernels == ["deposit", "gather", "gather_slope", "gradient"]
     assert text.count("{") == text.count("}") and set(re.findall(r"\b(?:REAL|COMPONENTS)\b", text)) == {

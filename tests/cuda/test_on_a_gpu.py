@@ -11,7 +11,7 @@ import pytest
 import backbeam as bb
 from backbeam import backends
 from backbeam import observables as ob
-from backbeam.effects.space_charge.cloud_in_cell import Plain
+from backbeam.effects.mesh.cloud_in_cell import Plain
 from backbeam.effects.space_charge.extents import Box
 from backbeam.effects.space_charge.field import electric_field
 from backbeam.gradient import differentiate

@@ -8,8 +8,8 @@ from bunches import reference, warm, worst
 from called import forward, pullback, reverse
 
 from backbeam import backends
+from backbeam.effects.mesh.cloud_in_cell import Plain
 from backbeam.effects.space_charge import BeamExtent, RmsExtent, SpaceCharge3D
-from backbeam.effects.space_charge.cloud_in_cell import Plain
 from backbeam.effects.space_charge.extents import Box
 from backbeam.effects.space_charge.field import Kept, electric_field, pull_back
 

@@ -11,8 +11,8 @@ from bunches import given, momenta, reference, warm, worst
 from called import forward
 
 from backbeam import backends
+from backbeam.effects.mesh.cloud_in_cell import deposit, gather, gather_slope, locate
 from backbeam.effects.space_charge import SpaceCharge3D
-from backbeam.effects.space_charge.cloud_in_cell import deposit, gather, gather_slope, locate
 from backbeam.effects.space_charge.drive import Drive
 from backbeam.effects.space_charge.extents import BeamExtent, Box, FixedExtent, RmsExtent, widened
 from backbeam.effects.space_charge.green import green, green_slope

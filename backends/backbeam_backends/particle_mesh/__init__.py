@@ -1,7 +1,16 @@
 """Particles and the nodes of a mesh, by hand-written kernels: what adapters may offer as `Backend.cloud_in_cell`.
 
-`CloudInCell` is the contract. ``numba_kernels`` are the loops over particles, ``numba_cloud_in_cell`` offers them to
-NumPy arrays. Nothing here is imported before it is used, and nothing imports Numba but the kernels.
+========================  ============================================================================================
+``contract``              `CloudInCell`: what they all offer
+``numba_kernels``         loops over particles and nodes on the processor, compiled by ``compiling``
+``numba_cloud_in_cell``   those loops for NumPy's arrays, and for PyTorch's, whose memory is lent to them
+``jax_cloud_in_cell``     those loops for JAX on the processor, and XLA's own scatter and gather elsewhere
+``jax_loops``             the loops as custom calls of XLA, whose interface ``xla_cpu_calls`` reads
+``cupy_cloud_in_cell``    CUDA kernels for CuPy
+========================  ============================================================================================
+
+The twin of them all in plain array operations is `backbeam.effects.mesh.cloud_in_cell.Plain`. Nothing here is imported
+before it is used.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What kernels for cloud-in-cell weights offer.
 
-Their plain twin is `backbeam.effects.space_charge.cloud_in_cell.Plain`.
+Their plain twin is `backbeam.effects.mesh.cloud_in_cell.Plain`.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from backbeam import backends
 from backbeam.arrays import namespace
+from backbeam.effects.mesh.cloud_in_cell import in_spacings, kernels
 from backbeam.effects.space_charge.base import BLOCK, LEAST_BLOCK
-from backbeam.effects.space_charge.cloud_in_cell import in_spacings, kernels
 from backbeam.effects.space_charge.extents import Box
 from backbeam.errors import TrackingError
 

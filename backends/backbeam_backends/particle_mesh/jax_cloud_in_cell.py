@@ -40,7 +40,7 @@ def has_loops() -> bool:
     if find_spec("numba") is None:
         return False
     try:
-        from backbeam_backends.xla_cpu_calls import is_known
+        from backbeam_backends.particle_mesh.xla_cpu_calls import is_known
     except Exception as error:  # an installation can be broken in every way
         setbacks.note("compiled deposit and gather", error)
         return False
@@ -53,7 +53,7 @@ def has_loop(operation: str, dtype: str, components: int) -> bool:
     if not has_loops():
         return False
     try:
-        from backbeam_backends.jax_cloud_kernels import target
+        from backbeam_backends.particle_mesh.jax_loops import target
 
         target(operation, dtype, components)
     except Exception as error:  # the plain form is there
@@ -62,7 +62,7 @@ def has_loop(operation: str, dtype: str, components: int) -> bool:
     return True
 
 
-class CloudInCell:
+class JaxCloudInCell:
     """`Backend.cloud_in_cell` of JAX."""
 
     def deposit(
@@ -160,7 +160,7 @@ def plain_gather_slope(
 
 def _called(operation: str, like: jax.Array, results: Any) -> Any:
     """The custom call for some number of components and a data type."""
-    from backbeam_backends.jax_cloud_kernels import target
+    from backbeam_backends.particle_mesh.jax_loops import target
 
     name, _ = target(operation, str(like.dtype), like.shape[0])
     return jax.ffi.ffi_call(name, results, vmap_method="broadcast_all")

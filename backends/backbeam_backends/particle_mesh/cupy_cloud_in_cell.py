@@ -94,7 +94,7 @@ class CupyCloudInCell:
 
 def source() -> str:
     """CUDA C++ of the kernels; ``REAL`` and ``COMPONENTS`` are to be defined."""
-    return files("backbeam_backends").joinpath("cupy_cloud_in_cell.cu").read_text(encoding="utf-8")
+    return files("backbeam_backends.particle_mesh").joinpath("cupy_cloud_in_cell.cu").read_text(encoding="utf-8")
 
 
 def launch_size(n: int, batch: int) -> tuple[int, int]:

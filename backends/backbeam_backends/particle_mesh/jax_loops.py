@@ -4,7 +4,7 @@ XLA's own scatter and gather on the processor take about 10 ns for each corner o
 read anew for each use. These loops find cells and weights of a few hundred particles at a time, which vectorises, and
 then go from corner to corner; the components of a field lie side by side at each node.
 
-Positions and weights are those of `backbeam.effects.space_charge.cloud_in_cell`. Buffers have leading axes, which
+Positions and weights are those of `backbeam.effects.mesh.cloud_in_cell`. Buffers have leading axes, which
 `jax.vmap` puts there; flattened here they are the first axis of every array. This module imports Numba.
 """
 
@@ -16,7 +16,15 @@ from typing import Any
 import numpy as np
 from numba import carray, cfunc, njit, types
 
-from backbeam_backends.xla_cpu_calls import answered, minor_version, operand, pointer, product, register, result
+from backbeam_backends.particle_mesh.xla_cpu_calls import (
+    answered,
+    minor_version,
+    operand,
+    pointer,
+    product,
+    register,
+    result,
+)
 
 BLOCK = 256
 """Particles whose cells and weights are found together."""
