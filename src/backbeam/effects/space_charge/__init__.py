@@ -10,6 +10,7 @@ own:
 ``core``            the extent with a second box about the core of the charge
 ``named``           extents by name
 ``levels``          the field by one grid, or by two
+``beyond``          a wider one for particles without charge beyond all of it
 ``mesh``            particles on the grid that covers the charge
 ``gridded``         one grid as a linear map, from charges to the field at the particles
 ``particles``       what happens to each particle on its own

@@ -25,6 +25,11 @@ class Gridded(NamedTuple):
     """Length at rest for each length along the third axis ``(B,)``."""
     order: int
 
+    @property
+    def falls(self) -> int:
+        """With which power of the distance the field falls off, far away."""
+        return 2
+
     def potential(self, charge: Array) -> Array:
         """Potential [C/m] of the charge of each node [C], both ``(B, nx, ny, nz)``."""
         return potential(charge, self.mesh.box, self.stretch, self.order)

@@ -31,6 +31,7 @@ from backbeam.arrays import namespace, per_particle
 from backbeam.effects.base import Bunch, EffectBars
 from backbeam.effects.space_charge import fixed_t, particles, validity
 from backbeam.effects.space_charge.base import SpaceCharge
+from backbeam.effects.space_charge.beyond import Beyond, beyond
 from backbeam.effects.space_charge.core import AutoExtent
 from backbeam.effects.space_charge.drive import COULOMB, Drive, MeanEnergy, OfReference, Sums, mean_of, sums_of
 from backbeam.effects.space_charge.extents import Box, Extent
@@ -74,7 +75,8 @@ class SpaceCharge3D(SpaceCharge):
     """Space charge in three dimensions and free space.
 
     ``p["length"]`` is that of the kick [m]. A particle that is not alive carries no charge, sets no box, and stays as
-    it is; one without charge sets no box either, and is kicked as any other. Each beam of a batch has its own grid.
+    it is; one without charge sets no box either, and is kicked as any other: beyond all the charge by a wider grid, see
+    ``beyond``. Each beam of a batch has its own grid.
 
     Parameters
     ----------
@@ -92,6 +94,10 @@ class SpaceCharge3D(SpaceCharge):
     order:
         Of the mean field in the spacing: 4, or 2, which has less noise where particles are few a cell and overshoots
         less at sharp edges. None: 4 at fixed s, 2 at fixed t.
+    far:
+        Whether there is a wider grid for particles without charge beyond all of it, which else get the field at the
+        edge of the charge's. None: where there are such particles, or, over a run, in the beam that it begins with; no
+        where values cannot be looked at.
 
     Raises
     ------
@@ -104,6 +110,7 @@ class SpaceCharge3D(SpaceCharge):
     grid_gradient: str = "exact"
     plane: str = "s"
     order: Any = None
+    far: bool | None = None
 
     kind: ClassVar[str] = "space_charge_3d"
 
@@ -121,6 +128,8 @@ class SpaceCharge3D(SpaceCharge):
         if isinstance(self.order, bool) or self.order not in ORDERS:
             raise InputError("space_charge.order", self.order, "2 or 4")
         object.__setattr__(self, "grid", checked_grid(self.grid, 2 * self.guard + 2))
+        if self.far is not None and not isinstance(self.far, bool):
+            raise InputError("space_charge.far", self.far, "True, False, or None for where it is wanted")
         if self.grid_gradient not in GRID_GRADIENTS:
             raise InputError("space_charge.grid_gradient", self.grid_gradient, " or ".join(GRID_GRADIENTS))
 
@@ -160,24 +169,31 @@ class SpaceCharge3D(SpaceCharge):
         return _shaped((X, X_bar, q_bar, u_bar, length_bar), bunch.X)
 
     def settled(self, bunch: Bunch) -> SpaceCharge3D:
-        """With as many levels of grids as the bunch wants; as it is where values cannot be looked at."""
+        """With the grids that the bunch wants; as it is where values cannot be looked at."""
         if backends.of(bunch.X).traced((bunch.X, bunch.q, bunch.reference.beta_gamma)):
             return self
         beam = _flat(*bunch, 0.0)
         validity.ask(beam.X, beam.q, beam.reference, self.plane)
-        if self.extent.levels is not None:
-            return self
-        beam = self._entered(beam)
-        return self.replace(extent=self.extent.settled(particles.positions(beam.X), beam.q))
+        found = self
+        if self.extent.levels is None:
+            r = particles.positions(self._entered(beam).X)
+            found = found.replace(extent=self.extent.settled(r, beam.q))
+        if self.far is None:
+            found = found.replace(far=particles.some_without_charge(beam.q, beam.alive))
+        if found.far:
+            levels = found._prepared(self._entered(beam))[2]
+            validity.ask_of_places(levels.farther() if isinstance(levels, Beyond) else 0)
+        return found
 
     def describe(self) -> str:
         """Its grid."""
         levels = ", two levels" if self.extent.levels == 2 else ""
-        return f"{self.model()}, {' × '.join(map(str, self.grid))} nodes{levels}"
+        far = ", a wider one for particles without charge" if self.far else ""
+        return f"{self.model()}, {' × '.join(map(str, self.grid))} nodes{levels}{far}"
 
     def sizes(self, n: int, batch: int, grids: int) -> dict[str, float]:
         """Cells of the grids, what a grid one node larger each way has more, and cells that threads fill besides."""
-        cells = math.prod(self.grid) * (3 if self.extent.levels == 2 else 1)
+        cells = math.prod(self.grid) * ((3 if self.extent.levels == 2 else 1) + bool(self.far))
         faces = math.prod(m + 1 for m in self.grid) - math.prod(self.grid)
         return {"cell": float(batch * cells), "face": float(batch * faces), "share": float(grids * cells)}
 
@@ -186,7 +202,7 @@ class SpaceCharge3D(SpaceCharge):
         xp = namespace(X)
         beam = self._entered(_flat(X, q, alive, reference, 0.0))
         _, drive, levels = self._prepared(beam)
-        grid = levels.grid if isinstance(levels, OneLevel) else levels.coarse
+        grid = levels.whole
         box = grid.mesh.box
         charge = grid.mesh.deposit(beam.q)[0, ...]
         phi = grid.potential(charge)
@@ -220,7 +236,20 @@ class SpaceCharge3D(SpaceCharge):
     def _energy(self) -> MeanEnergy | OfReference:
         return MeanEnergy() if self.plane == "s" else OfReference()
 
-    def _prepared(self, beam: _Beam) -> tuple[Sums, Drive, OneLevel | TwoLevels]:
+    def _prepared(self, beam: _Beam) -> tuple[Sums, Drive, OneLevel | TwoLevels | Beyond]:
+        """Sums over the charge, what they drive, and the grids, with one for those beyond if there are some."""
+        sums, drive, levels = self._charged(beam)
+        count = levels.whole.mesh.beyond
+        if self.far is False or count == 0 or (count is None and not self.far):
+            return sums, drive, levels
+        r = particles.positions(beam.X)
+
+        def gridded(mesh: Mesh) -> Gridded:
+            return self._gridded(mesh._replace(box=self._held(mesh.box)), drive)
+
+        return sums, drive, beyond(levels, r, beam.alive, gridded)
+
+    def _charged(self, beam: _Beam) -> tuple[Sums, Drive, OneLevel | TwoLevels]:
         """One pass over the particles finds the box and the mean energy; more find the core of the charge."""
         extent, backend, r = self.extent, backends.of(beam.X), particles.positions(beam.X)
         is_seen = not backend.traced((beam.q,))

@@ -42,6 +42,11 @@ class OneLevel(NamedTuple):
     q: Array
 
     @property
+    def whole(self) -> Gridded:
+        """The grid of all the charge."""
+        return self.grid
+
+    @property
     def own(self) -> Any:
         """Where on the grid particles are that are not on it themselves."""
         return self.grid.mesh.placed
@@ -68,15 +73,17 @@ class OneLevel(NamedTuple):
         at, q_bar, r_bar, sums = found
         return at, q_bar, r_bar, (sums, self.extent.tally(r, q, survey))
 
-    def boxes(self, back: Any, sums: Any, drive: Drive, factor: Array, is_frozen: bool) -> tuple[Survey | None, Drive]:
-        """Shares of the particles in the box, and cotangents of the drive."""
+    def boxes(
+        self, back: Any, sums: Any, drive: Drive, factor: Array, is_frozen: bool, box_bar: Box | None = None
+    ) -> tuple[Survey | None, Drive]:
+        """Shares of the particles in the box, and cotangents of the drive; ``box_bar``: of the box, from elsewhere."""
         (along, *of_box), tally = sums
         nothing = namespace(factor).zeros_like(factor)
         bars = Drive(back.stretch_bar, namespace(along).sum(along, axis=0), nothing)
         if is_frozen:
             return None, bars
         mesh = self.grid.mesh
-        bar = box_bars(back, (along, *of_box), factor, mesh.box)
+        bar = _sum(box_bars(back, (along, *of_box), factor, mesh.box), box_bar)
         shares, more = self.extent.pullback(self.survey, tally, drive, mesh.grid, mesh.guard, bar)
         return shares, _sum(bars, more)
 
@@ -94,6 +101,11 @@ class TwoLevels(NamedTuple):
     """Window of each particle ``(B, n)``."""
     is_open: Array
     """Along which axes the window does not close, as all the charge is in the fine grid there ``(3, B)``."""
+
+    @property
+    def whole(self) -> Gridded:
+        """The grid of all the charge."""
+        return self.coarse
 
     @property
     def own(self) -> Any:
@@ -148,8 +160,12 @@ class TwoLevels(NamedTuple):
         """Centre and half width of the window ``(3, B, 1)``."""
         return limits(core, self.fine.mesh.grid, self.fine.mesh.guard)
 
-    def boxes(self, back: Any, sums: Any, drive: Drive, factor: Array, is_frozen: bool) -> tuple[Survey | None, Drive]:
-        """Shares of the particles in both boxes, and cotangents of the drive."""
+    def boxes(
+        self, back: Any, sums: Any, drive: Drive, factor: Array, is_frozen: bool, box_bar: Box | None = None
+    ) -> tuple[Survey | None, Drive]:
+        """Shares of the particles in both boxes, and cotangents of the drive; ``box_bar``: of that of all charge,
+        from elsewhere.
+        """
         *of_levels, of_window, tally = sums
         xp = namespace(factor)
         along = sum(xp.sum(s[0], axis=0) * sign for s, sign in zip(of_levels, (1.0, -1.0, 1.0), strict=True))
@@ -160,7 +176,7 @@ class TwoLevels(NamedTuple):
         first, second = (
             box_bars(b, s, f, mesh.box) for b, s, f in zip(back, of_levels[:2], (factor, -factor), strict=False)
         )
-        whole_bar = Box(first.centre + second.centre, first.spacing + second.spacing)
+        whole_bar = _sum(_sum(first, second), box_bar)
         core_bar = box_bars(back[2], of_levels[2], factor, core)
         # The half width of the window is so many spacings.
         half = self._limits(core)[1][..., 0] / core.spacing
@@ -240,5 +256,6 @@ def _joined(
     return found, q_bar + w * inner_bar, tuple(r_bar), (xp.stack(centre_bar), xp.stack(half_bar))
 
 
-def _sum(a: Drive, b: Drive) -> Drive:
-    return Drive(*(x + y for x, y in zip(a, b, strict=True)))
+def _sum(a: Any, b: Any) -> Any:
+    """Of two named tuples of a kind; b may be None."""
+    return a if b is None else type(a)(*(x + y for x, y in zip(a, b, strict=True)))

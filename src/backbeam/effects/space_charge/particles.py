@@ -23,6 +23,12 @@ def positions(X: Array) -> Rows:
     return X[..., 0, :], X[..., 2, :], X[..., 4, :]
 
 
+def some_without_charge(q: Array, alive: Array | None) -> bool:
+    """Whether a living particle has none."""
+    none = q == 0.0
+    return bool(namespace(q).any(none if alive is None else none & alive))
+
+
 def momenta(X: Array, alive: Array | None) -> Rows:
     """The three rows that a kick changes, 0 for the lost."""
     found = X[..., 1, :], X[..., 3, :], X[..., 5, :]

@@ -51,6 +51,11 @@ class Sliced(Gridded):
 
     __slots__ = ()
 
+    @property
+    def falls(self) -> int:
+        """As that of a line of charge."""
+        return 1
+
     def potential(self, charge: Array) -> Array:
         """Potential [C/m] of the charge of each node [C]."""
         return self._along(self._solved(charge).phi)

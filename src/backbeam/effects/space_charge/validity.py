@@ -46,5 +46,14 @@ def ask(X: Array, q: Array, reference: Reference, plane: str) -> None:
         )
 
 
+def ask_of_places(count: int) -> None:
+    """Warn of so many particles without charge that are beyond the wide grid."""
+    if count:
+        _warn(
+            f"{count} particle{'s' * (count > 1)} without charge, more than four widths of the charge away: the field "
+            "there is taken to fall off as that of a point"
+        )
+
+
 def _warn(message: str) -> None:
     warnings.warn(f"space charge: {message}", BackbeamWarning, stacklevel=2)
