@@ -109,6 +109,9 @@ def test_other_kinds(tmp_path):
     assert (moved.dx, moved.yaw, moved.pitch, moved.tilt, moved.pivot) == (1e-3, 1e-4, 2e-4, 0.1, "middle")
     linac = one(tmp_path, "lcavity, l = 2, gradient = 1e7, rf_frequency = 1e9, phi0 = 0.1")
     assert (linac.voltage, linac.structure) == (2e7, "standing") and linac.phase == pytest.approx(0.2 * math.pi)
+    crab = one(tmp_path, "crab_cavity, l = 1, voltage = 1e6, rf_frequency = 1e9, phi0 = 0.1, tilt = 0.2")
+    assert (crab.kind, crab.voltage, crab.tilt) == ("crab_cavity", 1e6, 0.2)
+    assert crab.phase == pytest.approx(math.pi / 2 - 0.2 * math.pi)  # V sin(phi0 - w t)
     ring = one(tmp_path, "rfcavity, l = 1, voltage = 1e6, rf_frequency = 1e9")
     assert ring.phase == pytest.approx(math.pi / 2) and not ring.radial_kick
     assert one(tmp_path, "wiggler, l = 2").kind == one(tmp_path, "ecoll, l = 2, x_limit = 0.1").kind == "drift"

@@ -186,6 +186,25 @@ def test_the_energy_of_a_cavity_is_a_sine_of_time(tmp_path):
     assert matrix(line)[5, 4] == pytest.approx(gain / p0, rel=1e-3)  # P0 changes by a thousandth
 
 
+def test_a_deflector(tmp_path):
+    """V cos(phase + w t), towards +x by its voltage whatever the charge: the middle of the bunch at 90 degrees."""
+    crab = one(tmp_path, "rfdf,l=0.5,voltage=1e6,phase=90,tilt=0.1,fse=0.1,time_offset=1e-10,frequency=1e9,n_kicks=11")
+    assert (crab.kind, crab.length, crab.frequency, crab.tilt) == ("crab_cavity", 0.5, 1e9, 0.1)
+    assert (crab.voltage, crab.phase) == (pytest.approx(1.1e6), pytest.approx(math.pi / 2 + 2 * math.pi * 0.1))
+    thin = one(tmp_path, "rfdf,voltage=2e6,standing_wave=1")
+    assert (thin.frequency, thin.phase, thin.length) == (2856e6, 0.0, None)
+    line = bb.Line([thin])
+    late = bb.Beam.from_arrays([[0.0]] * 4 + [[1e-4], [0.0]], species="electron", kinetic_energy=1e8, charge=0.0)
+    angle = 2 * math.pi * 2856e6 * 1e-4 / 299792458.0
+    wanted = 2e6 / float(late.reference.momentum) * math.cos(angle)
+    assert float(bb.track(line, late).px[0]) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_text_that_says_how_a_field_changes_is_said(tmp_path):
+    loaded = load(tmp_path, 'x: rfdf,voltage=1e6,voltage_waveform="v.sdds=t+v"\nbl: line=(x)')
+    assert "voltage_waveform = 'v.sdds=t+v' is not looked at" in str(loaded.report)
+
+
 def test_thin_and_thick_multipoles(tmp_path):
     assert one(tmp_path, "mult,order=2,knl=3").k2l == 3.0
     assert one(tmp_path, "mult,order=2,knl=3,l=2").k2 == 1.5
@@ -195,10 +214,11 @@ def test_thin_and_thick_multipoles(tmp_path):
     ("text", "what"),
     [
         ("quad,l=1,k1=1,hkick=1e-3", "hkick = 0.001"), ("csbend,l=1,angle=0.1,k4=3", "k4 = 3"),
-        ("alph,xmax=0.12", "alph x"),         ("matr,filename=a.mat", "matr x"), ("rfdf,l=1,voltage=1e6", "rfdf x"),
+        ("alph,xmax=0.12", "alph x"),         ("matr,filename=a.mat", "matr x"), ("rftm110,voltage=1e6", "rftm110 x"),
+        ("rfdf,l=1,voltage=1e6,standing_wave=1", "standing_wave of a cavity with a length"),
         ("malign,dp=0.01", "dp = 0.01"),
         ("cwiggler,l=1,b_max=1", "cwiggler x"), ("sext,l=1,k2=1,k1=0.1", "k1 of a sextupole"),
-        ("csbend,l=1,angle=0.1,etilt=1e-3", "etilt"), ("quad,l=1,k1=1,dz=1e-3", "dz"),
+        ("csbend,l=1,angle=0.1,etilt=1e-3", "etilt"), ("csbend,l=1,angle=0.1,dz=1e-3", "dz"),
     ],
 )  # fmt: skip
 def test_what_would_change_the_optics_is_refused_with_its_place(tmp_path, text, what):

@@ -108,7 +108,7 @@ def test_multipoles_and_cavities_of_xtrack(tmp_path):
         (("Bend", {"length": 1.0, "angle": 0.1, "rot_s_rad_no_frame": 0.1}), "rot_s_rad_no_frame"),
         (("Quadrupole", {"length": "long"}), "length is 'long', not a number"),
         (("Quadrupole", {"length": float("nan")}), "length is 'nan', not a number"),
-        (("CrabCavity", {"crab_voltage": 1e6}), "CrabCavity x"),
+        (("RFMultipole", {"knl": [0.0, 1e-3]}), "RFMultipole x"),
         (("Replica", {"parent_name": "x"}), "replicas of each other"),
         (("Cavity", {"voltage": 1e6, "harmonic": 4.0, "lag": 0.0}), "harmonic without a frequency"),
     ],
@@ -155,6 +155,7 @@ def test_lattices_in_each_other_and_kinds(tmp_path):
     assert passages(loaded) == ["d", *["q", "s", "h", "so"] * 2, "a"]
     line = loaded.line
     assert (line["q"].dx, line["q"].dy, line["h"].hkick, line["so"].ks) == (1e-4, -2e-4, 1e-3, 1.0)
+    assert "h: its kick is spread over its length" in str(loaded.report)
     assert type(line["a"].aperture).__name__ == "Ellipse" and line["a"].aperture.half_x == 0.1
 
 

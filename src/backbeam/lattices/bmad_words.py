@@ -197,6 +197,8 @@ def _cavity(w: Word) -> Made:
     found |= {"voltage": voltage, "frequency": frequency}
     if w.type == "rfcavity":
         return "cavity", found | {"phase": 0.5 * pi - phase, "axial": 1.0}
+    if w.type == "crab_cavity":
+        return "crab", found | {"phase": 0.5 * pi - phase}
     structure = "travelling" if w.texts.get("cavity_type", "").startswith("trav") else "standing"
     return "cavity", found | {"phase": phase} | ({"structure": structure} if not is_zero(found["length"]) else {})
 
@@ -239,11 +241,10 @@ WORDS: dict[str, Callable[[Word], Made]] = {
     **dict.fromkeys(("solenoid", "sol_quad"), _solenoid),
     **dict.fromkeys(("kicker", "hkicker", "vkicker"), _kicker),
     **dict.fromkeys(("multipole", "ab_multipole"), _multipole),
-    **dict.fromkeys(("rfcavity", "lcavity"), _cavity),
+    **dict.fromkeys(("rfcavity", "lcavity", "crab_cavity"), _cavity),
     "patch": _patch,
     "elseparator": _only_if_idle("hkick", "vkick", "e_field"),
     "beambeam": _only_if_idle("n_particle"),
-    "crab_cavity": _only_if_idle("voltage", "gradient"),
     **dict.fromkeys(("wiggler", "undulator"), _only_if_idle("b_max", "k1y", "k1x")),
 }
 """Kind and attributes of each type; what is missing is refused under its own word."""

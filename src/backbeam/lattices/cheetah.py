@@ -86,6 +86,9 @@ class _Expansion:
             if not (isinstance(found, list) and len(found) == 2 and isinstance(found[1], dict)):
                 raise LatticeError(place, f"{name}: a list of a class and its parameters is expected")
             word, given = str(found[0]), {n: v for n, v in found[1].items() if n not in IDLE}
+            thick = given.get("length", 0.0) not in (0, 0.0)
+            if word in KICKING and thick:
+                self.report.guessed.append(Note(place, f"{name}: {KICKING[word]}"))
             if word in ACTING and found[1].get("is_active", True):
                 self.report.dropped.append(Note(place, f"{name}: {ACTING[word]}"))
             kind, attributes = KINDS.get(word, _unknown(word))(
@@ -202,5 +205,10 @@ KINDS: dict[str, Callable[[_Given], Made]] = {
     "Cavity": _cavity,
 }
 """Kind and attributes of each class; what is missing is refused by its name."""
+KICKING = dict.fromkeys(
+    ("HorizontalCorrector", "VerticalCorrector", "CombinedCorrector"),
+    "its kick is spread over its length; Cheetah's stands at its end",
+)
+"""What acts elsewhere than in Cheetah where it has a length."""
 ACTING = {"SpaceChargeKick": "a kick of space charge"}
 """What leaves something out that it does while it is active."""

@@ -20,7 +20,7 @@ from backbeam.errors import InputError
 from backbeam.formulas import Formula, Variable, substitute
 from backbeam.lattices.choosing import Steps, check_size, some, the_line
 from backbeam.lattices.description import Description, Item, LatticeError, Note, Place, Report
-from backbeam.lattices.elegant_words import QUIET, WORDS, Attributes, Word, is_zero, type_named
+from backbeam.lattices.elegant_words import BENDS, IDLE, QUIET, WORDS, Attributes, Word, is_zero, type_named
 from backbeam.lattices.rpn import evaluate_rpn
 from backbeam.lattices.sources import Sources
 
@@ -241,6 +241,9 @@ class _File:
             rest = {"length" if n == "l" else n: v for n, v in rest.items()}
             return Item(name, element.word, rest, element.place, element.word)
         word = Word(element.type, attributes)
+        for attribute, value in attributes.items():
+            if isinstance(value, str) and value and attribute not in TEXTS | IDLE:
+                self.report.dropped.append(Note(element.place, f"{name}: {attribute} = {value!r} is not looked at"))
         kind, found = WORDS[element.type](word)
         if element.type in ("rfca", "rfcw") and is_zero(attributes.get("change_p0", 0.0)):
             gains = not is_zero(found["voltage"]) and not is_zero(_remainder(attributes.get("phase", 0.0)))
@@ -278,7 +281,6 @@ class _File:
             self.report.unused.append(Note(None, f"{len(unused)} elements: {some(unused)}"))
 
 
-BENDS = ("sben", "rben", "csbend", "ksbend", "csrcsbend", "tubend")
 ENDS = (("e1", "e2"), ("fint1", "fint2"), ("edge1_effects", "edge2_effects"))
 EFFECTS = {"lscdrift": "space charge", "csrdrift": "radiation", "csrcsbend": "radiation", "rfcw": "wake"}
 TEXTS = frozenset(

@@ -33,13 +33,14 @@ IDLE = frozenset(
     high_frequency_cutoff0 high_frequency_cutoff1 low_frequency_cutoff0 low_frequency_cutoff1 lsc_bins
     lsc_interpolate cell_length wake zwakefile trwakefile wzcolumn wxcolumn wycolumn tcolumn wake_file lerad
     spread csr_in integrated_lsc particle_output_file mode label filename start_pid end_pid phase_reference
-    fiducial n_sections slice_analysis_interval steering xsteering ysteering expand_hgap q t tref standing_wave
+    fiducial n_sections slice_analysis_interval steering xsteering ysteering expand_hgap q t tref
     matrix_method drift_matrix quad_matrix sqrt_order trapazoid block_csr parallel_track_bins cutoffs
     allow_long_beam acausal_allowed weight tune_multipoles use_bpm xfactor yfactor xsetpoint ysetpoint co_fitpoint
     coupling_limit reference_correction fringe_type expand method tracking_matrix systematic_multipoles""".split()
 )
 """Attributes that do not change the linear optics, or say how elegant is to compute or to write."""
 
+BENDS = ("sben", "rben", "csbend", "ksbend", "csrcsbend", "tubend")
 PASSIVE = """drif edrift hmon vmon moni mark watch scraper lscdrift csrdrift speedbump cepl""".split()
 QUIET = dict.fromkeys(
     """charge histogram mhistogram floor recirc trcount sample wake trwake lrwake zlongit ztransverse rfmode trfmode
@@ -71,7 +72,8 @@ class Word:
 
     def body(self) -> Attributes:
         """What most magnets have."""
-        return self.take("dx", "dy", "tilt", length="l")
+        along = {} if self.type in BENDS else {"ds": "dz"}
+        return self.take("dx", "dy", "tilt", length="l", **along)
 
 
 def is_zero(value: Any) -> bool:
@@ -197,12 +199,22 @@ def _cavity(w: Word) -> tuple[str, Attributes]:
 
 
 def _deflector(w: Word) -> tuple[str, Attributes]:
-    """A transverse deflector is nothing while it has no voltage."""
-    if is_zero(w.rest.get("voltage", 0.0)):
-        length = w.take(length="l")
+    """Deflects towards +x by V cos(phase + w t); nothing while it has no voltage. A standing wave has to be thin."""
+    length, voltage = w.take(length="l"), _error(w, w.get("voltage"))
+    standing = not is_zero(w.get("standing_wave"))
+    if is_zero(voltage):
         w.rest.clear()
         return "drift", length
-    return w.type, w.take(length="l")
+    if w.type != "rfdf":
+        return w.type, length
+    if standing and not is_zero(length.get("length", 0.0)):
+        w.rest["standing_wave of a cavity with a length"] = 1.0
+    frequency, offset = w.get("frequency", 2856e6), w.get("time_offset")
+    phase = pi / 180.0 * w.get("phase") + (0.0 if is_zero(offset) else 2.0 * pi * offset * frequency)
+    found = length | w.body() | {"voltage": voltage, "frequency": frequency, "phase": phase}
+    for name in ("magnetic_deflection", "drift_matrix"):
+        w.get(name)
+    return "crab", found
 
 
 def _rotate(w: Word) -> tuple[str, Attributes]:
@@ -223,7 +235,7 @@ WORDS: dict[str, Callable[[Word], tuple[str, Attributes]]] = {
     **dict.fromkeys(("quad", "kquad"), _strong("quadrupole", "k1")),
     **dict.fromkeys(("sext", "ksext"), _strong("sextupole", "k2")),
     **dict.fromkeys(("octu", "koct"), _strong("octupole", "k3")),
-    **dict.fromkeys(("sben", "rben", "csbend", "ksbend", "csrcsbend", "tubend"), _bend),
+    **dict.fromkeys(BENDS, _bend),
     "mult": _multipole,
     "sole": _solenoid,
     **dict.fromkeys(("hkick", "vkick", "kicker", "ehkick", "evkick", "ekicker"), _kicker),

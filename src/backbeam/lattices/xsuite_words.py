@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import pi
+from math import pi, sin
 from typing import Any
 
 from backbeam.elements.openings import RectEllipse
@@ -17,17 +17,22 @@ IDLE = frozenset(
     rbend_model edge_entry_model edge_exit_model allow_rot_and_shift _isthick iscollective backtrack
     allow_loss_refinement
     extra h k0_from_h a_squ b_squ a_b_squ compensate_sagitta rbend_compensate_sagitta delta_taper lag_taper _k0_from_h
-    isthick_ num_kicks mult_order""".split()
+    isthick_ mult_order""".split()
 )
 """Properties that do not change the linear optics, or follow from others."""
 Made = tuple[str, dict[str, Any]]
 
 
 class Given:
-    """Properties of an element; those that nobody takes are left for the mapping to refuse."""
+    """Properties of an element; those that nobody takes are left for the mapping to refuse.
+
+    ``kicks`` says how many a cavity has: one, if the file does not.
+    """
 
     def __init__(self, fields: dict[str, Any], place: Place, report: Report, name: str) -> None:
         self.rest, self.place, self.report, self.name = fields, place, report, name
+        kicks = fields.pop("num_kicks", 0)
+        self.kicks = float(kicks) if isinstance(kicks, int | float) and kicks >= 1 else 1.0
 
     def take(self, *names: str, **renamed: str) -> dict[str, Any]:
         """Properties by the same names, and ``new="old"`` by others; those that are not there are left out."""
@@ -144,28 +149,32 @@ def _solenoid(g: Given) -> Made:
 
 
 def _cavity(g: Given) -> Made:
-    """V sin(lag + w t): ours is a cosine. The reference's energy follows it here; in xtrack it stays."""
+    """V sin(phase + w t): ours is a cosine. The reference's energy follows it here; in xtrack it stays."""
     found = g.body("voltage", "frequency")
-    lag = g.get("lag")
+    phase = _phase(g)
     harmonic = g.get("harmonic")
     if not is_zero(harmonic) and is_zero(found.get("frequency", 0.0)):
         found["frequency"] = 0.0
         if not is_zero(found.get("voltage", 0.0)):
             found["harmonic without a frequency"] = harmonic
     g.get("absolute_time")
-    idle = is_zero(found.get("voltage", 0.0)) or (
-        not isinstance(lag, Formula) and abs((lag + 90.0) % 180.0 - 90.0) < 1e-9
-    )
+    idle = is_zero(found.get("voltage", 0.0)) or (not isinstance(phase, Formula) and abs(sin(phase)) < 1e-11)
     if not idle:
         g.report.guessed.append(Note(g.place, f"{g.name}: the energy of the reference follows it"))
-    return "cavity", found | {"phase": pi / 180.0 * (lag - 90.0), "axial": 1.0} | g.others()
+    return "cavity", found | {"phase": phase - 0.5 * pi, "axial": 1.0, "gaps": g.kicks} | g.others()
 
 
 def _crab(g: Given) -> Made:
-    voltage = g.rest.get("crab_voltage", g.rest.get("voltage", 0.0))
-    if is_zero(voltage):
-        return "drift", g.take("length")
-    return "CrabCavity", g.take("length")
+    """V sin(phase + w t) towards +x."""
+    found = g.body("frequency") | g.take(voltage="crab_voltage")
+    g.get("absolute_time")
+    return "crab", found | {"phase": _phase(g) - 0.5 * pi, "gaps": g.kicks} | g.others()
+
+
+def _phase(g: Given) -> Any:
+    """A lag in degrees, of older files, and a phase: xtrack adds them."""
+    lag, phase = g.get("lag"), g.get("phase")
+    return phase if is_zero(lag) else pi / 180.0 * lag + phase
 
 
 def _rotation(g: Given) -> Made:
