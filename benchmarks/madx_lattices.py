@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import tempfile
 import time
@@ -74,9 +75,9 @@ def track(line: bb.Line, reference: bb.Reference, X: np.ndarray) -> np.ndarray:
     return bb.track(line, beam).coordinates
 
 
-def compare(folder: Path, case: dict, python: str, scratch: Path) -> dict:
+def compare(case: dict, python: str, scratch: Path) -> dict:
     """One machine, both ways."""
-    given, files = case["beam"], [str((folder / "madx" / name).absolute()) for name in case["files"]]
+    given, files = case["beam"], [str((scratch / "madx" / name).absolute()) for name in case["files"]]
     reference = reference_particle(
         Species("particle", given["mass"] * 1e9, given["charge"]), momentum=given["pc"] * 1e9
     )
@@ -143,9 +144,10 @@ def main() -> None:
     found = {}
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
+        shutil.copytree(given.lattices / "madx", scratch / "madx")  # MAD-X writes beside what it reads
         for label, case in cases.items():
             if "note" not in case and (not given.only or label in given.only):
-                found[label] = compare(given.lattices, case, given.madx, scratch)
+                found[label] = compare(case, given.madx, scratch)
                 print(label, found[label], flush=True)
     if given.write:
         RESULT.write_text(table(found))

@@ -237,8 +237,8 @@ class Rule(NamedTuple):
 
 def _quotient_or_zero(m: Any, a: Value, b: Value) -> Value:
     """a/b, and 0 where b is 0: MAD's division."""
-    if m is math:
-        return a / b if b else 0.0
+    if isinstance(b, int | float):
+        return a / b if b else 0.0 * a
     b = b + 0.0 * a
     nothing = b == 0.0
     return m.where(nothing, m.zeros_like(b), a / m.where(nothing, m.ones_like(b), b))
@@ -330,7 +330,7 @@ RULES: dict[str, Rule] = {
     "cosh": Rule(lambda m, a: m.cosh(a), (lambda m, a: m.sinh(a),)),
     "tanh": Rule(lambda m, a: m.tanh(a), (lambda m, a: 1.0 - m.tanh(a) ** 2,)),
     "atan2": Rule(
-        lambda m, a, b: m.atan2(a, b),
+        lambda m, a, b: m.atan2(a, b) if m is math else m.atan2(a + 0.0 * b, b + 0.0 * a),
         (lambda m, a, b: b / (a * a + b * b), lambda m, a, b: -a / (a * a + b * b)),
     ),
     "sinc": Rule(_sinc, (_sinc_slope,)),

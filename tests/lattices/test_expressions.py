@@ -106,8 +106,15 @@ def test_arrays_of_every_library_give_what_numbers_give(symbol, backend):
     found = backend.to_numpy(evaluate(formula, values.__getitem__))
     assert found.shape == (2,) and found[0] == pytest.approx(evaluate(formula, plain.__getitem__), rel=1e-14, abs=1e-15)
     wanted = dict(slopes(formula, plain.__getitem__, 1.0))
-    for name, slope in slopes(formula, values.__getitem__, backend.asarray(np.ones(2), dtype="float64")):
+    one = backend.asarray(np.ones(2), dtype="float64")
+    for name, slope in slopes(formula, values.__getitem__, one):
         assert backend.to_numpy(slope)[0] == pytest.approx(wanted[name], rel=1e-13, abs=1e-14)
+    for j, number in enumerate(point if rule.arity == 2 else ()):  # a knob beside a number of the file
+        beside = values | {f"v{j}": number}
+        mixed = backend.to_numpy(evaluate(formula, beside.__getitem__))
+        assert mixed[0] == pytest.approx(found[0], rel=1e-14, abs=1e-15)
+        for name, slope in slopes(formula, beside.__getitem__, one):
+            assert backend.to_numpy(slope)[0] == pytest.approx(wanted[name], rel=1e-13, abs=1e-14)
 
 
 def test_arithmetic_of_formulas_reads_like_that_of_numbers():

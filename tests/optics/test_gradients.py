@@ -162,14 +162,23 @@ def test_objectives_of_optics_and_their_sums():
         what("beta_x")
 
 
-def test_knobs_go_through_their_formulas(tmp_path):
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+def test_a_beta_function_by_a_knob_of_madx(tmp_path, library):
+    """One knob behind three magnets, by formulas of formulas: the sum over the magnets, and differences."""
     path = tmp_path / "cell.madx"
     path.write_text(
-        "kq := 0.6; beam, particle=proton, energy=1.5;\n"
-        "qf: quadrupole, l=0.4, k1:=kq; qd: quadrupole, l=0.4, k1:=-kq; d: drift, l=1.2;\n"
-        "cell: line=(qf, d, qd, d); use, sequence=cell;\n"
+        "kq := 0.6; trim := 0.02*kq^2; kd := -kq*(1 + trim); beam, particle=proton, energy=1.5;\n"
+        "quad: quadrupole, l=0.4; qf: quad, k1:=kq + trim; qd: quad, k1:=kd; qx: quad, k1:=kd/-20;\n"
+        "m: marker; d: drift, l=0.8; cell: line=(qf, d, m, qd, d, qx, d); use, sequence=cell;\n"
     )
     loaded = bb.load(path)
-    o = bb.optics(loaded.line, loaded.reference)
-    found = pullback(o, {"tune_x": 1.0}, ["kq", "qf.k1", "qd.k1"])
-    assert np.isclose(found["kq"], found["qf.k1"] - found["qd.k1"], rtol=1e-13)
+    backend = backends.get(library)
+    line = loaded.line.replace({"kq": backend.asarray(np.asarray(0.6), dtype="float64")})
+    magnets = {"qf.k1": 1.024, "qd.k1": -1.0216, "qx.k1": 1.0216 / 20}  # d/dkq at 0.6
+    beta = bb.observables.optics("beta_x", at="m")
+    _, found = bb.value_and_grad(beta, line, loaded.reference, ["kq", *magnets])
+    found = {name: float(backend.to_numpy(bar)) for name, bar in found.items()}
+    assert found["kq"] == pytest.approx(sum(slope * found[name] for name, slope in magnets.items()), rel=1e-12)
+    h = 1e-3
+    at = [bb.optics(loaded.line.replace({"kq": 0.6 + k * h}), loaded.reference)["m"].beta_x for k in (-2, -1, 1, 2)]
+    assert found["kq"] == pytest.approx((at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * h), rel=1e-8)
