@@ -9,7 +9,7 @@ from backbeam.memory.resident import can_watch
 from backbeam.problem import Problem
 from backbeam.problem.measuring import measure
 
-PARTICLES, GRID = 20_000, 12
+PARTICLES, GRID = 60_000, 12
 STATE = PARTICLES * 48
 
 
