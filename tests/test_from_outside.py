@@ -16,7 +16,7 @@ from toys import Pull
 
 import backbeam as bb
 from backbeam.adjoint import Adjoint
-from backbeam.adjoint.base import Report
+from backbeam.adjoint.base import Diagnosis
 from backbeam.arrays import join, over_particles, per_particle, rows
 from backbeam.distributions import Family
 from backbeam.elements.base import REQUIRED, Element, bind, parameter
@@ -72,7 +72,7 @@ class Everything(Adjoint):
         return *advance(plan, setting, state, P), ()
 
     def backward(self, backend, plan, setting, first, last, kept, P, bars, readings_bar):
-        return replay(unroll(plan), setting, first, P, bars, readings_bar), Report()
+        return replay(unroll(plan), setting, first, P, bars, readings_bar), Diagnosis()
 
 
 Family("toy_square", lambda rng, n: np.sign(rng.standard_normal((6, n))))

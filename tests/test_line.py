@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import backbeam as bb
-from backbeam.maps.drift import Drift as DriftMap
+from backbeam.maps.drift import DriftMap
 from backbeam.plan import Apply, Kick, Repeat, Slicing, compile_line, compile_looks, unroll
 
 

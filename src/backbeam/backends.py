@@ -79,7 +79,7 @@ def of(*arrays: Array) -> Backend:
 
 
 @dataclass(frozen=True)
-class Report:
+class Availability:
     """What is known of one adapter on this machine."""
 
     name: str
@@ -91,7 +91,7 @@ class Report:
     """Why it is slower than it could be; empty if it is not."""
 
 
-def report() -> list[Report]:
+def report() -> list[Availability]:
     """Look at every adapter: version, devices, and why one is not usable."""
     found = []
     for name in _entry_points():
@@ -99,7 +99,7 @@ def report() -> list[Report]:
             backend: Any = get(name)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what it would warn of is in the report
-                found.append(Report(name, backend.version, backend.devices(), setback=backend.setback()))
+                found.append(Availability(name, backend.version, backend.devices(), setback=backend.setback()))
         except Exception as error:
-            found.append(Report(name, problem=" ".join(str(error).split()) or type(error).__name__))
+            found.append(Availability(name, problem=" ".join(str(error).split()) or type(error).__name__))
     return found

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backbeam import backends
 from backbeam.adjoint import Adjoint
-from backbeam.adjoint.base import Report, zero_bars
+from backbeam.adjoint.base import Diagnosis, zero_bars
 from backbeam.arrays import Array, namespace, over_particles, per_particle
 from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.distributions.inputs import dtype_of
 from backbeam.errors import BackendError, InputError, Said
-from backbeam.knob_gradient import Asked
+from backbeam.knob_gradient import Wanted
 from backbeam.memory import resolve
 from backbeam.plan import Bars, Plan, State, advance
 from backbeam.run import Run, observers, readings_by_name
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from backbeam.line import Line
     from backbeam.turns import Record
 
-Objective = Callable[[Beam], Any]
+BeamFunction = Callable[[Beam], Any]
 """An observable with a pullback; or any function of a beam: in PyTorch and JAX it gives a number, anywhere it may give
 ``(value, cotangent)``, the cotangent being of the coordinates, or a dict of some of the fields of `FinalBars`."""
 
@@ -54,14 +54,14 @@ class Gradient(NamedTuple):
     """Derivative with respect to each name asked for, ``(..., own shape)``: a leading axis of settings stays."""
     beam: Beam
     """The beam at the end."""
-    report: Report
+    report: Diagnosis
     """What is known of the adjoint's work."""
     adjoint: Adjoint
     """The one that was used: what `Auto` chose."""
 
 
 def value_and_grad(
-    objective: Objective,
+    objective: BeamFunction,
     line: Line,
     beam: Beam,
     wrt: Sequence[str],
@@ -80,7 +80,7 @@ def value_and_grad(
     Parameters
     ----------
     objective:
-        See `Objective`; `backbeam.observables` has those of the field. Of those of optics only the beam's reference
+        See `BeamFunction`; `backbeam.observables` has those of the field. Of those of optics only the beam's reference
         matters; their gradients are by ``qf.k1``, ``reference.kinetic_energy``, ``start.beta_x``, ...
     line, beam, space_charge, effects, slices, step, on_turn, turns, record:
         As in `track`. By `Reversible` the turns are undone one by one, and memory does not grow with their number.
@@ -120,7 +120,7 @@ def value_and_grad(
 
 
 def differentiate(
-    objective: Objective,
+    objective: BeamFunction,
     line: Line,
     beam: Beam,
     wrt: Sequence[str],
@@ -141,16 +141,16 @@ def differentiate(
 
 
 def differentiate_course(
-    objective: Objective, course: Course, beam: Beam, wrt: Sequence[str], *, adjoint: Adjoint | str | None = None
+    objective: BeamFunction, course: Course, beam: Beam, wrt: Sequence[str], *, adjoint: Adjoint | str | None = None
 ) -> Gradient:
     """`differentiate` along a course."""
-    asked = Asked.of(course.line, wrt)
+    asked = Wanted.of(course.line, wrt)
     names = _checked_names(asked, beam)
     run = Run(course.with_present([name for name in names if not name.startswith("beam.")]), beam, recorded=False)
     adjoint = resolve(adjoint, run, run.course.plan)
     if adjoint.taped:
         value, bars, final = _by_tape(objective, run)
-        report = Report()
+        report = Diagnosis()
     else:
         backend, first, P = run.backend, run.state(), run.parameters
         plan, setting, (last, readings, kept) = followed(
@@ -168,7 +168,7 @@ def differentiate_course(
     return Gradient(plain(value), {name: plain(bar) for name, bar in gradient.items()}, final, report, adjoint)
 
 
-def _checked_names(asked: Asked, beam: Beam) -> list[str]:
+def _checked_names(asked: Wanted, beam: Beam) -> list[str]:
     """The names as a list; `InputError` for what this beam has no gradient for. The course looks at the others."""
     names = [str(name) for name in asked.parameters]
     if not asked.names:
@@ -191,7 +191,7 @@ def _checked_names(asked: Asked, beam: Beam) -> list[str]:
 
 
 def pull_objective(
-    objective: Objective, run: Run, plan: Plan, final: Beam, last: State, readings: tuple[Array, ...]
+    objective: BeamFunction, run: Run, plan: Plan, final: Beam, last: State, readings: tuple[Array, ...]
 ) -> tuple[Array, FinalBars]:
     """Value of an objective and the cotangents of what came out of the line, for a cotangent of 1."""
     xp = namespace(last.X)
@@ -245,7 +245,7 @@ def _checked_value(value: Any, run: Run) -> Any:
 
 
 def _seeds(
-    objective: Objective,
+    objective: BeamFunction,
     run: Run,
     plan: Plan,
     final: Beam,
@@ -343,7 +343,7 @@ def _in_order(bars: Mapping[str, Any], plan: Plan, readings: tuple[Array, ...], 
 # -- the library's own tape -------------------------------------------------------------------------------------------
 
 
-def _by_tape(objective: Objective, run: Run) -> tuple[Array, Bars, Beam]:
+def _by_tape(objective: BeamFunction, run: Run) -> tuple[Array, Bars, Beam]:
     """Value and cotangents of everything at the start, by the library's automatic differentiation alone."""
     if not run.backend.has_autodiff:
         allowed = f"reversible, store or checkpoint: {run.backend.name} does not differentiate by itself"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from backbeam.line import Line
 
 
-class Asked(NamedTuple):
+class Wanted(NamedTuple):
     """What a gradient is asked for, and what it takes to get it."""
 
     line: Line
@@ -23,7 +23,7 @@ class Asked(NamedTuple):
     """Parameters alone: those asked for, and all that follow knobs asked for."""
 
     @classmethod
-    def of(cls, line: Line, wrt: str | Sequence[str]) -> Asked:
+    def of(cls, line: Line, wrt: str | Sequence[str]) -> Wanted:
         """Find the parameters that follow the knobs among the names."""
         names = (wrt,) if isinstance(wrt, str) else tuple(str(name) for name in wrt)
         knobs = frozenset(name for name in names if name in line.knobs)

@@ -112,15 +112,15 @@ def test_a_wrong_gradient_is_found_and_named(monkeypatch, factor):
 
 def test_a_wrong_pullback_differs_from_differences(monkeypatch):
     """All adjoints share it; the differences do not."""
-    from backbeam.maps.drift import Drift
+    from backbeam.maps.drift import DriftMap
 
-    right = Drift.pullback
+    right = DriftMap.pullback
 
     def wrong(self, X, reference, p, X1_bar):
         X_bar, beta_gamma_bar, bars = right(self, X, reference, p, X1_bar)
         return X_bar, beta_gamma_bar, {name: 1.01 * bar for name, bar in bars.items()}
 
-    monkeypatch.setattr(Drift, "pullback", wrong)
+    monkeypatch.setattr(DriftMap, "pullback", wrong)
     found = call_json("check", *FODO, "--wrt", "d2.length", code=1)
     assert found["worst_deviation"] < 1e-9
     assert found["finite_difference_deviation"] == pytest.approx(0.01 / 1.01, rel=1e-4)

@@ -74,9 +74,9 @@ def zeros(*names: str) -> tuple[dict[str, float], ...]:
 
 
 CASES = [
-    Case("drift", drift.Drift(), {"length": (0.0, 2.0)}, ({"length": 0.0},)),
-    Case("drift_fraction", drift.Drift(0.3), {"length": (0.0, 2.0)}, species="proton", kinetic_energy=2e6),
-    Case("thin_multipole", multipole.ThinMultipole(ALL_ORDERS), STRENGTHS, (dict.fromkeys(STRENGTHS, 0.0),)),
+    Case("drift", drift.DriftMap(), {"length": (0.0, 2.0)}, ({"length": 0.0},)),
+    Case("drift_fraction", drift.DriftMap(0.3), {"length": (0.0, 2.0)}, species="proton", kinetic_energy=2e6),
+    Case("thin_multipole", multipole.ThinMultipoleMap(ALL_ORDERS), STRENGTHS, (dict.fromkeys(STRENGTHS, 0.0),)),
     Case(
         "thick_quadrupole",
         multipole.ThickMultipole((C("k1", 1),), 4, 2),
@@ -192,7 +192,7 @@ CASES = [
     Case("matrix", linear.MatrixMap(), {"matrix": (-0.2, 0.2)}),
     Case(
         "constant_focusing",
-        constant_focusing.ConstantFocusing(0.5),
+        constant_focusing.ConstantFocusingMap(0.5),
         {"length": (0.0, 2.0), "kx": (-3.0, 3.0), "ky": (-3.0, 3.0), "kt": (-3.0, 3.0)},
         ({"length": 1.0, "kx": 0.0, "ky": 0.0, "kt": 0.0}, {"length": 0.0, "kx": 1.0, "ky": 0.0, "kt": 1.0}),
         species="proton",
@@ -246,19 +246,19 @@ CASES = [
     ),
     Case(
         "dipole_edge",
-        edge.DipoleEdge(face=True, fringe=False),
+        edge.DipoleEdgeMap(face=True, fringe=False),
         {"curvature": (-1.0, 1.0), "e": (-0.6, 0.6)},
         zeros("curvature", "e"),
     ),
     Case(
         "dipole_edge_with_fringe",
-        edge.DipoleEdge(face=True, fringe=True),
+        edge.DipoleEdgeMap(face=True, fringe=True),
         {"curvature": (-1.0, 1.0), "e": (-0.6, 0.6), **FRINGE},
         zeros("curvature", "e", "fint", "hgap"),
     ),
     Case(
         "dipole_edge_only_fringe",
-        edge.DipoleEdge(face=False, fringe=True),
+        edge.DipoleEdgeMap(face=False, fringe=True),
         {"curvature": (-1.0, 1.0), **FRINGE},
         zeros("curvature", "fint", "hgap"),
     ),
@@ -285,7 +285,7 @@ CASES = [
         )
         for end in ("entrance", "exit")
     ),
-    Case("solenoid", solenoid.Solenoid(), {"length": (0.0, 1.5), "ks": (-6.0, 6.0)}, zeros("length", "ks")),
+    Case("solenoid", solenoid.SolenoidMap(), {"length": (0.0, 1.5), "ks": (-6.0, 6.0)}, zeros("length", "ks")),
     *(
         Case(
             f"misalignment_{label}",

@@ -13,7 +13,7 @@ import backbeam as bb
 from backbeam.arrays import join, rows
 from backbeam.maps.bend import Bend, bend
 from backbeam.maps.combined_bend import CombinedBend, Field, curved_kick
-from backbeam.maps.drift import Drift
+from backbeam.maps.drift import DriftMap
 from backbeam.maps.edge import BendEdge
 from backbeam.maps.hard_edge import HardEdge
 from backbeam.maps.linear import LinearBody
@@ -76,7 +76,7 @@ def test_bend_equals_the_textbook(angle):
 
 def test_bend_without_angle_is_the_drift_and_so_is_its_limit():
     X, reference = particles(4, 1e-2), electrons()
-    wanted = Drift().forward(X, reference, arrays(length=1.3))
+    wanted = DriftMap().forward(X, reference, arrays(length=1.3))
     assert deviation(Bend().forward(X, reference, arrays(length=1.3, angle=0.0)), wanted) < 1e-15
     angles = (1e-5, -1e-5, 1e-7)
     slopes = [(Bend().forward(X, reference, arrays(length=1.3, angle=a)) - wanted) / a for a in angles]

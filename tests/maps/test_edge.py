@@ -9,7 +9,7 @@ from motion import arrays, electrons, particles
 
 from backbeam.elements import RectangularBend, SectorBend
 from backbeam.errors import InputError
-from backbeam.maps.edge import BendEdge, DipoleEdge
+from backbeam.maps.edge import BendEdge, DipoleEdgeMap
 
 
 def test_fringe_of_impactx_is_the_first_order_of_ours():
@@ -17,12 +17,12 @@ def test_fringe_of_impactx_is_the_first_order_of_ours():
     e, h, gK = v.given["psi"], 1.0 / v.given["rc"], v.given["g"] * v.given["K2"]
     sine, cosine = np.sin(e), np.cos(e)
     first = (1.0 + sine**2) / cosine**3 * gK * h * h
-    plain = DipoleEdge().forward(v.X, v.reference, arrays(curvature=h, e=e))
+    plain = DipoleEdgeMap().forward(v.X, v.reference, arrays(curvature=h, e=e))
     plain[3] += first * v.X[2]
     assert np.abs(plain - v.X1).max() < 1e-18
 
     full = arrays(curvature=h, e=e, fint=v.given["K2"], hgap=0.5 * v.given["g"])
-    found = DipoleEdge(fringe=True).forward(v.X, v.reference, full)
+    found = DipoleEdgeMap(fringe=True).forward(v.X, v.reference, full)
     turn = h * gK * (1.0 + sine**2) / cosine
     beyond = h * (np.tan(e) - np.tan(e - turn)) - first
     assert 0 < abs(beyond) < 1.1 * h * np.tan(e) * turn**2 / cosine**2  # tan'' of the angle
@@ -35,14 +35,14 @@ def test_edge_of_a_bend_takes_curvature_and_share_from_it():
     own = arrays(length=0.8, angle=0.3, e=-0.1, fint=0.4, hgap=0.02)
     alone = arrays(curvature=0.3 / 0.8, e=0.15 - 0.1, fint=0.4, hgap=0.02)
     found = BendEdge(True, True, 0.5).forward(X, reference, own)
-    assert np.abs(found - DipoleEdge(True, True).forward(X, reference, alone)).max() < 1e-19
+    assert np.abs(found - DipoleEdgeMap(True, True).forward(X, reference, alone)).max() < 1e-19
     found = BendEdge(False, False, 0.5).forward(X, reference, own)
-    assert np.abs(found - DipoleEdge().forward(X, reference, alone | arrays(e=0.15))).max() < 1e-19
+    assert np.abs(found - DipoleEdgeMap().forward(X, reference, alone | arrays(e=0.15))).max() < 1e-19
 
 
 def test_fringe_acts_without_a_face_angle():
     X, reference = particles(2), electrons()
-    found = DipoleEdge(False, True).forward(X, reference, arrays(curvature=0.5, fint=0.6, hgap=0.03))
+    found = DipoleEdgeMap(False, True).forward(X, reference, arrays(curvature=0.5, fint=0.6, hgap=0.03))
     focus = 0.5 * np.tan(2.0 * 0.5 * 0.03 * 0.6)
     assert found[1] == pytest.approx(X[1], abs=1e-19)
     assert found[3] == pytest.approx(X[3] + focus * X[2], rel=1e-12)

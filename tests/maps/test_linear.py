@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backbeam.maps.constant_focusing import ConstantFocusing
+from backbeam.maps.constant_focusing import ConstantFocusingMap
 from backbeam.maps.linear import LinearBody, LinearSolenoid, MatrixMap
 from backbeam.maps.matrices import (
     apply,
@@ -35,7 +35,7 @@ ELEMENTS = {
     "quad_focus": (LinearBody(gradient=True), {"length": "ds", "k1": "k"}),
     "sbend": (LinearBody(curvature=True), {"length": "ds", "angle": lambda v: v["ds"] / v["rc"]}),
     "solenoid": (LinearSolenoid(), {"length": "ds", "ks": "ks"}),
-    "constf": (ConstantFocusing(), {"length": "ds", "kx": "kx", "ky": "ky", "kt": "kt"}),
+    "constf": (ConstantFocusingMap(), {"length": "ds", "kx": "kx", "ky": "ky", "kt": "kt"}),
 }
 
 
@@ -69,7 +69,7 @@ FAMILY = {
         {"length": 0.7, "angle": 0.4, "k1": 1.3},
     ),
     "solenoid": (LinearSolenoid, {"length": 0.7, "ks": 1.9}),
-    "constant_focusing": (ConstantFocusing, {"length": 0.7, "kx": 1.2, "ky": 0.8, "kt": 0.9}),
+    "constant_focusing": (ConstantFocusingMap, {"length": 0.7, "kx": 1.2, "ky": 0.8, "kt": 0.9}),
 }
 
 

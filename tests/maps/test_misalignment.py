@@ -7,10 +7,10 @@ import pytest
 from impactx_vectors import vector
 from motion import arrays, electrons, particles
 
-from backbeam.maps.drift import Drift
+from backbeam.maps.drift import DriftMap
 from backbeam.maps.linear import LinearBody
 from backbeam.maps.misalignment import Misalign
-from backbeam.maps.solenoid import Solenoid
+from backbeam.maps.solenoid import SolenoidMap
 
 
 def moved(map, X, reference, p, present):
@@ -28,8 +28,8 @@ def test_quadrupole_of_impactx():
 
 
 @pytest.mark.parametrize(("map", "p", "present"), [
-    (Drift(), {"length": 0.8}, ("dx", "dy", "roll")),
-    (Solenoid(), {"length": 0.8, "ks": 2.0}, ("roll",)),
+    (DriftMap(), {"length": 0.8}, ("dx", "dy", "roll")),
+    (SolenoidMap(), {"length": 0.8, "ks": 2.0}, ("roll",)),
 ])  # fmt: skip
 def test_what_is_symmetric_does_not_see_it(map, p, present):
     X, reference = particles(1, 1e-2), electrons()

@@ -8,7 +8,7 @@ from impactx_vectors import vector
 from motion import arrays, electrons, integrate, jacobian, particles
 
 from backbeam.errors import InputError
-from backbeam.maps.drift import Drift
+from backbeam.maps.drift import DriftMap
 from backbeam.maps.linear import LinearBody
 from backbeam.maps.multipole import Component, ThickMultipole
 from backbeam.maps.quadrupole import ThickQuadrupole, sequence
@@ -46,7 +46,7 @@ def test_order_two_is_matrix_correction_matrix():
     X, reference, p = particles(2, 1e-2), electrons(), arrays(length=0.6, k1=5.0)
     half = LinearBody(0.5, gradient=True)
     wanted = half.forward(X, reference, p)
-    wanted = LinearBody().inverse(Drift().forward(wanted, reference, p), reference, p)
+    wanted = LinearBody().inverse(DriftMap().forward(wanted, reference, p), reference, p)
     wanted = half.forward(wanted, reference, p)
     found = ThickQuadrupole(2, 1).forward(X, reference, p)
     assert np.abs(found - wanted).max() < 1e-17
@@ -90,7 +90,7 @@ def test_drift_kick_converges_to_the_same():
 def test_without_gradient_it_is_the_exact_drift(order, steps):
     X, reference, p = particles(5, 1e-2), electrons(), arrays(length=1.3, k1=0.0)
     found = ThickQuadrupole(order, steps).forward(X, reference, p)
-    assert np.abs(found - Drift().forward(X, reference, p)).max() < 3e-17
+    assert np.abs(found - DriftMap().forward(X, reference, p)).max() < 3e-17
 
 
 @every_order

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from backbeam_backends import Backend
 
 
-class Report(NamedTuple):
+class Diagnosis(NamedTuple):
     """What is known of a gradient after it was made."""
 
     anchors: int = 0
@@ -48,7 +48,7 @@ class Adjoint:
     taped: ClassVar[bool] = False
     """Whether the library's own tape does it: then `forward` and `backward` are never called."""
     noun: ClassVar[str] = "kept state"
-    """What `Report.anchors` counts."""
+    """What `Diagnosis.anchors` counts."""
     place: ClassVar[int | None] = None
     """Its place in tables, and among equals where `Auto` chooses; None: neither, for its memory is not foretold."""
 
@@ -107,11 +107,11 @@ class Adjoint:
         P: Parameters,
         bars: Bars,
         readings_bar: tuple[Array, ...],
-    ) -> tuple[Bars, Report]:
+    ) -> tuple[Bars, Diagnosis]:
         """Pull cotangents back through a plan, from the last state to the first. It may use up ``kept``."""
         raise NotImplementedError
 
-    def check(self, backend: Backend, report: Report, bars: Bars) -> Bars:
+    def check(self, backend: Backend, report: Diagnosis, bars: Bars) -> Bars:
         """Raise if the report says that the gradient is not to be trusted; under tracing, make it NaN instead."""
         return bars
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from math import comb
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from backbeam.adjoint.base import Adjoint, Report, Working, bytes_between, cut, deal
+from backbeam.adjoint.base import Adjoint, Diagnosis, Working, bytes_between, cut, deal
 from backbeam.errors import InputError
 from backbeam.plan import Bars, State, advance, count_kicks, replay, unroll
 
@@ -89,7 +89,7 @@ class Checkpoint(Adjoint):
         P: Parameters,
         bars: Bars,
         readings_bar: tuple[Array, ...],
-    ) -> tuple[Bars, Report]:
+    ) -> tuple[Bars, Diagnosis]:
         """From the last stretch to the first, each by the schedule."""
         pieces = cut(unroll(plan), 1)
         mine = deal(readings_bar, pieces)
@@ -107,7 +107,7 @@ class Checkpoint(Adjoint):
             (k, setting.restore(state, first), self.slots - i - 1)
             for i, (k, state) in enumerate(zip(starts, kept, strict=True))
         ]
-        report, stop = Report(anchors=len(kept)), len(pieces)
+        report, stop = Diagnosis(anchors=len(kept)), len(pieces)
         kept.clear()
         held = [bars]
         del bars

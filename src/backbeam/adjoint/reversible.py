@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from array_api_compat import device
 
-from backbeam.adjoint.base import Adjoint, Report, Working, bytes_between, cut, deal
+from backbeam.adjoint.base import Adjoint, Diagnosis, Working, bytes_between, cut, deal
 from backbeam.arrays import Array, namespace
 from backbeam.errors import InputError, TrackingError
 from backbeam.plan import Bars, State, advance, count_kicks, replay, retreat
@@ -111,7 +111,7 @@ class Reversible(Adjoint):
         P: Parameters,
         bars: Bars,
         readings_bar: tuple[Array, ...],
-    ) -> tuple[Bars, Report]:
+    ) -> tuple[Bars, Diagnosis]:
         """Undo piece by piece; where a piece begins, compare with the true state and go on from that."""
         compare = backend.compile(mismatch)
         pieces = self._pieces(plan, _is_float32(first))
@@ -134,9 +134,9 @@ class Reversible(Adjoint):
             del rebuilt, found
         if worst is None:
             worst = namespace(first.X).zeros_like(first.beta_gamma)
-        return held.pop(), Report(anchors=len(kept), mismatch=worst)
+        return held.pop(), Diagnosis(anchors=len(kept), mismatch=worst)
 
-    def check(self, backend: Backend, report: Report, bars: Bars) -> Bars:
+    def check(self, backend: Backend, report: Diagnosis, bars: Bars) -> Bars:
         """Compare the measured mismatch with the tolerance."""
         worst: Array = report.mismatch
         xp = namespace(worst)

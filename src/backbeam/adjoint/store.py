@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 
-from backbeam.adjoint.base import Adjoint, Report, bytes_between, deal
+from backbeam.adjoint.base import Adjoint, Diagnosis, bytes_between, deal
 from backbeam.plan import Bars, State, advance, as_run, replay, unroll
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Store(Adjoint):
         P: Parameters,
         bars: Bars,
         readings_bar: tuple[Array, ...],
-    ) -> tuple[Bars, Report]:
+    ) -> tuple[Bars, Diagnosis]:
         """Pull back at each kept state."""
         ((how, remaining),) = kept.items()
         found = groups(plan if how == "looped" else unroll(plan))
@@ -72,7 +72,7 @@ class Store(Adjoint):
                 held.append(group[0].replay_kept(setting, first, P, held.pop(), remaining.pop(), mine))
             else:
                 held.append(replay(group, setting, setting.restore(remaining.pop(), first), P, held.pop(), mine))
-        return held.pop(), Report(anchors=sum(g[0].rounds for g in found) - 1)
+        return held.pop(), Diagnosis(anchors=sum(g[0].rounds for g in found) - 1)
 
 
 def groups(plan: Plan) -> list[Plan]:

@@ -21,7 +21,7 @@ from backbeam.beam.constructors import Constructors
 from backbeam.beam.measures import Measures
 from backbeam.beam.parameters import parameters, remade
 from backbeam.distributions import Distribution
-from backbeam.distributions.inputs import Place, dtype_of
+from backbeam.distributions.inputs import Home, dtype_of
 from backbeam.errors import InputError
 from backbeam.reference import Reference
 from backbeam.species import Species
@@ -110,9 +110,9 @@ class Beam(Constructors, Measures):
         """Velocity of the reference over c."""
         return self.reference.beta
 
-    def place(self) -> Place:
+    def home(self) -> Home:
         """Its library, data type and device; under a JAX trace, the device is left open."""
-        return Place(self.backend, self.dtype, self._device())
+        return Home(self.backend, self.dtype, self._device())
 
     # -- another one -----------------------------------------------------------------------------------------
 
@@ -151,10 +151,10 @@ class Beam(Constructors, Measures):
         """
         mine = self.backend
         same = backend in (None, mine.name)
-        place = Place.named(backend or mine.name, device or (self._device() if same else None), dtype or self.dtype)
+        home = Home.named(backend or mine.name, device or (self._device() if same else None), dtype or self.dtype)
 
-        def move(array: Any, dtype: str | None = place.dtype) -> Array:
-            return place.asarray(array if same else np.array(mine.to_numpy(array)), dtype)
+        def move(array: Any, dtype: str | None = home.dtype) -> Array:
+            return home.asarray(array if same else np.array(mine.to_numpy(array)), dtype)
 
         def move_if_array(value: Any) -> Any:
             return move(value) if hasattr(value, "shape") else value
@@ -180,7 +180,7 @@ class Beam(Constructors, Measures):
 
         ``field`` is what the `InputError` calls it if it is an array of another library, or no number.
         """
-        return self.place().array(field, value)
+        return self.home().array(field, value)
 
     def _device(self) -> str | None:
         return None if self.backend.traced([self.coordinates]) else self.device

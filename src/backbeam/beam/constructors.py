@@ -19,7 +19,7 @@ from backbeam.distributions import (
 )
 from backbeam.distributions.inputs import (
     MOST_PARTICLES,
-    Place,
+    Home,
     dtype_of,
     even_charges,
     given_charges,
@@ -114,15 +114,15 @@ class Constructors:
         elif not traced:
             dtype = dtype or dtype_of(coordinates)
             coordinates = np.array(source.to_numpy(coordinates))
-        place = Place.named(backend, device, dtype or "float64")
-        X = place.asarray(coordinates)
-        reference = reference_of(place, species, kinetic_energy, reference_momentum)
+        home = Home.named(backend, device, dtype or "float64")
+        X = home.asarray(coordinates)
+        reference = reference_of(home, species, kinetic_energy, reference_momentum)
         if (charge is None) == (charges is None):
             raise InputError("beam.charge", charge, "one of charge [C] (total) and charges [C] (of each macroparticle)")
         if charges is None:
-            q = even_charges(place, species, charge, shape[-1])
+            q = even_charges(home, species, charge, shape[-1])
         else:
-            q = given_charges(place, species, charges, shape[-1])
+            q = given_charges(home, species, charges, shape[-1])
         return cls._of(X, q, reference)
 
     @classmethod
@@ -222,19 +222,19 @@ class Constructors:
             raise InputError("beam.distribution", kind, f"one of {', '.join(kinds())}")
         species = species_named(species)
         n, seed = whole_number("beam.n", n, 1, MOST_PARTICLES), whole_number("beam.seed", seed, 0)
-        place = Place.named(backend, device, dtype)
-        place.check_room("beam.n", n)
-        reference = reference_of(place, species, kinetic_energy, reference_momentum)
-        q = even_charges(place, species, charge, n)
+        home = Home.named(backend, device, dtype)
+        home.check_room("beam.n", n)
+        reference = reference_of(home, species, kinetic_energy, reference_momentum)
+        q = even_charges(home, species, charge, n)
         recipe: Distribution
         if kind == "thermal":
             energy = reference_momentum if kinetic_energy is None else kinetic_energy
             plain = {"charge": charge, "kinetic_energy or reference_momentum": energy}
-            recipe = ThermalDistribution.of(n, seed, place, species, plain, reference, parameters)
+            recipe = ThermalDistribution.of(n, seed, home, species, plain, reference, parameters)
         elif kind == "gaussian" and parameters.get("covariance") is not None:
-            recipe = GaussianOfCovariance.of(n, seed, place, parameters)
+            recipe = GaussianOfCovariance.of(n, seed, home, parameters)
         else:
-            recipe = PlanarDistribution.of(kind, n, seed, place, parameters)
+            recipe = PlanarDistribution.of(kind, n, seed, home, parameters)
         X = recipe.assemble(recipe.variates(), recipe.parameters, reference.beta_gamma)
         return cls._of(X, q, reference, recipe)
 

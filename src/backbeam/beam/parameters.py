@@ -45,7 +45,7 @@ def remade(beam: Beam, changes: Mapping[str, Any]) -> Beam:
             kind = f" ({recipe.kind} beam)" if recipe is not None else ""
             raise InputError("parameter", f"beam.{name}", f"one of {', '.join(known)}{kind}")
         rules = {"charge": CHARGE, "kinetic_energy": KINETIC_ENERGY}
-        given = beam.place().array(f"beam.{name}", value, rules.get(name) or rule_of(name))
+        given = beam.home().array(f"beam.{name}", value, rules.get(name) or rule_of(name))
         if name == "charge":
             q = per_particle(given) * _charge_shares(beam)
         elif name == "kinetic_energy":

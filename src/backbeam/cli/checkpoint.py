@@ -32,7 +32,7 @@ def checkpoint_of(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.checkpoint.npz")
 
 
-class Checkpoint:
+class SavedRun:
     """The checkpoint of a run that writes to a folder; ``every`` so many kicks, None for never."""
 
     def __init__(self, folder: Path, problem: Problem, every: int | None) -> None:

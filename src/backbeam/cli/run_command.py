@@ -73,9 +73,9 @@ def command(
         points = POINTS if plot or output else None
         keeping: dict[str, Any] = {}
         if output is not None and (every is not None or resume is not None):
-            from backbeam.cli.checkpoint import Checkpoint
+            from backbeam.cli.checkpoint import SavedRun
 
-            checkpoint = Checkpoint(output, problem, every)
+            checkpoint = SavedRun(output, problem, every)
             checkpoint.check()
             keeping = {"halt": checkpoint.save} | ({"resume": checkpoint.load} if resume else {})
         outcome = problem.run(progress=tell, points=points, **keeping)

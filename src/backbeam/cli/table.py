@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from backbeam.backends import Report
+from backbeam.backends import Availability
 from backbeam.course import Course
 from backbeam.effects import SpaceCharge
 from backbeam.extras import need
@@ -142,7 +142,7 @@ def _closing(summary: dict[str, Any]) -> Text:
     return text.append(losses, style="bold red" if lost else "green")
 
 
-def print_backends(reports: list[Report], test_only: tuple[str, ...]) -> None:
+def print_backends(reports: list[Availability], test_only: tuple[str, ...]) -> None:
     """Print what is known of each adapter."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 2))
     for heading in ("backend", "version", "devices", ""):

@@ -12,7 +12,7 @@ from backbeam import backends
 from backbeam.arrays import Array, namespace, per_particle
 from backbeam.distributions.base import Distribution
 from backbeam.distributions.families import gaussian
-from backbeam.distributions.inputs import MEANS, Place, check_names, rule_of
+from backbeam.distributions.inputs import MEANS, Home, check_names, rule_of
 from backbeam.errors import BackendError, InputError
 
 TOLERANCE = 1e-9
@@ -29,7 +29,7 @@ class GaussianOfCovariance(Distribution):
     fixed: ClassVar[tuple[str, ...]] = ("covariance",)
 
     @classmethod
-    def of(cls, n: int, seed: int, place: Place, given: Mapping[str, Any]) -> GaussianOfCovariance:
+    def of(cls, n: int, seed: int, home: Home, given: Mapping[str, Any]) -> GaussianOfCovariance:
         """Recipe from a ``covariance`` ``(..., 6, 6)`` [m^2, m, 1] and offsets.
 
         Raises
@@ -41,7 +41,7 @@ class GaussianOfCovariance(Distribution):
         given = {name: value for name, value in given.items() if value is not None}
         covariance = given.pop("covariance")
         check_names(given, MEANS, "a gaussian with a covariance")
-        arrays = {name: place.array(f"beam.{name}", given.get(name, 0.0), rule_of(name)) for name in MEANS}
+        arrays = {name: home.array(f"beam.{name}", given.get(name, 0.0), rule_of(name)) for name in MEANS}
         return cls("gaussian", n, seed, arrays, cholesky(on_host(covariance)))
 
     def unit(self) -> np.ndarray:

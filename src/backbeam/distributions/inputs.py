@@ -88,7 +88,7 @@ DRAWN = 18
 
 
 @dataclass(frozen=True)
-class Place:
+class Home:
     """Where arrays are made: the library, the device and the data type."""
 
     backend: Backend
@@ -96,8 +96,8 @@ class Place:
     device: str | None
 
     @classmethod
-    def named(cls, backend: str, device: str | None, dtype: str) -> Place:
-        """Place by names.
+    def named(cls, backend: str, device: str | None, dtype: str) -> Home:
+        """Home by names.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class Place:
             raise InputError(field, n, most)
 
     def asarray(self, data: Any, dtype: str | None = None) -> Array:
-        """Array here, of the place's data type if no other is named; nothing is looked at.
+        """Array here, of its own data type if no other is named; nothing is looked at.
 
         Of another library's array it is a copy: some share the memory of what they are given.
         """
@@ -191,16 +191,16 @@ def check_names(given: dict[str, Any], allowed: tuple[str, ...], kind: str) -> N
             raise InputError(f"beam.{name}", given[name], f"left out: {kind} has {', '.join(allowed)}")
 
 
-def reference_of(place: Place, species: Species, kinetic_energy: Any, momentum: Any) -> Reference:
+def reference_of(home: Home, species: Species, kinetic_energy: Any, momentum: Any) -> Reference:
     """Reference of a kinetic energy or of a momentum [eV], whichever is given."""
     if (kinetic_energy is None) == (momentum is None):
         raise InputError("beam.kinetic_energy", kinetic_energy, "one of kinetic_energy and reference_momentum [eV]")
     if momentum is None:
-        energy = place.array("beam.kinetic_energy", kinetic_energy, KINETIC_ENERGY)
+        energy = home.array("beam.kinetic_energy", kinetic_energy, KINETIC_ENERGY)
         proportion.KINETIC_ENERGY.ask("beam.kinetic_energy", kinetic_energy)
         return Reference.from_kinetic_energy(energy, species)
     proportion.MOMENTUM.ask("beam.reference_momentum", momentum)
-    momentum = place.array("beam.reference_momentum", momentum, REFERENCE_MOMENTUM)
+    momentum = home.array("beam.reference_momentum", momentum, REFERENCE_MOMENTUM)
     return Reference(momentum / species.mass, species)
 
 
@@ -209,7 +209,7 @@ def sign_of(species: Species) -> float:
     return float(np.sign(species.charge_number))
 
 
-def even_charges(place: Place, species: Species, charge: Any, n: int) -> Array:
+def even_charges(home: Home, species: Species, charge: Any, n: int) -> Array:
     """Total charge split evenly, signed as the species, ``(..., n)``."""
     sign = sign_of(species)
     signed = "0" if sign == 0 else "positive" if sign > 0 else "negative or as a magnitude"
@@ -217,16 +217,16 @@ def even_charges(place: Place, species: Species, charge: Any, n: int) -> Array:
         f"a charge in C, {signed}, at most {LARGEST_CHARGE:g} C",
         lambda v: (abs(v) <= LARGEST_CHARGE * abs(sign)) & ((v >= 0) | (sign < 0)),
     )
-    total = place.array("beam.charge", charge, rule)
+    total = home.array("beam.charge", charge, rule)
     proportion.CHARGE.ask("beam.charge", charge)
     xp = namespace(total)
-    one_each = place.asarray(np.full(n, 1.0 / n))
+    one_each = home.asarray(np.full(n, 1.0 / n))
     # |v| without its kink at 0, where a gradient may be asked for.
     magnitude = xp.where(total < 0.0, -total, total)
     return per_particle(sign * magnitude) * one_each
 
 
-def given_charges(place: Place, species: Species, charges: Any, n: int) -> Array:
+def given_charges(home: Home, species: Species, charges: Any, n: int) -> Array:
     """Charges of each macroparticle ``(..., n)``, signed as the species."""
     sign = sign_of(species)
     side = {1.0: "at least 0", -1.0: "at most 0", 0.0: "0"}[sign]
@@ -234,7 +234,7 @@ def given_charges(place: Place, species: Species, charges: Any, n: int) -> Array
         f"charges in C of the sign of {species.name} ({side}), of magnitude at most {LARGEST_CHARGE:g} C",
         lambda v: (abs(v) <= LARGEST_CHARGE * abs(sign)) & (sign * v >= 0),
     )
-    q = place.array("beam.charges", charges, rule)
+    q = home.array("beam.charges", charges, rule)
     if q.ndim < 1 or q.shape[-1] != n:
         raise InputError("beam.charges", f"an array of shape {tuple(q.shape)}", f"shape (..., {n}), one a particle")
     return q

@@ -11,7 +11,7 @@ import numpy as np
 from backbeam.arrays import Array, namespace, over_particles, per_particle
 from backbeam.distributions.base import Distribution
 from backbeam.distributions.families import FAMILIES, Family
-from backbeam.distributions.inputs import MEANS, Place, check_names, rule_of
+from backbeam.distributions.inputs import MEANS, Home, check_names, rule_of
 from backbeam.distributions.shears import SHEARS
 from backbeam.errors import InputError
 from backbeam.moments import safe_divide, safe_sqrt
@@ -22,7 +22,7 @@ Coefficients = tuple[Array, Array, Array]
 
 
 @dataclass(frozen=True)
-class Sizes:
+class BySizes:
     """A plane by rms sizes and correlation: A = sigma_q, B = sigma_p r, C = sigma_p sqrt(1 - r^2).
 
     ``size`` names the parameter that gives sigma_q as ``scale`` times it, ``moving`` divides that by beta0
@@ -59,7 +59,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Twiss:
+class ByTwiss:
     """A plane by Twiss parameters: A = sqrt(emittance beta), C = sqrt(emittance/beta), B = -alpha C."""
 
     beta: str
@@ -95,10 +95,10 @@ class Twiss:
 class PlanarDistribution(Distribution):
     """A family's variates, shaped in the planes x, y and z."""
 
-    planes: tuple[Sizes | Twiss, ...] = ()
+    planes: tuple[BySizes | ByTwiss, ...] = ()
 
     @classmethod
-    def of(cls, kind: str, n: int, seed: int, place: Place, given: Mapping[str, Any]) -> PlanarDistribution:
+    def of(cls, kind: str, n: int, seed: int, home: Home, given: Mapping[str, Any]) -> PlanarDistribution:
         """Recipe from the parameters that a user gave.
 
         Raises
@@ -113,7 +113,7 @@ class PlanarDistribution(Distribution):
         planes = tuple(_plane(family, k, given, values) for k in range(3))
         for name in (*SHEARS, *MEANS):
             values[name] = given.get(name, 0.0)
-        arrays = {name: place.array(f"beam.{name}", value, rule_of(name)) for name, value in values.items()}
+        arrays = {name: home.array(f"beam.{name}", value, rule_of(name)) for name, value in values.items()}
         return cls(kind, n, seed, arrays, planes)
 
     def unit(self) -> np.ndarray:
@@ -158,7 +158,7 @@ def parameter_names(family: Family) -> tuple[str, ...]:
     return (*names, *SHEARS, *MEANS)
 
 
-def _plane(family: Family, k: int, given: Mapping[str, Any], values: dict[str, Any]) -> Sizes | Twiss:
+def _plane(family: Family, k: int, given: Mapping[str, Any], values: dict[str, Any]) -> BySizes | ByTwiss:
     """Find in which way a plane is given, and note the values of its parameters, defaults included."""
     plane, (q, p) = list(PLANES.items())[k]
     beta, alpha, emittance = f"beta_{plane}", f"alpha_{plane}", f"emittance_{plane}"
@@ -171,7 +171,7 @@ def _plane(family: Family, k: int, given: Mapping[str, Any], values: dict[str, A
         values[position], values[sigma_p] = given.get(position, 0.0), given.get(sigma_p, 0.0)
         values[correlation] = given.get(correlation, 0.0)
         scale = 1.0 if position == sigma_q or not family.edge else 1.0 / family.edge[k]
-        return Sizes(position, sigma_p, correlation, scale, moving=position == "radius" and plane == "z")
+        return BySizes(position, sigma_p, correlation, scale, moving=position == "radius" and plane == "z")
     if sizes:
         raise InputError(f"beam.{twiss[0]}", given[twiss[0]], f"left out where {sizes[0]} is given")
     chosen = _only_one(given, *emittances)
@@ -180,7 +180,7 @@ def _plane(family: Family, k: int, given: Mapping[str, Any], values: dict[str, A
             raise InputError(f"beam.{beta}", None, f"given, together with {twiss[0]}")
         raise InputError(f"beam.{emittance}", None, f"given, or {emittances[1]}, together with {beta}")
     values[beta], values[alpha], values[chosen] = given[beta], given.get(alpha, 0.0), given[chosen]
-    return Twiss(beta, alpha, chosen, normalized=chosen != emittance)
+    return ByTwiss(beta, alpha, chosen, normalized=chosen != emittance)
 
 
 def _only_one(given: Mapping[str, Any], *names: str) -> str | None:

@@ -22,7 +22,7 @@ import numpy as np
 from backbeam.arrays import Array, namespace
 from backbeam.distributions.base import Distribution
 from backbeam.distributions.families import _directions
-from backbeam.distributions.inputs import MEANS, Place, check_names, rule_of
+from backbeam.distributions.inputs import MEANS, Home, check_names, rule_of
 from backbeam.distributions.shears import SHEARS
 from backbeam.errors import InputError
 from backbeam.reference import Reference
@@ -122,7 +122,7 @@ class ThermalDistribution(Distribution):
         cls,
         n: int,
         seed: int,
-        place: Place,
+        home: Home,
         species: Species,
         plain: Mapping[str, Any],
         reference: Reference,
@@ -149,12 +149,12 @@ class ThermalDistribution(Distribution):
         halo = given.get("halo", 0.0)
         if isinstance(halo, bool) or not isinstance(halo, int | float) or not 0 <= halo <= 1:
             raise InputError("beam.halo", halo, "a number in [0, 1]")
-        beta_gamma = float(place.backend.to_numpy(reference.beta_gamma))
+        beta_gamma = float(home.backend.to_numpy(reference.beta_gamma))
         charge = abs(float(plain["charge"]) * species.charge_number)
         perveance = charge / (beta_gamma**2 * species.mass * VACUUM_PERMITTIVITY)
         equilibrium = Equilibrium(own["k"], own["kT"], kT_halo, float(halo), perveance)
         offsets = (*SHEARS, *MEANS)
-        arrays = {name: place.array(f"beam.{name}", given.get(name, 0.0), rule_of(name)) for name in offsets}
+        arrays = {name: home.array(f"beam.{name}", given.get(name, 0.0), rule_of(name)) for name in offsets}
         normalized = _normalize(equilibrium, normalize, normalize_halo)
         return cls("thermal", n, seed, arrays, equilibrium, normalized, beta_gamma)
 

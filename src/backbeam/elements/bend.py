@@ -9,8 +9,7 @@ from backbeam.elements.base import REQUIRED, Bound, Element, bind, parameter, st
 from backbeam.errors import InputError
 from backbeam.maps.bend import Bend
 from backbeam.maps.combined_bend import CombinedBend
-from backbeam.maps.edge import BendEdge
-from backbeam.maps.edge import DipoleEdge as EdgeMap
+from backbeam.maps.edge import BendEdge, DipoleEdgeMap
 from backbeam.maps.hard_edge import HardEdge
 from backbeam.maps.linear import LinearBody
 from backbeam.proportion import ANGLE
@@ -199,4 +198,4 @@ class DipoleEdge(Element):
 
     def body(self, fraction: float) -> tuple[Bound, ...]:
         """One kick."""
-        return (bind(EdgeMap(self.e is not None, self.fint is not None)),)
+        return (bind(DipoleEdgeMap(self.e is not None, self.fint is not None)),)

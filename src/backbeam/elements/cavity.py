@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from backbeam.elements.base import REQUIRED, Bound, Element, bind, parameter, steps_over
 from backbeam.errors import InputError
-from backbeam.maps.drift import Drift
+from backbeam.maps.drift import DriftMap
 from backbeam.maps.linear import LinearBody
 from backbeam.maps.quadrupole import sequence
 from backbeam.maps.rf import LinearRFGap, RFGap
@@ -115,7 +115,7 @@ class RFCavity(_Cavity):
         steps = steps_over(self.steps, fraction)
         if self.structure != "gaps":
             return self._structure(fraction, steps)
-        drift = Drift if self.model == "exact" else LinearBody
+        drift = DriftMap if self.model == "exact" else LinearBody
         half, whole = bind(drift(0.5 * fraction / steps)), bind(drift(fraction / steps))
         gap = bind(self._gap(fraction / steps))
         return (half, gap, *((whole, gap) * (steps - 1)), half)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from backbeam.elements.base import REQUIRED, Bound, Element, bind, parameter
-from backbeam.maps.constant_focusing import ConstantFocusing as ConstantFocusingMap
+from backbeam.maps.constant_focusing import ConstantFocusingMap
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array

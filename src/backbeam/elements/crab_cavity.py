@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from backbeam.elements.base import REQUIRED, Bound, Element, bind, parameter, steps_over
 from backbeam.errors import InputError
-from backbeam.maps.drift import Drift
+from backbeam.maps.drift import DriftMap
 from backbeam.maps.rf_deflection import RFDeflection
 from backbeam.proportion import FREQUENCY, PHASE
 
@@ -56,6 +56,6 @@ class CrabCavity(Element):
         if not self.is_thick:
             return (bind(RFDeflection()),)
         kicks = steps_over(self.steps, fraction)
-        half, whole = bind(Drift(0.5 * fraction / kicks)), bind(Drift(fraction / kicks))
+        half, whole = bind(DriftMap(0.5 * fraction / kicks)), bind(DriftMap(fraction / kicks))
         kick = bind(RFDeflection(fraction / kicks))
         return (half, kick, *((whole, kick) * (kicks - 1)), half)

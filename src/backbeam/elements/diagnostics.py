@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from backbeam.elements.base import Bound, Element, bind, parameter
 from backbeam.errors import InputError
-from backbeam.maps.drift import Drift
+from backbeam.maps.drift import DriftMap
 from backbeam.observation import Centroid, Image
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Monitor(Element):
 
     def body(self, fraction: float) -> tuple[Bound, ...]:
         """The reading; where there is a length, a drift."""
-        return (bind(Drift(fraction)),) if self.is_thick else self.middle()
+        return (bind(DriftMap(fraction)),) if self.is_thick else self.middle()
 
     def middle(self) -> tuple[Bound, ...]:
         """The reading."""

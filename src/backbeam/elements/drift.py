@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from backbeam.elements.base import REQUIRED, Bound, Element, bind, parameter
-from backbeam.maps.drift import Drift as DriftMap
+from backbeam.maps.drift import DriftMap
 from backbeam.maps.linear import LinearBody
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from backbeam.elements.base import REQUIRED, Bound, Element, bind, parameter, steps_over
 from backbeam.errors import InputError
 from backbeam.maps.linear import LinearBody
-from backbeam.maps.multipole import Component, ThickMultipole
-from backbeam.maps.multipole import ThinMultipole as ThinKick
+from backbeam.maps.multipole import Component, ThickMultipole, ThinMultipoleMap
 from backbeam.maps.quadrupole import ThickQuadrupole
 from backbeam.maps.thin_bend import ThinBend
 
@@ -209,9 +208,9 @@ class ThinMultipole(Element):
     def body(self, fraction: float) -> tuple[Bound, ...]:
         """One kick; what bends the reference has a map of its own."""
         if self.angle is None:
-            return (bind(ThinKick(self._components())),)
+            return (bind(ThinMultipoleMap(self._components())),)
         others = tuple(c for c in self._components() if c.parameter != "k0l")
-        kick = (bind(ThinKick(others)),) if others else ()
+        kick = (bind(ThinMultipoleMap(others)),) if others else ()
         return (*kick, bind(ThinBend(self.k0l is not None, self.lrad is not None)))
 
 
@@ -251,10 +250,10 @@ class Corrector(Element):
         """Drift, kick, drift; or the kick alone. The linear model drifts by the matrix."""
         components = self._components()
         if not self.is_thick:
-            return (bind(ThinKick(components)),)
+            return (bind(ThinMultipoleMap(components)),)
         if self.model == "linear":
             half = bind(LinearBody(0.5 * fraction))
             share = tuple(c._replace(scale=c.scale * fraction) for c in components)
-            return (half, bind(ThinKick(share)), half)
+            return (half, bind(ThinMultipoleMap(share)), half)
         steps = steps_over(self.steps, fraction)
         return (bind(ThickMultipole(components, self.order, steps, fraction, integrated=True)),)

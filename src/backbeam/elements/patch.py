@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from backbeam.elements.base import ERRORS, Bound, Element, bind
 from backbeam.errors import InputError
-from backbeam.maps.drift import Drift
+from backbeam.maps.drift import DriftMap
 from backbeam.maps.misalignment import Misalign
 from backbeam.maps.rigid import Rigid
 
@@ -59,7 +59,7 @@ class Patch(Element):
 
     def body(self, fraction: float) -> tuple[Bound, ...]:
         """The drift, then the new axes."""
-        way = () if self.ds is None else (bind(Drift(), length="ds"),)
+        way = () if self.ds is None else (bind(DriftMap(), length="ds"),)
         axes = tuple(n for n in ERRORS if n != "ds" and getattr(self, n) is not None)
         if not axes:
             return way

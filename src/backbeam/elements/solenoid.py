@@ -9,7 +9,7 @@ from backbeam.elements.base import REQUIRED, Bound, Element, bind, parameter, st
 from backbeam.errors import InputError
 from backbeam.maps.linear import LinearSolenoid
 from backbeam.maps.multipole import Component
-from backbeam.maps.solenoid import Solenoid as SolenoidMap
+from backbeam.maps.solenoid import SolenoidMap
 from backbeam.maps.solenoid_multipole import SolenoidMultipole
 
 if TYPE_CHECKING:

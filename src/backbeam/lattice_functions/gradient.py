@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from backbeam import backends
 from backbeam.arrays import COORDINATES, Array, namespace
 from backbeam.errors import InputError
-from backbeam.knob_gradient import Asked
+from backbeam.knob_gradient import Wanted
 from backbeam.lattice_functions.chromaticity import cosine_slopes, cosine_slopes_pullback
 from backbeam.lattice_functions.energy import references_pullback
 from backbeam.lattice_functions.functions import DISPERSIONS, lattice_functions_pullback, per_delta, per_delta_pullback
@@ -47,7 +47,7 @@ def pullback(optics: Optics, bars: Mapping[str, Array], wrt: Sequence[str]) -> d
         Derivative by each name, with the batch axes in front; of what has a batch and the parameter has not, it is
         that of each member.
     """
-    asked = Asked.of(optics.source.line, wrt)
+    asked = Wanted.of(optics.source.line, wrt)
     for name in asked.parameters:
         _check(optics, name)
     _check_energy(optics, asked.parameters)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from backbeam.arrays import Array, namespace
 from backbeam.course import Course
 from backbeam.errors import InputError
-from backbeam.knob_gradient import Asked
+from backbeam.knob_gradient import Wanted
 from backbeam.lattice_functions.finding import optics
 from backbeam.lattice_functions.gradient import pullback
 from backbeam.lattice_functions.start import Twiss
@@ -94,7 +94,7 @@ def differentiate_optics(
 ) -> tuple[Array, dict[str, Array]]:
     """Value and gradient; terms that ask the same of the line share one table."""
     terms: Any = objective.terms if isinstance(objective, WeightedSum) else ((1.0, objective),)
-    present = [n for n in Asked.of(line, wrt).parameters if n.rpartition(".")[0] not in ("reference", "start")]
+    present = [n for n in Wanted.of(line, wrt).parameters if n.rpartition(".")[0] not in ("reference", "start")]
     line = Course.of(line).with_present(present).line
     groups: dict[Any, list[tuple[float, OfOptics]]] = {}
     for weight, term in terms:

@@ -57,7 +57,7 @@ class Map:
     @property
     def kind(self) -> str:
         """What the memory model calls it."""
-        return type(self).__name__
+        return type(self).__name__.removesuffix("Map")
 
     @property
     def substeps(self) -> int:

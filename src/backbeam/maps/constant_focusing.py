@@ -21,7 +21,7 @@ def _strengths(p: Parameters) -> tuple[Array, Array, Array]:
 
 
 @dataclass(frozen=True)
-class ConstantFocusing(SymplecticMatrix, Map):
+class ConstantFocusingMap(SymplecticMatrix, Map):
     """Three linear oscillators, over a fraction of a length [m], of wave numbers kx, ky, kt [1/m].
 
     With u = beta0 gamma0, so that tau'' = -kt^2 tau::

@@ -57,7 +57,7 @@ def drift_pullback(X: Array, reference: Reference, length: Array, X1_bar: Array)
 
 
 @dataclass(frozen=True)
-class Drift(Map):
+class DriftMap(Map):
     """Exact drift over a fraction of an element's length."""
 
     fraction: float = 1.0

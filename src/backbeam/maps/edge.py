@@ -62,7 +62,7 @@ def edge_pullback(
 
 
 @dataclass(frozen=True)
-class DipoleEdge(Map):
+class DipoleEdgeMap(Map):
     """Pole face that stands alone: its curvature is a parameter.
 
     Parameters
@@ -120,13 +120,13 @@ class DipoleEdge(Map):
 
 
 @dataclass(frozen=True)
-class BendEdge(DipoleEdge):
+class BendEdge(DipoleEdgeMap):
     """Pole face of a bend, whose curvature is angle/length, or that of its field k0.
 
     Parameters
     ----------
     face, fringe:
-        As in `DipoleEdge`.
+        As in `DipoleEdgeMap`.
     share:
         Part of the bend's angle that is added to the face angle: 0.5 for a rectangular magnet.
     field:

@@ -91,7 +91,7 @@ def kick_pullback(
 
 
 @dataclass(frozen=True)
-class ThinMultipole(Map):
+class ThinMultipoleMap(Map):
     """Kick of a multipole of no length, whose strengths are integrated over it."""
 
     components: tuple[Component, ...]

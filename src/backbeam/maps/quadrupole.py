@@ -64,7 +64,7 @@ def sequence(order: int, steps: int) -> tuple[tuple[str, float], ...]:
     return tuple(out)
 
 
-class Turns(NamedTuple):
+class PhaseAdvances(NamedTuple):
     """Matrices [[c, s], [d, c]] of both planes, over each different length of a sequence: ``(..., 2, m)``."""
 
     k: Array
@@ -179,11 +179,11 @@ class ThickQuadrupole(Map):
         parts = (part for kind, part in sequence(self.order, self.steps) if kind == "turn")
         return tuple(self.fraction * part for part in dict.fromkeys(parts))
 
-    def _turns(self, p: Parameters, sign: float, count: int) -> Turns:
+    def _turns(self, p: Parameters, sign: float, count: int) -> PhaseAdvances:
         xp, k1 = namespace(p["k1"]), p["k1"]
         L = xp.stack([sign * part * p["length"] for part in self._lengths()], axis=-1)[..., None, :]
         k = xp.stack([k1, -k1], axis=-1)[..., None]
-        return Turns(k, L, focusing_integrals((k,), L, count)[0])
+        return PhaseAdvances(k, L, focusing_integrals((k,), L, count)[0])
 
     def _run(self, X: Array, reference: Reference, p: Parameters, sign: float) -> Array:
         lengths, turns = self._lengths(), self._turns(p, sign, 2)
@@ -255,7 +255,7 @@ class ThickQuadrupole(Map):
             bars,
         )
 
-    def _pull_turns(self, turns: Turns, entry_bars: list) -> tuple[Array, Array]:
+    def _pull_turns(self, turns: PhaseAdvances, entry_bars: list) -> tuple[Array, Array]:
         """Cotangents of the element's length and of k1, from those of the entries of each different turn."""
         k, L, I = turns
         c_bar, s_bar, d_bar = (namespace(L).stack(bars, axis=-1) for bars in zip(*entry_bars, strict=True))

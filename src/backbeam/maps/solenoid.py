@@ -99,7 +99,7 @@ def solenoid_pullback(
 
 
 @dataclass(frozen=True)
-class Solenoid(Map):
+class SolenoidMap(Map):
     """Exact solenoid over a fraction of an element's length.
 
     Pieces of a solenoid follow one another without edges in between: canonical momenta do not see the cut.

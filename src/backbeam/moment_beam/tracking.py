@@ -238,11 +238,11 @@ def moment_value_and_grad(
     wrt:
         ``qf.k1`` of an element, ``beam.mean``, ``beam.cov``, ``beam.charge``, ``beam.beta_gamma``, or a knob.
     """
-    from backbeam.knob_gradient import Asked
+    from backbeam.knob_gradient import Wanted
     from backbeam.lattice_functions.table import Optics, Source
     from backbeam.moment_beam.objectives import bars_of
 
-    asked = Asked.of(line, wrt)
+    asked = Wanted.of(line, wrt)
     acting = acting_on_moments(space_charge, effects, on_turn, record)
     passage = Passage.of(line if turns == 1 else line * turns, beam, acting, slices, step)
     final = passage.final()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backbeam.beam import Beam
-from backbeam.distributions.inputs import Place, reference_of
+from backbeam.distributions.inputs import Home, reference_of
 from backbeam.errors import InputError
 from backbeam.line import Line
 from backbeam.problem.keys import check_keys
@@ -43,9 +43,9 @@ def draw_matched(given: Mapping[str, Any], line: Line, backend: str, device: str
     """Draw the beam about the closed orbit of the line."""
     from backbeam.lattice_functions import optics
 
-    place = Place.named(backend, device, dtype)
+    home = Home.named(backend, device, dtype)
     species = species_named(given["species"])
-    reference = reference_of(place, species, given.get("kinetic_energy"), given.get("reference_momentum"))
+    reference = reference_of(home, species, given.get("kinetic_energy"), given.get("reference_momentum"))
     sizes = {key: given[key] for key in KEYS if key.startswith(("emittance", "sigma")) and given.get(key) is not None}
     found = optics(line, reference)
     return Beam.matched(found, n=given["n"], seed=given.get("seed") or 0, charge=given["charge"], **sizes)

@@ -22,7 +22,7 @@ from backbeam.problem.lattice import Lattice, read_lattice
 from backbeam.problem.lattice_file import is_foreign, with_lattice_file, with_reading, with_reference
 from backbeam.problem.outcome import Outcome, run_problem
 from backbeam.problem.overrides import override, split_override
-from backbeam.problem.sections import Gradient, Run, Track, check_beam, draw_beam, read
+from backbeam.problem.sections import GradientSection, RunSection, TrackSection, check_beam, draw_beam, read
 from backbeam.problem.text import ProblemError, Tree, read_tree, write_tree
 
 KEYS = ("title", "beam", "lattice", "space_charge", "effects", "track", "gradient", "run")
@@ -50,11 +50,11 @@ class Problem:
     tree: Tree
     name: str = "problem"
     lattice: Lattice = field(init=False)
-    gradient: Gradient = field(init=False)
+    gradient: GradientSection = field(init=False)
     """What the file says of gradients."""
-    settings: Run = field(init=False)
+    settings: RunSection = field(init=False)
     """Where it runs: backend, device, dtype."""
-    _track: Track = field(init=False, repr=False)
+    _track: TrackSection = field(init=False, repr=False)
     _space_charge: SpaceCharge | None = field(init=False, repr=False)
     _effects: tuple[Effect, ...] = field(init=False, repr=False)
 
@@ -64,12 +64,12 @@ class Problem:
         if not isinstance(tree.get("title", ""), str | None):
             raise InputError("title", tree["title"], "text")
         check_beam(tree.get("beam"))
-        track = read(Track, tree.get("track"), "track")
+        track = read(TrackSection, tree.get("track"), "track")
         track.options()
         for name, value in (
             ("lattice", read_lattice(tree.get("lattice"), self.name)),
-            ("gradient", read(Gradient, tree.get("gradient"), "gradient")),
-            ("settings", read(Run, tree.get("run"), "run")),
+            ("gradient", read(GradientSection, tree.get("gradient"), "gradient")),
+            ("settings", read(RunSection, tree.get("run"), "run")),
             ("_track", track),
             ("_space_charge", read_space_charge(tree.get("space_charge"))),
             ("_effects", read_effects(tree.get("effects"))),

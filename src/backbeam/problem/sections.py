@@ -53,7 +53,7 @@ class Section(pydantic.BaseModel):  # type: ignore[name-defined]  # a module tha
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Run(Section):
+class RunSection(Section):
     """``run``: where the problem runs if the command does not say."""
 
     backend: str = pydantic.Field("numpy", description="the name of an array library")
@@ -61,7 +61,7 @@ class Run(Section):
     dtype: str = pydantic.Field("float64", description="float64 or float32")
 
 
-class Track(Section):
+class TrackSection(Section):
     """``track``: how thick elements are cut into slices, each with one space-charge kick, and how many turns."""
 
     slices: Whole | None = pydantic.Field(None, description="a whole number, at least 0")
@@ -76,7 +76,7 @@ class Track(Section):
         return {name: value for name, value in given.items() if value is not None}
 
 
-class Gradient(Section):
+class GradientSection(Section):
     """``gradient``: what the commands that differentiate take if they are not told otherwise."""
 
     objective: str | dict[str, Number] | None = pydantic.Field(
