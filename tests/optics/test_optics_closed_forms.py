@@ -107,3 +107,45 @@ def test_matrices_between_places_multiply_and_close(cavity):
     there = o.matrix("start", a)
     assert np.allclose(M, there @ o.matrix() @ np.linalg.inv(there), rtol=1e-9, atol=1e-8)
     assert np.allclose(M.T @ J @ M, J, atol=1e-9)
+
+
+@pytest.mark.parametrize("pt", (0.0, 2e-3, -5e-3))
+def test_slip_is_how_the_time_of_a_turn_changes_with_momentum(pt):
+    line, given = ring(steered=True), reference()
+    inverse_beta = 1.0 / float(given.beta)
+
+    def logarithms(at):
+        o = bb.optics(line, given, pt=at)
+        time = o.length * inverse_beta + o.tau[-1]
+        p, e = np.sqrt(1.0 + 2.0 * at * inverse_beta + at * at), inverse_beta + at
+        return np.log([time, p, time * p / e])
+
+    h = 1e-4
+    one, two = (logarithms(pt + k * h) - logarithms(pt - k * h) for k in (1, 2))
+    time, momentum, way = 8.0 * one - two
+    o = bb.optics(line, given, pt=pt)
+    assert np.isclose(o.slip_factor, time / momentum, rtol=1e-9)
+    assert np.isclose(o.momentum_compaction, way / momentum, rtol=1e-9)
+
+
+def test_chromaticity_with_cavities_is_that_of_another_radio_frequency():
+    line, given = ring(steered=True, cavity=True), reference()
+    o = bb.optics(line, given)
+
+    def later(kappa):
+        """Tunes of x and y, and pt, of the orbit that is later by kappa in every turn, as at another frequency."""
+        z = o.solution.z[0]
+        for _ in range(6):
+            table = bb.optics(line, given, bb.Twiss(1.0, 1.0), orbit=z)
+            M, end = table.matrix(), table.solution.z[-1]
+            z = z + np.linalg.solve(np.eye(6) - M, end - z - kappa * np.eye(6)[4])
+        phases = np.sort(np.abs(np.angle(np.linalg.eigvals(M))))[::2] / (2.0 * pi)
+        # Fractions .007, .167 of x and .458 of y.
+        return np.asarray([phases[1], phases[2], z[5]])
+
+    h = 1e-4
+    one, two = (later(k * h) - later(-k * h) for k in (1, 2))
+    found = 8.0 * one - two
+    assert np.allclose(o.chromaticities, found[:2] / found[2], rtol=1e-6)
+    frozen = bb.optics(line, given, pt=float(o.pt[0]))
+    assert np.allclose(o.chromaticities, frozen.chromaticities, rtol=2e-3)

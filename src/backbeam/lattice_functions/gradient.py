@@ -11,6 +11,8 @@ from functools import reduce
 from math import pi
 from typing import TYPE_CHECKING, Any
 
+from array_api_compat import device
+
 from backbeam import backends
 from backbeam.arrays import COORDINATES, Array, namespace
 from backbeam.errors import InputError
@@ -18,6 +20,7 @@ from backbeam.knob_gradient import Wanted
 from backbeam.lattice_functions.chromaticity import cosine_slopes, cosine_slopes_pullback
 from backbeam.lattice_functions.energy import references_pullback
 from backbeam.lattice_functions.functions import DISPERSIONS, lattice_functions_pullback, per_delta, per_delta_pullback
+from backbeam.lattice_functions.slip import slip_and_compaction_pullback
 from backbeam.lattice_functions.solution import InputBars, SolutionBars
 from backbeam.lattice_functions.start import beginning_pullback
 from backbeam.lattice_functions.table import CHROMATICITIES, TUNES
@@ -141,6 +144,7 @@ def _solution_bars(optics: Optics, bars: Mapping[str, Any]) -> SolutionBars:
         if name in numbers:
             plane = name[-1]
             columns[f"mu_{plane}"] = column(f"mu_{plane}") + ending * numbers[name][..., None] / (2.0 * pi)
+    first = xp.flip(ending, axis=-1)
     z_bars = {k: columns[name] for k, name in enumerate(COORDINATES) if name in columns}
     inverse_beta_bar = zero
     if any(name in numbers for name in CHROMATICITIES):
@@ -148,7 +152,6 @@ def _solution_bars(optics: Optics, bars: Mapping[str, Any]) -> SolutionBars:
         total = more
         for plane, bar in mu_bars.items():
             columns[f"mu_{plane}"] = column(f"mu_{plane}") + ending * bar[..., None]
-        first = xp.flip(ending, axis=-1)
         inverse_beta_bar = inverse_beta_bar + first * factor_bars[0][..., None]
         z_bars[5] = z_bars.get(5, zero) + first * factor_bars[1][..., None]
     v = xp.take(solution.v, solution.ends, axis=-2)
@@ -160,33 +163,30 @@ def _solution_bars(optics: Optics, bars: Mapping[str, Any]) -> SolutionBars:
                 inverse_beta_bar = inverse_beta_bar + b_bar
                 z_bars[5] = z_bars.get(5, zero) + pt_bar
                 columns[name] = columns[name] * per_delta(b, pt)
+    s_bar, v_end_bar = column("s"), xp.zeros_like(solution.v[..., -1:, :])
+    of_start: Any = 0.0
+    if "slip_factor" in numbers or "momentum_compaction" in numbers:
+        nothing = xp.zeros_like(solution.z[..., 0, 0])
+        slip, compaction = (numbers.get(name, nothing) for name in ("slip_factor", "momentum_compaction"))
+        turn = slip_and_compaction_pullback(optics.turn, slip, compaction)
+        s_bar = s_bar + ending * turn.length[..., None]
+        z_bars[4] = z_bars.get(4, zero) + (ending - first) * turn.late[..., None]
+        z_bars[5] = z_bars.get(5, zero) + first * turn.pt[..., None]
+        of_tau = xp.eye(6, dtype=zero.dtype, device=device(zero))[4, :]
+        v_end_bar, of_start = turn.slope[..., None, None] * of_tau, turn.beta_gamma
     A_bar, v_places_bar = lattice_functions_pullback(solution.A, v, columns)
     u = solution.beta_gamma
     u_places = xp.take(u, solution.ends, axis=-1)
     # d(1/beta) = -d u/(u^2 gamma)
-    beta_gamma_bar = _spread(optics, -inverse_beta_bar / (u_places * u_places * xp.sqrt(1.0 + u_places * u_places)))
+    beta_gamma_bar = -inverse_beta_bar / (u_places * u_places * xp.sqrt(1.0 + u_places * u_places))
+    beta_gamma_bar = _spread(optics, beta_gamma_bar + first * (zero[..., 0] + of_start)[..., None])
     v_bar = _spread_rows(optics, v_places_bar)
-    s_bar = column("s")
-    if "slip_factor" in numbers or "momentum_compaction" in numbers:
-        nothing = xp.zeros_like(solution.z[..., 0, 0])
-        slip = numbers.get("slip_factor", nothing) + numbers.get("momentum_compaction", nothing)
-        first_u, length, late = u[..., 0], optics.length, solution.v[..., -1, 4]
-        gamma2 = 1.0 + first_u * first_u
-        beta2 = first_u * first_u / gamma2
-        s_bar = s_bar - ending * (slip * beta2 * late / (length * length))[..., None]
-        last = (slip * beta2 / length)[..., None]
-        row = xp.stack([xp.zeros_like(last), xp.zeros_like(last), xp.zeros_like(last), xp.zeros_like(last), last,
-                        xp.zeros_like(last)], axis=-1)  # fmt: skip
-        v_bar = xp.concat([v_bar[..., :-1, :], v_bar[..., -1:, :] + row], axis=-2)
-        # d beta^2 = -d gamma^-2 = 2 u/gamma^4 du
-        slope = 2.0 * first_u / (gamma2 * gamma2)
-        of_u = slip * late / length - numbers.get("momentum_compaction", nothing)
-        one = xp.concat([xp.ones_like(u[..., :1]), xp.zeros_like(u[..., 1:])], axis=-1)
-        beta_gamma_bar = beta_gamma_bar + one * (slope * of_u)[..., None]
+    v_bar = xp.concat([v_bar[..., :-1, :], v_bar[..., -1:, :] + v_end_bar], axis=-2)
     z_places = xp.stack([z_bars.get(k, zero) for k in range(6)], axis=-1)
     return SolutionBars(
         A=A_bar,
         v=v_bar if total.v is None else v_bar + total.v,
+        w=total.w,
         z=_spread_rows(optics, z_places) if total.z is None else _spread_rows(optics, z_places) + total.z,
         beta_gamma=beta_gamma_bar if total.beta_gamma is None else beta_gamma_bar + total.beta_gamma,
         vector=_length_bars(optics, s_bar) if total.vector is None else _length_bars(optics, s_bar) + total.vector,

@@ -127,3 +127,14 @@ def solved(A: Array, b: Array) -> Array:
 def outer(a: Array, b: Array) -> Array:
     """Matrix a b^T of vectors ``(..., d)``."""
     return a[..., :, None] * b[..., None, :]
+
+
+def in_corner(A: Array, d: int) -> Array:
+    """A matrix ``(..., k, k)`` in the upper corner of one of size d, the rest 0."""
+    xp, k = namespace(A), A.shape[-1]
+    if k == d:
+        return A
+    right = xp.zeros_like(A[..., :, : d - k])
+    wide = xp.concat([A, right], axis=-1)
+    below = xp.zeros_like(wide[..., : d - k, :])
+    return xp.concat([wide, below], axis=-2)

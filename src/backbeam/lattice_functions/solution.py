@@ -22,6 +22,7 @@ from backbeam.lattice_functions.orbit import Closing, Orbit, find_orbit, orbit_p
 from backbeam.lattice_functions.products import (
     as_one,
     from_start,
+    in_corner,
     outer,
     product,
     products,
@@ -51,6 +52,8 @@ class SolutionBars(NamedTuple):
     A: Array | None = None
     """Of the normal form at the places ``(..., N, d, d)``."""
     v: Array | None = None
+    """``(..., K + 1, 6)``"""
+    w: Array | None = None
     """``(..., K + 1, 6)``"""
     z: Array | None = None
     """``(..., K + 1, 6)``"""
@@ -189,6 +192,30 @@ class Solution:
             return dispersion_of_modes(product(self.M, self.A0[..., None, :, :]))
         return times(self.M, self.v0[..., None, :])
 
+    @cached_property
+    def w0(self) -> Array:
+        """How the orbit at the start changes with pt as the radio frequency changes ``(..., 6)``.
+
+        The orbit then returns in all but tau. Without motion along s that is `v0`.
+        """
+        if self.size == 4:
+            return self.v0
+        late = self._late[..., 0]
+        return late / late[..., 5:6]
+
+    @property
+    def _late(self) -> Array:
+        """Change of an orbit that comes back later by a metre ``(..., 6, 1)``."""
+        M = self.total
+        xp = namespace(M)
+        unit = xp.eye(6, dtype=M.dtype, device=device(M))
+        return solved(unit - M, xp.broadcast_to(unit[:, 4:5], (*M.shape[:-1], 1)))
+
+    @cached_property
+    def w(self) -> Array:
+        """The same, before the first and after every map ``(..., K + 1, 6)``."""
+        return self.v if self.size == 4 else times(self.M, self.w0[..., None, :])
+
     # -- back --------------------------------------------------------------------------------------------------------
 
     def pullback(self, bars: SolutionBars) -> InputBars:
@@ -204,7 +231,7 @@ class Solution:
         if bars.A is not None:
             M = xp.take(self.M, self.ends, axis=-3)[..., :d, :d]
             scaled = self.growth * bars.A
-            at_places = _in_corner(product(scaled, transposed(self.A0)[..., None, :, :]), 6)
+            at_places = in_corner(product(scaled, transposed(self.A0)[..., None, :, :]), 6)
             A0_bar = A0_bar + xp.sum(product(transposed(M), scaled), axis=-3)
             # d log growth = (d log u_k - d log u_0)/2
             half = 0.5 * xp.sum(bars.A * self.A, axis=(-2, -1))
@@ -226,6 +253,9 @@ class Solution:
             M_bar = M_bar + outer(bars.v, xp.broadcast_to(self.v0[..., None, :], bars.v.shape))
             v0_bar = v0_bar + xp.sum(times(transposed(self.M), bars.v), axis=-2)
         total_bar = xp.zeros_like(self.total) if bars.total is None else bars.total
+        if bars.w is not None:
+            M_bar = M_bar + outer(bars.w, xp.broadcast_to(self.w0[..., None, :], bars.w.shape))
+            total_bar = total_bar + self._late_pullback(xp.sum(times(transposed(self.M), bars.w), axis=-2))
         if self.beginning is None and A0_bar is not None:
             total_bar = total_bar + self._start_pullback(A0_bar, v0_bar)
         M_bar = xp.concat([M_bar[..., 1:-1, :, :], M_bar[..., -1:, :, :] + total_bar[..., None, :, :]], axis=-3)
@@ -261,10 +291,18 @@ class Solution:
         along = xp.concat([along, xp.zeros_like(along[..., :1])], axis=-1)
         return found.vector + more.vector, beta_gamma_bar + along, orbit_bar
 
+    def _late_pullback(self, w0_bar: Array) -> Array:
+        """Cotangent of the whole matrix from that of `w0`, with motion along s."""
+        xp, M, late = namespace(self.M), self.total, self._late[..., 0]
+        unit = xp.eye(6, dtype=M.dtype, device=device(M))
+        of_pt = xp.sum(w0_bar * self.w0, axis=-1)[..., None] * unit[5, :]
+        found = solved(unit - transposed(M), ((w0_bar - of_pt) / late[..., 5:6])[..., None])[..., 0]
+        return outer(found, late)
+
     def _start_pullback(self, A0_bar: Array, v0_bar: Array) -> Array:
         """Cotangent of the whole matrix from those of the normal form and dispersion that return."""
         xp, M, d = namespace(self.M), self.total, self.size
-        found = _in_corner(normal_form_pullback(M[..., :d, :d], self.A0, A0_bar), 6)
+        found = in_corner(normal_form_pullback(M[..., :d, :d], self.A0, A0_bar), 6)
         if d == 6:
             return found
         unit = xp.eye(4, dtype=M.dtype, device=device(M))
@@ -277,14 +315,3 @@ class Solution:
 
 def _from_start(R: Array) -> Array:
     return from_start(products(R))
-
-
-def _in_corner(A: Array, d: int) -> Array:
-    """A matrix ``(..., k, k)`` in the upper corner of one of size d, the rest 0."""
-    xp, k = namespace(A), A.shape[-1]
-    if k == d:
-        return A
-    right = xp.zeros_like(A[..., :, : d - k])
-    wide = xp.concat([A, right], axis=-1)
-    below = xp.zeros_like(wide[..., : d - k, :])
-    return xp.concat([wide, below], axis=-2)

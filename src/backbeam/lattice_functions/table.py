@@ -19,6 +19,7 @@ from backbeam.extras import need
 from backbeam.lattice_functions.chromaticity import cosine_slopes
 from backbeam.lattice_functions.functions import DISPERSIONS, lattice_functions, per_delta
 from backbeam.lattice_functions.products import product
+from backbeam.lattice_functions.slip import Turn, slip_and_compaction
 
 if TYPE_CHECKING:
     from backbeam.lattice_functions.solution import Solution
@@ -63,8 +64,8 @@ class Optics:
     the orbit ``x, px, y, py, tau, pt``; ``beta_x, alpha_x, mu_x`` [m, 1, rad] and the same of y, and with cavities of
     z; ``dispersion_x, dispersion_px, dispersion_y, dispersion_py``; and where modes are coupled ``beta_x2, alpha_x2,
     beta_y1, alpha_y1``, mode 2 in x and mode 1 in y (Mais-Ripken). Numbers of a ring ``(...)``: ``tune_x, tune_y,
-    tune_z``; without motion along s ``chromaticity_x, chromaticity_y``, ``momentum_compaction`` and ``slip_factor``,
-    the last two per delta whatever ``per`` says: alpha_c - 1/gamma0^2 = slip_factor, positive above transition.
+    tune_z``; ``chromaticity_x, chromaticity_y``; without motion along s ``momentum_compaction`` and ``slip_factor``,
+    by the orbit's own momentum whatever ``per`` says: alpha_c - 1/gamma^2 = slip_factor, positive above transition.
     """
 
     source: Source
@@ -148,18 +149,21 @@ class Optics:
         planes = "xyz"[: self.solution.size // 2]
         found = {f"tune_{plane}": self.everywhere[f"mu_{plane}"][..., -1] / (2.0 * pi) for plane in planes}
         if self.solution.size == 4:
-            solution = self.solution
-            u = solution.beta_gamma[..., 0]
-            beta2 = u * u / (1.0 + u * u)
-            found["slip_factor"] = beta2 * solution.v[..., -1, 4] / self.length
-            found["momentum_compaction"] = found["slip_factor"] + 1.0 / (1.0 + u * u)
+            found["slip_factor"], found["momentum_compaction"] = slip_and_compaction(self.turn)
         return found
+
+    @property
+    def turn(self) -> Turn:
+        """What a turn along the orbit takes."""
+        z, v = self.solution.z, self.solution.v
+        late = z[..., -1, 4] - z[..., 0, 4]
+        return Turn(self.length, late, v[..., -1, 4], z[..., 0, 5], self.solution.beta_gamma[..., 0])
 
     @cached_property
     def chromaticities(self) -> tuple[Array, Array]:
         """d tune/d pt, or by delta, in x and y."""
-        if not self.periodic or self.solution.size != 4:
-            raise InputError("optics", "chromaticity", "of a ring without motion along s: give pt=0")
+        if not self.periodic:
+            raise InputError("optics", "chromaticity", "of a ring")
         slopes = cosine_slopes(self.solution)
         xp = namespace(slopes[0])
         factor = self.chromatic_factor

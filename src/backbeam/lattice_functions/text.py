@@ -49,7 +49,7 @@ def summary(optics: Optics) -> dict[str, float]:
     """Numbers of the whole line, and the extremes of its functions, by name."""
     host = backends.of(optics.solution.z).to_numpy
     found: dict[str, Any] = {"length": optics.length, **optics.numbers}
-    if optics.periodic and optics.solution.size == 4:
+    if optics.periodic:
         found["chromaticity_x"], found["chromaticity_y"] = optics.chromaticities
     everywhere = {name: host(column) for name, column in optics.everywhere.items()}
     numbers = {name: float(host(value)) for name, value in found.items()}
