@@ -12,6 +12,7 @@ from backbeam.effects.base import Bunch, Effect
 from backbeam.elements.base import Element
 from backbeam.errors import InputError
 from backbeam.line import Line
+from backbeam.losses import Sites
 from backbeam.plan import (
     Circulate,
     Look,
@@ -24,6 +25,7 @@ from backbeam.plan import (
     merge_linear,
     unroll,
 )
+from backbeam.plan.sites import compile_sites
 from backbeam.turns import MOMENTS, PARTICLES, TURNS, Record
 
 ON_TURN = ("lose", "raise")
@@ -115,6 +117,11 @@ class Course:
         """The steps of the line one by one, and places to look at the beam after every slice."""
         arguments = self.line, self.slicing, self.effects
         return unroll(compile_line(*arguments)), compile_looks(*arguments)
+
+    @cached_property
+    def sites(self) -> Sites:
+        """Where particles are lost, by the numbers that `plan` has for it, watched or not."""
+        return compile_sites(self.line, self.slicing, self.effects)
 
     @property
     def kicks(self) -> int:

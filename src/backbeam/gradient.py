@@ -16,7 +16,7 @@ from backbeam.distributions.inputs import dtype_of
 from backbeam.errors import BackendError, InputError, Said
 from backbeam.knob_gradient import Wanted
 from backbeam.memory import resolve
-from backbeam.plan import Bars, Plan, State, advance
+from backbeam.plan import Bars, Plan, State, TapedWatch, advance
 from backbeam.run import Run, observers, readings_by_name
 from backbeam.tracking import followed
 
@@ -349,7 +349,9 @@ def _by_tape(objective: BeamFunction, run: Run) -> tuple[Array, Bars, Beam]:
         allowed = f"reversible, store or checkpoint: {run.backend.name} does not differentiate by itself"
         raise InputError("adjoint", "tape", allowed)
     first = run.state()
-    plan, setting, (last, seen) = followed(run, lambda plan, setting: advance(plan, setting, first, run.parameters))
+    plan, setting, (last, seen) = followed(
+        run, lambda plan, setting: advance(plan, setting, first, run.parameters), TapedWatch
+    )
     xp = namespace(first.X)
     batch = tuple(first.beta_gamma.shape)
     # Inputs with the full batch in front: a gradient for each setting, as the other adjoints give.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
 
 from backbeam import backends
 from backbeam.alignment import Spread, with_errors
@@ -173,6 +176,21 @@ class Line:
         """Name of every element in order; a repeated element's comes again."""
         name_of = {id(e): n for n, e in self._named.items()}
         return tuple(name_of[id(e)] for e in self.elements)
+
+    def passages(self, passed: int) -> tuple[tuple[str, ...], np.ndarray]:
+        """Names of the distinct elements, and how often each was passed when so many are behind, turn after turn."""
+        turns, rest = divmod(passed, max(1, len(self)))
+        names, passages = self._passages
+        passages = passages * turns
+        if rest:
+            counts = Counter(self.sequence[:rest])
+            passages = passages + np.asarray([counts[name] for name in names], dtype=np.int32)
+        return names, passages
+
+    @cached_property
+    def _passages(self) -> tuple[tuple[str, ...], np.ndarray]:
+        counts = Counter(self.sequence)
+        return self.names, np.asarray([counts[name] for name in self.names], dtype=np.int32)
 
     def _find(self, name: str) -> Element:
         try:

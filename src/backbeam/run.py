@@ -12,6 +12,7 @@ from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.effects.base import Bunch
 from backbeam.errors import InputError
+from backbeam.losses import Turned, entered
 from backbeam.plan import ALIVE, LOST_BEFORE, Plan, Setting, State, may_lose
 from backbeam.turns import recorded
 
@@ -130,22 +131,43 @@ class Run:
         return bool((self.backend.to_numpy(self.beam.lost_at) >= 0).any())
 
     def result(self, state: State, plan: Plan, readings: tuple[Array, ...], s: Any = None) -> Beam:
-        """The beam of a state."""
-        xp = namespace(state.X)
-        before = xp.broadcast_to(self.beam.lost_at, state.lost_at.shape)
-        now = state.lost_at
-        for step in plan:
-            now = step.numbered(now)
-        lost_at = xp.where(now == LOST_BEFORE, before, now)
+        """The beam of a state at the end of a plan; ``s`` is where, if it is not the sum of the lengths."""
+        s = self.beam.s + self.course.length if s is None else s
+        return self.seen(state, plan, readings, s, self.course.turns * len(self.line), turn_places(plan))
+
+    def seen(
+        self, state: State, readers: Plan, readings: tuple[Array, ...], s: Any, passed: int, places: int = 0
+    ) -> Beam:
+        """The beam of a state at s, with so many elements behind it.
+
+        ``places`` is by how much the numbers of the lost grow in a turn; 0: there are no turns.
+        """
+        xp, now, turns = namespace(state.X), state.lost_at, None
+        if places:
+            gone = now >= 0
+            turn = xp.where(gone, passed // len(self.line) - 1 - now // places, xp.zeros_like(now))
+            turns = Turned(turn, self.line.passages(len(self.line))[1], self.line.length)
+            now = xp.where(gone, now % places, now)
+        ledger = entered(
+            self.beam.ledger, *self.line.passages(passed), now, lambda: self.course.sites, self.beam.s, turns
+        )
+        lost_at = now if turns is None else xp.where(now >= 0, turns.turn * places + now, now)
+        before = xp.broadcast_to(self.beam.lost_at, now.shape)
         return self.beam.replace(
             coordinates=state.X,
             charges=state.q,
             reference=self.beam.reference.with_beta_gamma(state.beta_gamma),
-            lost_at=lost_at,
-            s=self.beam.s + self.course.length if s is None else s,
-            readings=recorded(readings_by_name(plan, readings)),
+            lost_at=xp.where(lost_at == LOST_BEFORE, before, lost_at),
+            s=s,
+            readings=recorded(readings_by_name(readers, readings)),
             recipe=None,
+            ledger=ledger,
         )
+
+
+def turn_places(plan: Plan) -> int:
+    """By how much the numbers of the lost grow in a turn of a plan; 0: it has no turns."""
+    return max((step.turn_places for step in plan), default=0)
 
 
 def readings_by_name(plan: Plan, readings: tuple[Array, ...]) -> dict[str, Any]:

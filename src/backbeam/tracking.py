@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from backbeam.plan import (
     Plan,
     Setting,
     State,
+    TapedWatch,
+    Watched,
     advance,
     is_sound,
     watched,
@@ -62,7 +65,7 @@ def track(
         goes first, and an effect's own before it. Without any, one kick an element.
     on_turn:
         What becomes of a particle that turns round (px^2 + py^2 > p^2): "lose", it is lost there and keeps the
-        coordinates with which it entered that step; "raise", an error. Under a JAX trace it becomes NaN.
+        coordinates with which it entered that step; "raise", an error, and under a JAX trace NaN.
     turns:
         How often the beam passes the line. What is kept does not grow with it, but for readings: a list, one a turn.
     record:
@@ -96,25 +99,31 @@ def track(
 def track_course(course: Course, beam: Beam, adjoint: Adjoint | str | None = None) -> Beam:
     """`track` along a course."""
     run = Run(course, beam)
-    chosen = resolve(adjoint, run, run.course.plan) if run.records() else Tape()
+    records = run.records()
+    chosen = resolve(adjoint, run, run.course.plan) if records else Tape()
     if not chosen.taped:
         plan, state, readings = differentiable_run(run, chosen)
     else:
         plan, _, (state, readings) = followed(
-            run, lambda plan, setting: advance(plan, setting, run.state(), run.parameters)
+            run,
+            lambda plan, setting: advance(plan, setting, run.state(), run.parameters),
+            TapedWatch if records else Watched,
         )
     return run.result(state, plan, readings)
 
 
-def followed(run: Run, go: Callable[[Plan, Setting], Any]) -> tuple[Plan, Setting, Any]:
+def followed(run: Run, go: Callable[[Plan, Setting], Any], watch: type[Watched] = Watched) -> tuple[Plan, Setting, Any]:
     """Call ``go(plan, setting)``, which gives a state first of all, as if no particle turned round.
 
     Where one does, it is called once more, with a watch on every step (`backbeam.plan.watched`), unless that is to be
-    an error. Returns the plan and the setting that count, and what ``go`` gave for them.
+    an error; under a trace the watch is always there. Returns the plan and the setting that count, and what ``go`` gave
+    for them.
     """
     plan = run.course.plan
     setting = run.setting(plan)
     if run.backend.traced([run.beam.coordinates, *run.inputs]):
+        if run.course.on_turn == "lose":
+            plan, setting = watched(plan, by=watch), replace(setting, masked=True)
         return plan, setting, go(plan, setting)
     try:
         found = go(plan, setting)
@@ -125,7 +134,7 @@ def followed(run: Run, go: Callable[[Plan, Setting], Any]) -> tuple[Plan, Settin
             raise
     check_parameters(run)
     if run.course.on_turn == "lose":
-        plan, setting = watched(plan), replace(setting, masked=True)
+        plan, setting = watched(plan, by=watch), replace(setting, masked=True)
         found = go(plan, setting)
     check(run, found[0])
     return plan, setting, found
@@ -151,17 +160,38 @@ def trace(
 def trace_course(course: Course, beam: Beam) -> Iterator[tuple[float, str, Beam]]:
     """`trace` along a course."""
     run = Run(course, beam)
-    plan, first = run.course.plan, run.state()
-    yield beam.s, "", run.result(first, (), (), beam.s)
-    way = walk(plan, run.setting(plan), Place(0, 0, first, ()), run.parameters, looks_of(run.course))
-    for seen in way:
-        if isinstance(seen, Seen):
-            yield beam.s + seen.s, seen.element, seen_beam(run, seen)
+    yield beam.s, "", run.seen(run.state(), (), (), beam.s, 0)
+    for seen in _looked_at(run):
+        yield beam.s + seen.s, seen.element, seen_beam(run, seen)
+
+
+def _looked_at(run: Run) -> Iterator[Seen]:
+    """Looks along a course, unwatched up to the first that sees a particle turned round, and watched from there on."""
+    plan, looks, begin = run.course.plan, looks_of(run.course), Place(0, 0, run.state(), ())
+    setting, shown = run.setting(plan), 0
+    watches = run.course.on_turn == "lose"
+    if not (watches and run.backend.traced([run.beam.coordinates, *run.inputs])):
+        try:
+            for event in walk(plan, setting, begin, run.parameters, looks):
+                if watches and not is_sound(event.state):
+                    break
+                if isinstance(event, Seen):
+                    shown += 1
+                    yield event
+            else:
+                return
+        except TrackingError:  # an effect has met what is no number
+            if not watches:
+                raise
+        check_parameters(run)
+    setting = replace(setting, masked=True)
+    way = walk(watched(plan), setting, begin, run.parameters, looks.watched())
+    yield from islice((event for event in way if isinstance(event, Seen)), shown, None)
 
 
 def seen_beam(run: Run, seen: Seen) -> Beam:
     """The beam of a look."""
-    return run.result(seen.state, seen.readers, seen.readings, run.beam.s + seen.s)
+    return run.seen(seen.state, seen.readers, seen.readings, run.beam.s + seen.s, seen.passed, seen.places)
 
 
 def count_kicks(

@@ -50,15 +50,14 @@ def unflatten_line(static: Any, leaves: Any) -> Line:
 
 def flatten_beam(beam: Beam) -> tuple[tuple[Any, ...], Any]:
     """All arrays of a beam; the species. How it was drawn is left behind."""
-    return (beam.coordinates, beam.charges, beam.reference.beta_gamma, beam.lost_at, beam.s, dict(beam.readings)), (
-        beam.reference.species
-    )
+    arrays = (beam.coordinates, beam.charges, beam.reference.beta_gamma, beam.lost_at, beam.s)
+    return (*arrays, dict(beam.readings), beam.ledger), beam.reference.species
 
 
 def unflatten_beam(species: Any, leaves: Any) -> Beam:
     """Rebuild without validation."""
-    coordinates, charges, beta_gamma, lost_at, s, readings = leaves
-    return Beam(coordinates, charges, Reference(beta_gamma, species), lost_at, s, None, readings)
+    coordinates, charges, beta_gamma, lost_at, s, readings, ledger = leaves
+    return Beam(coordinates, charges, Reference(beta_gamma, species), lost_at, s, None, readings, ledger)
 
 
 registry.enter(registry.Tree(Line, flatten_line, unflatten_line))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from backbeam.arrays import Array
 from backbeam.course import Course
 from backbeam.plan import Look, Parameters, Plan, Setting, State, advance, as_run, stretches, watched
+from backbeam.run import turn_places
 
 
 class Place(NamedTuple):
@@ -38,6 +39,10 @@ class Seen(NamedTuple):
     """Steps that have taken a reading since the look before."""
     readings: tuple[Array, ...]
     """What they read."""
+    passed: int
+    """Elements behind it, or begun."""
+    places: int
+    """See `backbeam.run.turn_places`."""
 
 
 class Looks(NamedTuple):
@@ -50,8 +55,9 @@ class Looks(NamedTuple):
 
     def watched(self) -> Looks:
         """The same with a watch on particles that turn round, as `backbeam.plan.watched` has it."""
-        places = [(s, look._replace(beyond=watched(look.beyond))) for s, look in self.places]
-        return Looks(watched(self.steps), places)
+        first = 1 + max((index for step in self.steps for index in step.losing), default=-1)
+        places = [(s, look._replace(beyond=watched(look.beyond, first, look.steps))) for s, look in self.places]
+        return Looks(watched(self.steps, first), places)
 
 
 def looks_of(course: Course) -> Looks:
@@ -70,7 +76,9 @@ def looks_of_turns(course: Course) -> Looks:
     """Looks after every turn of a course."""
     each = sum(step.width for step in course.once().plan)
     length = course.line.length
-    places = [(k * length, Look(f"turn {k}", 1.0, k * each, ())) for k in range(1, course.turns + 1)]
+    places = [
+        (k * length, Look(f"turn {k}", k * len(course.line), 1.0, k * each, ())) for k in range(1, course.turns + 1)
+    ]
     return Looks((), places)
 
 
@@ -88,6 +96,7 @@ def walk(
     state, readings, kicks = start.state, list(start.readings), start.kicks
     parts = stretches([part for step in as_run(plan, state) for part in step.turn_by_turn()])
     done = sum(part.width for part in parts[: start.parts])
+    places = turn_places(plan)
     waiting = iter(looks.places[looked:])
     s, look = next(waiting, (None, None))
     readers: tuple[Any, ...] = ()
@@ -103,13 +112,13 @@ def walk(
                 side, _ = advance(looks.steps[at : look.steps], setting, side, P)
                 shown, _ = advance(look.beyond, setting, side, P)
                 at = look.steps
-            yield Seen(s, look.element, shown, readers, tuple(readings[read:]))
+            yield Seen(s, look.element, shown, readers, tuple(readings[read:]), look.passed, places)
             readers, read = (), len(readings)
             s, look = next(waiting, (None, None))
         kicks += part.kicks
         yield Place(number, kicks, state, tuple(readings))
     while look is not None:  # elements without steps, at the end
         shown, _ = advance(look.beyond, setting, state, P)
-        yield Seen(s, look.element, shown, readers, tuple(readings[read:]))
+        yield Seen(s, look.element, shown, readers, tuple(readings[read:]), look.passed, places)
         readers, read = (), len(readings)
         s, look = next(waiting, (None, None))

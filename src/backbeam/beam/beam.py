@@ -23,10 +23,12 @@ from backbeam.beam.parameters import parameters, remade
 from backbeam.distributions import Distribution
 from backbeam.distributions.inputs import Home, dtype_of
 from backbeam.errors import InputError
+from backbeam.losses import Ledger, Losses, host, losses_of
 from backbeam.reference import Reference
 from backbeam.species import Species
 
 if TYPE_CHECKING:
+    from backbeam.line import Line
     from backbeam_backends import Backend
 
 
@@ -56,13 +58,15 @@ class Beam(Constructors, Measures):
     reference:
         Species and momentum; its ``beta_gamma`` is 0-d or of the batch shape.
     lost_at:
-        ``(..., n)`` int32: -1 for a particle that is alive, else the integer step at which it was lost.
+        ``(..., n)`` int32: -1 for a particle that is alive, else a number of the run that lost it; see `losses`.
     s:
         Position of the reference along the line [m].
     recipe:
         How the beam was drawn, for gradients with respect to its parameters; None if it was not.
     readings:
         What the line's monitors and screens saw, by name.
+    ledger:
+        What is known of the losses, and how often each element was passed; see `losses`.
     """
 
     coordinates: Array
@@ -72,6 +76,7 @@ class Beam(Constructors, Measures):
     s: Array | float = 0.0
     recipe: Distribution | None = None
     readings: Mapping[str, Any] = field(default_factory=dict)
+    ledger: Ledger | None = None
 
     # -- where it lives, and what it is of -------------------------------------------------------------------
 
@@ -173,6 +178,7 @@ class Beam(Constructors, Measures):
                 name: [move(r) for r in reading] if isinstance(reading, list) else move(reading)
                 for name, reading in self.readings.items()
             },
+            self.ledger if same or self.ledger is None else self.ledger.map(host),
         )
 
     def as_mine(self, value: Any, field: str = "value") -> Array:
@@ -210,6 +216,24 @@ class Beam(Constructors, Measures):
         return remade(self, changes)
 
     # -- out of here -----------------------------------------------------------------------------------------
+
+    def losses(self) -> Losses:
+        """Every loss since the beam was made, in order: particle, element, s [m], passage of the element, and reason.
+
+        ::
+
+            for loss in track(ring * 5, beam).losses():
+                print(loss.particle, loss.element, loss.s, loss.passage, loss.reason)
+
+        Five calls of ``track(ring, beam)`` give the same. ``losses().places()`` counts them. A particle that turns
+        round is lost where it entered the step in which it did.
+        """
+        return losses_of(self)
+
+    def ready_for(self, line: Line) -> Beam:
+        """The beam as a tree of the arrays that it will have behind the line, for loops such as `jax.lax.scan`."""
+        ledger = self.ledger or Ledger((), np.zeros(0, dtype=np.int32))
+        return replace(self, ledger=ledger.joined(line.names).filled(self.lost_at))
 
     def save(self, path: str | Path, format: str | None = None) -> None:
         """Write a file: ``.h5`` openPMD-BeamPhysics, ``.npz`` all of it bit for bit, ``.csv``, ``.sdds``, ...

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from backbeam import losses
 from backbeam.beam import Beam
 from backbeam.beams.asked import Asked
 from backbeam.errors import InputError
@@ -41,6 +42,7 @@ def arrays_of(beam: Beam) -> dict[str, Any]:
         "species": np.asarray(beam.species.name),
         "mass": np.asarray(beam.species.mass),
         "charge_number": np.asarray(beam.species.charge_number),
+        **losses.arrays_of(beam.ledger),
         **readings,
     }
 
@@ -77,7 +79,7 @@ def load(path: Path, asked: Asked) -> Beam:
         given = asked.species_or(None, str(path))
         if given.mass != species.mass or given.charge_number != species.charge_number:
             raise InputError("beam.species", given.name, f"left out, or {species.name} as the archive says")
-    return restored(
+    beam = restored(
         data["coordinates"],
         data["charges"],
         species,
@@ -86,6 +88,7 @@ def load(path: Path, asked: Asked) -> Beam:
         data.get("s", np.asarray(0.0)),
         asked.charge,
     )
+    return beam.replace(ledger=losses.ledger_of(data))
 
 
 def restored(X: Any, charges: Any, species: Species, u0: Any, lost_at: Any, s: Any, charge: float | None) -> Beam:

@@ -6,6 +6,7 @@
     x,px,y,py,tau,pt,charge,lost_at
 
 Without the comment, species and momentum come from the arguments; ``charge`` and ``lost_at`` may be left out.
+Where and why particles were lost is in ``.npz`` alone.
 """
 
 from __future__ import annotations

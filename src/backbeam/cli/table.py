@@ -21,6 +21,8 @@ from rich.padding import Padding  # noqa: E402
 from rich.table import Table  # noqa: E402
 from rich.text import Text  # noqa: E402
 
+from backbeam.cli.losses_table import losses_table  # noqa: E402
+
 LABELS = {"x": "x", "px": "px", "y": "y", "py": "py", "tau": "τ", "pt": "pt"}
 UNITS = {"x": "m", "px": "rad", "y": "m", "py": "rad", "tau": "m", "pt": ""}
 
@@ -43,6 +45,8 @@ def print_run(problem: Problem, outcome: Outcome) -> None:
     ]
     if outcome.final.readings:
         parts.append(_readings(outcome))
+    if summary["losses"]:
+        parts += [Text(), losses_table(summary["losses"])]
     parts.append(_closing(summary))
     console().print(Padding(Group(*parts), (1, 1), expand=False))
 

@@ -11,6 +11,7 @@
 ``circulate`` the turns of a ring
 ``merged``    neighbouring linear maps as one matrix
 ``watched``   particles that turn round
+``sites``     where the numbers of losses are on the line
 ``stretch``   what lies between two kicks, block of particles by block
 ``compiler``  from a line to a plan
 ``running``   plans run forward and back
@@ -44,7 +45,7 @@ from backbeam.plan.running import (
 )
 from backbeam.plan.state import ALIVE, LOST_BEFORE, Bars, Parameters, Setting, State
 from backbeam.plan.step import Step
-from backbeam.plan.watched import is_sound, watched
+from backbeam.plan.watched import TapedWatch, Watched, is_sound, watched
 
 __all__ = [
     "ALIVE",
@@ -64,6 +65,8 @@ __all__ = [
     "Slicing",
     "State",
     "Step",
+    "TapedWatch",
+    "Watched",
     "advance",
     "as_run",
     "compile_line",

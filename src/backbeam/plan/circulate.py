@@ -89,11 +89,10 @@ class Circulate(Step):
         """By how much ``lost_at`` grows in a turn."""
         return 1 + max(self.losing, default=0)
 
-    def numbered(self, lost_at: Array) -> Array:
-        """``lost_at`` after all turns as the places of a line of so many turns are numbered: turn times places more."""
-        xp = namespace(lost_at)
-        turn = self.turns - 1 - lost_at // self.places
-        return xp.where(lost_at >= 0, turn * self.places + lost_at % self.places, lost_at)
+    @property
+    def turn_places(self) -> int:
+        """Its places."""
+        return self.places
 
     @cached_property
     def owners(self) -> tuple[str, ...]:

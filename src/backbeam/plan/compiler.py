@@ -109,7 +109,7 @@ def held(bound: Bound, element: Element, name: str) -> tuple[Map, str, tuple[tup
     return Held(bound.map, scaled), name, (*bound.names, (DESIGN, DESIGN))
 
 
-class _Compiler:
+class Compiler:
     """Turns the elements of a line into steps, and numbers the places where particles can be lost."""
 
     def __init__(self, line: Line, slicing: Slicing, effects: Mapping[str, Effect]) -> None:
@@ -170,6 +170,26 @@ class _Compiler:
             rounds.append((*body(done, place), *kicks[place]))
             done = place
         return rounds, body(done, Fraction(1))
+
+    def placed(self, place: int) -> list[tuple[Fraction, Step]]:
+        """Steps of an element as `element` has them, without loops, each with the part of it that lies before it."""
+        element, name = self.elements[place], self.names[place]
+        before, after = _ends(element)
+        head, tail = self.steps(before, name, element), self.steps(after, name, element)
+        kicks = self._kicks(place)
+        begin, end = WHOLE
+        found: list[tuple[Fraction, Step]] = [(begin, step) for step in head]
+        done = begin
+        if element.divisible:
+            rounds, rest = self._rounds(element, name, kicks)
+            for at, one in zip(sorted(kicks), rounds, strict=True):
+                maps = len(one) - len(kicks[at])
+                found += [(done if k < maps else at, step) for k, step in enumerate(one)]
+                done = at
+        else:
+            rest = tuple(kick for found in kicks.values() for kick in found)
+            rest = (*rest, *self.steps(element.body(1.0), name, element))
+        return [*found, *((done, step) for step in rest), *((end, step) for step in tail)]
 
     def pieces(self, place: int) -> list[Plan]:
         """Steps of an element slice by slice, to look at the beam in between."""
@@ -261,13 +281,13 @@ def _long(element: Element) -> bool:
 
 def compile_line(line: Line, slicing: Slicing, effects: Mapping[str, Effect]) -> Plan:
     """Steps of a line in which effects act, by name."""
-    compiler = _Compiler(line, slicing, effects)
+    compiler = Compiler(line, slicing, effects)
     return tuple(step for place in range(len(line)) for step in compiler.element(place))
 
 
 def compile_pieces(line: Line, slicing: Slicing, effects: Mapping[str, Effect]) -> list[tuple[str, float, Plan]]:
     """(element, fraction of its length, steps) for every slice of a line."""
-    compiler = _Compiler(line, slicing, effects)
+    compiler = Compiler(line, slicing, effects)
     pieces: list[tuple[str, float, Plan]] = []
     for place, name in enumerate(compiler.names):
         found = compiler.pieces(place)
@@ -279,6 +299,8 @@ class Look(NamedTuple):
     """A place to look at the beam: a side branch of the way, which the beam itself does not take."""
 
     element: str
+    passed: int
+    """Elements behind it, its own too."""
     fraction: float
     """Of the element's length, since the look before."""
     steps: int
@@ -289,11 +311,11 @@ class Look(NamedTuple):
 
 def compile_looks(line: Line, slicing: Slicing, effects: Mapping[str, Effect]) -> list[Look]:
     """Places after every slice of a line, in order."""
-    compiler = _Compiler(line, slicing, effects)
+    compiler = Compiler(line, slicing, effects)
     found: list[Look] = []
     before = 0
     for place, name in enumerate(compiler.names):
         for fraction, steps, beyond in compiler.looks(place):
-            found.append(Look(name, fraction, before + steps, beyond))
+            found.append(Look(name, place + 1, fraction, before + steps, beyond))
         before = found[-1].steps
     return found

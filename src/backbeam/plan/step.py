@@ -92,9 +92,10 @@ class Step:
         """The step with what is changed of the steps that it has inside; most have none."""
         return self
 
-    def numbered(self, lost_at: Array) -> Array:
-        """``lost_at`` of a beam that has passed it, with a number of its own for every place that it has passed."""
-        return lost_at
+    @property
+    def turn_places(self) -> int:
+        """By how much the numbers of the lost grow in each of its turns; 0: it has none."""
+        return 0
 
     # -- physics -----------------------------------------------------------------------------------------------------
 

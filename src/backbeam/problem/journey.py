@@ -76,7 +76,7 @@ def send(course: Course, beam: Beam, by: Pass, start: Halt | None = None) -> tup
             place, rows = start.place, list(start.rows)
         else:
             place = Place(0, 0, run.state(), ())
-            first = run.result(place.state, (), (), beam.s)
+            first = run.seen(place.state, (), (), beam.s, 0)
             rows = [] if by.points is None else [("", by.note(first))]
         shown, done = (looks.watched() if watching else looks), max(0, len(rows) - 1)
         for event in walk(plan, setting, place, run.parameters, shown, done):

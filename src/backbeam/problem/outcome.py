@@ -61,6 +61,7 @@ class Outcome:
             "kicks": self.kicks,
             "seconds": self.seconds,
             "lost": self.lost,
+            "losses": [place._asdict() for place in self.final.losses().places()],
             "initial": moments_of(self.initial),
             "final": moments_of(self.final),
         }
@@ -128,7 +129,7 @@ def few_of(beam: Beam, n: int) -> Beam:
     """The first n particles of a beam."""
     n = min(beam.n, n)
     return beam.replace(
-        coordinates=beam.coordinates[..., :n], charges=beam.charges[..., :n], lost_at=beam.lost_at[..., :n]
+        coordinates=beam.coordinates[..., :n], charges=beam.charges[..., :n], lost_at=beam.lost_at[..., :n], ledger=None
     )
 
 
