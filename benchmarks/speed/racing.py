@@ -43,6 +43,8 @@ class Racer:
     """Of the outcome from that of the first entry."""
     seconds: dict[str, list[float]] = field(default_factory=dict)
     """Of every run, one for each round."""
+    errors: dict[str, float] = field(default_factory=dict)
+    """Next to a closed form, by what was done; where there is one."""
     problem: str = ""
     """Why it was not timed."""
     versions: Mapping[str, str] = field(default_factory=dict)

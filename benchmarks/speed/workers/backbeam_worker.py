@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Any
 
 import numpy as np
-from serve import Work, beam_of, serve
+from serve import Work, beam_of, kicks, serve
 
 Task = Mapping[str, Any]
 
@@ -72,7 +72,7 @@ def kick(task: Task) -> Work:
     setup = Setup(task)
     beam, reference = setup.beam, setup.beam.reference
     Bunch = setup.bb.effects.Bunch
-    model = setup.bb.SpaceCharge3D(grid=(task["grid"],) * 3)
+    model = setup.bb.SpaceCharge3D(grid=(task["grid"],) * 3, order=task.get("order"))
     X, q, u, ds = beam.coordinates, beam.charges, reference.beta_gamma, setup.array(task["ds"])
 
     def forward(X: Any, q: Any, u: Any, ds: Any) -> Any:
@@ -191,4 +191,14 @@ def compiling(task: Task) -> Work:
 
 
 if __name__ == "__main__":
-    serve({"kick": kick, "gradient": gradient, "line": line, "batch": batch, "compile": compiling})
+    own = {"backbeam": metadata.version("backbeam")}
+    serve(
+        {
+            "kick": kick,
+            "kicks": kicks(kick, own),
+            "gradient": gradient,
+            "line": line,
+            "batch": batch,
+            "compile": compiling,
+        }
+    )

@@ -10,7 +10,7 @@ from typing import Any
 import cheetah
 import numpy as np
 import torch
-from serve import Work, beam_of, serve
+from serve import Work, beam_of, kicks, serve
 
 Task = Mapping[str, Any]
 VERSIONS = {"cheetah": version("cheetah-accelerator"), "torch": torch.__version__}
@@ -139,4 +139,4 @@ def batch(task: Task) -> Work:
 
 
 if __name__ == "__main__":
-    serve({"kick": kick, "gradient": gradient, "line": line, "batch": batch})
+    serve({"kick": kick, "kicks": kicks(kick, VERSIONS), "gradient": gradient, "line": line, "batch": batch})

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from impactx import ImpactX, elements
-from serve import Work, beam_of, serve
+from serve import Work, beam_of, kicks, serve
 
 Task = Mapping[str, Any]
 VERSIONS = {"impactx": version("impactx-noacc")}
@@ -45,12 +45,15 @@ def simulation(task: Task, grid: int | None, lattice: list[Any]) -> ImpactX:
 
 
 def coordinates(sim: ImpactX) -> np.ndarray:
-    table = sim.beam.to_df()
-    order = np.argsort(table["spin_x"].to_numpy())
-    names = ("position_x", "momentum_x", "position_y", "momentum_y", "position_t", "momentum_t")
-    rows = np.stack([table[name].to_numpy() for name in names])[:, order]
+    names = ("spin_x", "position_x", "momentum_x", "position_y", "momentum_y", "position_t", "momentum_t")
+    found: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for tile in sim.beam.iterator(level=0):
+        real = tile.soa().to_numpy().real
+        for name, parts in found.items():
+            parts.append(np.array(real[name]))
+    which, *rows = (np.concatenate(parts) for parts in found.values())
     rows[5] = -rows[5]
-    return rows
+    return np.stack(rows)[:, np.argsort(which)]
 
 
 def kick(task: Task) -> Work:
@@ -65,7 +68,7 @@ def kick(task: Task) -> Work:
         sim.track_particles()
         return perf_counter() - start
 
-    return Work({"forward": lambda: seconds("3D") - seconds(False)}, lambda: outcome, VERSIONS)
+    return Work({"forward": lambda: seconds("3D") - seconds(False)}, lambda: outcome, VERSIONS, sim.finalize)
 
 
 def line(task: Task) -> Work:
@@ -87,4 +90,4 @@ def line(task: Task) -> Work:
 
 
 if __name__ == "__main__":
-    serve({"kick": kick, "line": line})
+    serve({"kick": kick, "kicks": kicks(kick, VERSIONS), "line": line})

@@ -34,6 +34,43 @@ class Work:
     outcome: Callable[[], np.ndarray] | None = None
     """What comes out of the first run, in backbeam's convention."""
     versions: Mapping[str, str] | None = None
+    close: Callable[[], None] | None = None
+    """Before the next work begins in the same process, for a code that asks for it."""
+
+
+def kicks(kick: Callable[[Mapping[str, Any]], Work], versions: Mapping[str, str]) -> Callable[..., Work]:
+    """Turn the work of a kick into that of one for each of several beams and grids, in one process.
+
+    What comes out has shape (beams, grids, 1 + 2 m): the seconds of a kick, the least of ``rounds``, for the first beam
+    and NaN for others; then px and py of the first m = ``compared`` particles.
+    """
+
+    def work(task: Mapping[str, Any]) -> Work:
+        def outcome() -> np.ndarray:
+            found = []
+            for path in task["beams"]:
+                for grid in task["grids"]:
+                    one = kick({**task, "beam": path, "grid": grid})
+                    after = one.outcome()[[1, 3], : task["compared"]]
+                    rounds = task["rounds"] if path == task["beams"][0] else 0
+                    seconds = min((timed(one.runs["forward"]) for _ in range(rounds)), default=np.nan)
+                    found.append(np.append(seconds, after))
+                    if one.close:
+                        one.close()
+                    del one
+            return np.reshape(found, (len(task["beams"]), len(task["grids"]), -1))
+
+        return Work({}, outcome, versions)
+
+    return work
+
+
+def timed(run: Callable[[], Any]) -> float:
+    """Seconds of a run, its own if it says them."""
+    start = perf_counter()
+    own = run()
+    seconds = perf_counter() - start
+    return own if isinstance(own, float) else seconds
 
 
 def serve(kinds: Mapping[str, Callable[[Mapping[str, Any]], Work]]) -> None:
@@ -51,10 +88,7 @@ def serve(kinds: Mapping[str, Callable[[Mapping[str, Any]], Work]]) -> None:
         for line in sys.stdin:
             verb, _, what = line.strip().partition(" ")
             if verb == "time":
-                start = perf_counter()
-                own = work.runs[what]()
-                seconds = perf_counter() - start
-                answer(seconds=own if isinstance(own, float) else seconds)
+                answer(seconds=timed(work.runs[what]))
             elif verb == "outcome":
                 np.save(what, work.outcome())
                 answer()

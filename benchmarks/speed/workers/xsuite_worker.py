@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -20,7 +21,7 @@ os.environ.setdefault("XSUITE_ALLOW_KERNEL_COMPILATION", "1")
 import xfields
 import xobjects
 import xtrack
-from serve import Work, beam_of, serve
+from serve import Work, beam_of, kicks, serve
 
 Task = Mapping[str, Any]
 VERSIONS = {name: version(name) for name in ("xtrack", "xfields", "xobjects")}
@@ -29,12 +30,18 @@ MASS = {"electron": 0.51099895069e6, "proton": 938.27208943e6}
 MARGIN = 1.02
 
 
+@cache
+def context(threads: int) -> xobjects.ContextCpu:
+    """One for all: it keeps what has been compiled."""
+    return xobjects.ContextCpu(omp_num_threads=0 if threads == 1 else threads)
+
+
 class Setup:
     """The beam as Xsuite takes it."""
 
     def __init__(self, task: Task) -> None:
         threads = task["threads"]
-        self.context = xobjects.ContextCpu(omp_num_threads=0 if threads == 1 else threads)
+        self.context = context(threads)
         given = beam_of(task["beam"])
         self.X, mass = given["coordinates"], MASS[given["species"]]
         energy = given["kinetic_energy"] + mass
@@ -88,4 +95,4 @@ def line(task: Task) -> Work:
 
 
 if __name__ == "__main__":
-    serve({"kick": kick, "line": line})
+    serve({"kick": kick, "kicks": kicks(kick, VERSIONS), "line": line})
