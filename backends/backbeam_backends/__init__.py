@@ -9,6 +9,8 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``devices, check``   say early and in one line that a device is missing or that float64 is switched off
 ``scatter_add``      the standard has no scatter; the charge deposit is one
 ``cloud_in_cell``    charge to nodes and field to particles, where hand-written kernels beat array operations
+``borrows, lent``    small work that another library does faster in the same memory, and back again by
+``taken_back``       arrays of this one in the place of its own
 ``settle``           an array made once, where a compiler would make it anew for each use
 ``fft``              the standard's FFT, replaced where a library has workers, plans or a better precision
 ``wide``             the widest float of the device: the Green function loses digits in float32

@@ -117,6 +117,20 @@ class Backend:
         """
         return self.namespace.fft
 
+    # -- lending ---------------------------------------------------------------------------------------------------
+
+    def borrows(self, arrays: Sequence[Array]) -> bool:
+        """Whether another library does plain work on these arrays faster, in the same memory."""
+        return False
+
+    def lent(self, tree: Any) -> Any:
+        """A nest with the other library's arrays in the place of this one's; nothing is copied."""
+        return tree
+
+    def taken_back(self, tree: Any) -> Any:
+        """A nest with this library's arrays in the place of the other one's."""
+        return tree
+
     # -- running ---------------------------------------------------------------------------------------------------
 
     def scan(

@@ -120,8 +120,19 @@ def transform(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
 def leaves(tree: Any) -> list[Any]:
     """The arrays of a nest, in order."""
     found: list[Any] = []
-    transform(found.append, tree)
+    _gather(tree, found)
     return found
+
+
+def _gather(tree: Any, found: list[Any]) -> None:
+    if isinstance(tree, dict):
+        for branch in tree.values():
+            _gather(branch, found)
+    elif isinstance(tree, tuple | list):
+        for branch in tree:
+            _gather(branch, found)
+    elif tree is not None:
+        found.append(tree)
 
 
 def add(a: Any, b: Any) -> Any:

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from backbeam_backends.base import Backend
-from backbeam_backends.blocks import add, leaves
+from backbeam_backends.blocks import add, leaves, transform
 from backbeam_backends.numpy_backend import NumpyBackend
 from backbeam_backends.particle_mesh import CloudInCell
-from backbeam_backends.torch_on_host import LentCloudInCell, can_lend, lent
+from backbeam_backends.torch_on_host import LentCloudInCell, can_lend, lent, tensor_of
 
 NO_FURTHER = (
     "backbeam's pullbacks are differentiated no further; for forward mode (jvp, jacfwd) and second derivatives "
@@ -119,8 +119,20 @@ class TorchBackend(Backend):
 
     def _lends(self, tree: Any) -> bool:
         """Whether NumPy's kernels are to do this."""
-        host = self.host
-        return host.fuses and not self.records(leaves(tree)) and can_lend(tree, host.fuse_from)
+        found = leaves(tree)
+        return not self.records(found) and can_lend(found, self.host.fuses)
+
+    def borrows(self, arrays: Sequence[torch.Tensor]) -> bool:
+        """NumPy, on the processor."""
+        return self._lends(list(arrays))
+
+    def lent(self, tree: Any) -> Any:
+        """Views."""
+        return transform(lambda t: t.detach().numpy(), tree)
+
+    def taken_back(self, tree: Any) -> Any:
+        """Tensors in the memory of NumPy's arrays."""
+        return transform(tensor_of, tree)
 
     def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
         """NumPy's on the processor, see `torch_on_host`; elsewhere, and where autograd records, the function itself."""

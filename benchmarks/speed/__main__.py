@@ -6,7 +6,7 @@ import importlib
 import sys
 from pathlib import Path
 
-TABLES = ("kick", "accuracy", "gradient", "line", "batch", "scaling", "compiling")
+TABLES = ("kick", "accuracy", "gradient", "line", "batch", "scaling", "compiling", "budgets")
 
 
 def main() -> int:

@@ -32,6 +32,8 @@ class Entry:
     """How far the outcome may be from that of the first entry."""
     runs: tuple[str, ...] | None = None
     """What is timed of what the worker offers; None: all."""
+    threads: int | None = None
+    """Threads of its own; None: those of the race."""
 
 
 @dataclass
@@ -175,7 +177,7 @@ def race(
             racer = Racer(entry.label)
             found.append(racer)
             try:
-                worker = Worker(pythons[entry.code], entry.code, entry.task, threads)
+                worker = Worker(pythons[entry.code], entry.code, entry.task, entry.threads or threads)
                 stack.callback(worker.close)
                 ready = worker.ready()
                 racer.versions = ready["versions"]

@@ -26,7 +26,38 @@ COORDINATES = ("x", "px", "y", "py", "tau", "pt")
 
 def namespace(*arrays: Array) -> Any:
     """Return the array API namespace that the arrays share; plain Python numbers and None are passed over."""
-    return array_namespace(*(a for a in arrays if a is not None and type(a) not in (bool, int, float, complex)))
+    found = None
+    for a in arrays:
+        kind = type(a)
+        if kind in _NO_ARRAYS:
+            continue
+        own = _NAMESPACES.get(kind)
+        if own is None or (found is not None and own is not found):
+            return _looked_for(arrays)
+        found = own
+    return _looked_for(arrays) if found is None else found
+
+
+_NO_ARRAYS = (type(None), bool, int, float, complex)
+_NAMESPACES: dict[type, Any] = {}
+"""Namespace of each type of array that was met: looking for it takes as long as a sum of small arrays."""
+
+
+def _looked_for(arrays: tuple[Array, ...]) -> Any:
+    there = [a for a in arrays if type(a) not in _NO_ARRAYS]
+    found = array_namespace(*there)
+    for a in there:
+        if hasattr(a, "dtype") and "float0" not in str(
+            a.dtype
+        ):  # JAX has NumPy arrays of that for what has no gradient
+            _NAMESPACES[type(a)] = found
+    return found
+
+
+def broadcast(*arrays: Array) -> tuple[Array, ...]:
+    """The arrays in the shape that they broadcast to; at once where they have one shape already, as most do."""
+    shape = arrays[0].shape
+    return arrays if all(a.shape == shape for a in arrays) else tuple(namespace(*arrays).broadcast_arrays(*arrays))
 
 
 def rows(X: Array) -> tuple[Array, ...]:

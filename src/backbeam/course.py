@@ -102,11 +102,28 @@ class Course:
     @cached_property
     def plan(self) -> Plan:
         """The steps of the way, neighbouring linear maps merged; the turns of a ring as one step."""
-        once = merge_linear(compile_line(self.line, self.slicing, self.effects))
         if self.turns == 1 and self.record is None:
-            return once
+            return self._once
         looks = () if self.record is None else tuple(Observe(*each) for each in self.record.readings())
-        return (*looks, Circulate((*once, *looks), self.turns))
+        return (*looks, Circulate((*self._once, *looks), self.turns))
+
+    @property
+    def _once(self) -> Plan:
+        """The steps of the line; without effects the line remembers them."""
+        if self.effects or not (self.slicing.step is None or self.is_numbers):
+            return merge_linear(compile_line(self.line, self.slicing, self.effects))
+        known = self.line.remembered
+        if self.slicing not in known:
+            known[self.slicing] = merge_linear(compile_line(self.line, self.slicing, {}))
+        return known[self.slicing]
+
+    @property
+    def is_numbers(self) -> bool:
+        """Whether all parameters of the line are plain numbers, which never change."""
+        known = self.line.remembered
+        if "numbers" not in known:
+            known["numbers"] = all(type(value) in (int, float) for value in self.line.parameters.values())
+        return known["numbers"]
 
     @property
     def length(self) -> Any:

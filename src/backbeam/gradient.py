@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backbeam import backends
 from backbeam.adjoint import Adjoint
-from backbeam.adjoint.base import Diagnosis, zero_bars
+from backbeam.adjoint.base import Diagnosis, zero_parameters
 from backbeam.arrays import Array, namespace, over_particles, per_particle
 from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.distributions.inputs import dtype_of
 from backbeam.errors import BackendError, InputError, Said
 from backbeam.knob_gradient import Wanted
-from backbeam.memory import resolve
+from backbeam.memory import is_taped, resolve
 from backbeam.plan import Bars, Plan, State, TapedWatch, advance
+from backbeam.plan.step import zero
 from backbeam.run import Run, observers, readings_by_name
 from backbeam.tracking import followed
 
@@ -146,7 +147,8 @@ def differentiate_course(
     """`differentiate` along a course."""
     asked = Wanted.of(course.line, wrt)
     names = _checked_names(asked, beam)
-    run = Run(course.with_present([name for name in names if not name.startswith("beam.")]), beam, recorded=False)
+    course = course.with_present([name for name in names if not name.startswith("beam.")])
+    run = Run(course, beam, recorded=False, lent=_goes_anywhere(objective) and not is_taped(adjoint))
     adjoint = resolve(adjoint, run, run.course.plan)
     if adjoint.taped:
         value, bars, final = _by_tape(objective, run)
@@ -163,9 +165,17 @@ def differentiate_course(
         readings_bar = seeds.pop()
         bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, seeds.pop(), readings_bar)
         bars = adjoint.check(backend, report, bars)
-    gradient = asked.gradient(_wanted(names, run, bars), run.beam)
-    plain = run.backend.unrecorded
+    value, final, bars = run.home(value), run.home(final), run.home(bars)
+    report = report._replace(mismatch=run.home(report.mismatch))
+    gradient = asked.gradient(_wanted(names, run, bars), run.given)
+    plain = backends.of(run.given.coordinates).unrecorded
     return Gradient(plain(value), {name: plain(bar) for name, bar in gradient.items()}, final, report, adjoint)
+
+
+def _goes_anywhere(objective: BeamFunction) -> bool:
+    """Whether an objective is one of this package's, which take beams of any library."""
+    terms = [term for _, term in getattr(objective, "terms", ((1.0, objective),))]
+    return all(hasattr(t, "pullback") and type(t).__module__.startswith("backbeam.") for t in terms)
 
 
 def _checked_names(asked: Wanted, beam: Beam) -> list[str]:
@@ -195,13 +205,12 @@ def pull_objective(
 ) -> tuple[Array, FinalBars]:
     """Value of an objective and the cotangents of what came out of the line, for a cotangent of 1."""
     xp = namespace(last.X)
-    nothing = FinalBars(xp.zeros_like(last.X), xp.zeros_like(last.q), xp.zeros_like(last.beta_gamma), {})
     if hasattr(objective, "pullback"):
         value = objective(final)
         bars = objective.pullback(final, xp.ones_like(value))
         found = {"coordinates": bars.coordinates, "charges": bars.charges, "beta_gamma": bars.beta_gamma}
         found["readings"] = getattr(bars, "readings", {})
-        return _checked_value(value, run), _filled(nothing, found)
+        return _checked_value(value, run), _filled(last, found)
     if not callable(objective):
         raise InputError("objective", objective, "an observable, or a function of a beam")
     if not run.backend.has_autodiff:
@@ -209,7 +218,7 @@ def pull_objective(
         if not isinstance(result, tuple) or len(result) != 2:
             allowed = f"on {run.backend.name}: an observable, or a function that gives (value, cotangent)"
             raise InputError("objective", objective, allowed)
-        return _checked_value(result[0], run), _filled(nothing, result[1])
+        return _checked_value(result[0], run), _filled(last, result[1])
     given: dict[str, Any] = {}
 
     def function(X: Array, q: Array, beta_gamma: Array, s: Array, *seen: Array) -> Array:
@@ -223,7 +232,7 @@ def pull_objective(
     s = xp.broadcast_to(xp.asarray(final.s, dtype=last.beta_gamma.dtype), last.beta_gamma.shape)
     value, pull = run.backend.pull(function, [last.X, last.q, last.beta_gamma, s, *readings])
     if "cotangent" in given:
-        return value, _filled(nothing, given["cotangent"])
+        return value, _filled(last, given["cotangent"])
     X_bar, q_bar, beta_gamma_bar, s_bar, *seen_bar = pull(xp.ones_like(value))
     return value, FinalBars(X_bar, q_bar, beta_gamma_bar, readings_by_name(plan, tuple(seen_bar)), s_bar)
 
@@ -255,9 +264,8 @@ def _seeds(
 ) -> tuple[Array, Bars, tuple[Array, ...]]:
     """Value of an objective, and what the way back begins with: cotangents of the last state and of the readings."""
     value, found = pull_objective(objective, run, plan, final, last, readings)
-    bars = zero_bars(first, run.parameters, run.core_ranks)
-    bars = bars._replace(X=found.coordinates, q=found.charges, beta_gamma=found.beta_gamma)
-    bars = bars._replace(parameters=_with_lengths(bars.parameters, run, found.s))
+    parameters = _with_lengths(zero_parameters(first, run.parameters, run.core_ranks), run, found.s)
+    bars = Bars(found.coordinates, found.charges, found.beta_gamma, parameters)
     return value, bars, _in_order(found.readings, plan, readings, last.beta_gamma.ndim)
 
 
@@ -271,23 +279,22 @@ def _with_lengths(bars: dict[str, dict[str, Array]], run: Run, s_bar: Array | fl
     return {**bars, **more}
 
 
-def _filled(nothing: FinalBars, given: Any) -> FinalBars:
+def _filled(last: State, given: Any) -> FinalBars:
     """The cotangents that were given, zeros for the rest."""
     if isinstance(given, Mapping):
         unknown = set(given) - set(FinalBars._fields)
         if unknown:
             raise InputError("objective", sorted(unknown), f"cotangents of {', '.join(FinalBars._fields)}")
-        given = {k: v for k, v in given.items() if v is not None}
     else:
         given = {"coordinates": given}
-    for name in ("coordinates", "charges", "beta_gamma"):
-        if name in given:
-            like = getattr(nothing, name)
-            own = like.ndim - nothing.beta_gamma.ndim
-            given[name] = _cotangent(given[name], like, own, name)
-    if "s" in given:
-        given["s"] = _cotangent(given["s"], nothing.beta_gamma, 0, "s")
-    return nothing._replace(**given)
+    batch = last.beta_gamma.ndim
+    found = {}
+    for name, like in (("coordinates", last.X), ("charges", last.q), ("beta_gamma", last.beta_gamma)):
+        bar = given.get(name)
+        found[name] = zero(like) if bar is None else _cotangent(bar, like, like.ndim - batch, name)
+    s = given.get("s")
+    s_bar = 0.0 if s is None else _cotangent(s, last.beta_gamma, 0, "s")
+    return FinalBars(**found, readings=given.get("readings") or {}, s=s_bar)
 
 
 def _cotangent(given: Any, like: Array, own: int, name: str) -> Array:
@@ -378,7 +385,7 @@ def _by_tape(objective: BeamFunction, run: Run) -> tuple[Array, Bars, Beam]:
 
 def _wanted(names: Sequence[str], run: Run, bars: Bars) -> dict[str, Array]:
     """The cotangent behind each name."""
-    of_beam = _beam_bars({n.removeprefix("beam.") for n in names if n.startswith("beam.")}, run.beam, bars)
+    of_beam = _beam_bars({n.removeprefix("beam.") for n in names if n.startswith("beam.")}, run.given, bars)
     found = {}
     for name in names:
         owner, _, field = name.rpartition(".")

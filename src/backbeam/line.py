@@ -68,6 +68,14 @@ class Line:
         line.items, line.name, line.knobs = tuple(items), name, knobs
         return line
 
+    @cached_property
+    def remembered(self) -> dict[Any, Any]:
+        """What has been made of the line and is the same each time, for a line never changes: its plans."""
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "remembered"}
+
     # -- as a sequence ----------------------------------------------------------------------------------------------
 
     @cached_property
@@ -171,7 +179,7 @@ class Line:
         """Names of the distinct elements."""
         return tuple(self._named)
 
-    @property
+    @cached_property
     def sequence(self) -> tuple[str, ...]:
         """Name of every element in order; a repeated element's comes again."""
         name_of = {id(e): n for n, e in self._named.items()}

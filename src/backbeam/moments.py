@@ -75,13 +75,19 @@ class _Beam(NamedTuple):
     """Of all that are alive ``(...)`` [C]."""
     count: Array
     """Of all that are alive ``(...)``."""
+    about: Array
+    """Their mean ``(..., k)``, to rounding of what it is an offset of."""
 
 
 def _beam(X: Array, q: Array, alive: Array) -> _Beam:
     xp = namespace(X)
     shape = (*X.shape[:-2], X.shape[-1])
     q, alive = xp.broadcast_to(q, shape), xp.broadcast_to(alive, shape)
-    return _Beam(X, q, alive, *_over(_total_of, (q, alive), ())[1])
+    charge, count, charged, counted = _over(_totals_of, (X, q, alive), ())[1]
+    about = xp.where(
+        (charge != 0.0)[..., None], safe_divide(charged, charge[..., None]), safe_divide(counted, count[..., None])
+    )
+    return _Beam(X, q, alive, charge, count, about)
 
 
 def _over(function: Callable[..., Any], particles: Any, shared: Any) -> tuple[Any, Any]:
@@ -94,16 +100,24 @@ def _over(function: Callable[..., Any], particles: Any, shared: Any) -> tuple[An
 
 
 def _sums(function: Callable[..., Any], beam: _Beam, *shared: Array) -> Any:
-    return _over(function, beam[:3], (*beam[3:], *shared))[1]
+    return _over(function, beam[:3], (*beam[3:5], *shared))[1]
 
 
 def _each(function: Callable[..., Any], beam: _Beam, *shared: Array) -> Any:
-    return _over(function, beam[:3], (*beam[3:], *shared))[0]
+    return _over(function, beam[:3], (*beam[3:5], *shared))[0]
 
 
-def _total_of(q: Array, alive: Array) -> tuple[None, tuple[Array, Array]]:
-    one = namespace(q).astype(alive, q.dtype)
-    return None, (over_particles(one * q), over_particles(one))
+def _totals_of(X: Array, q: Array, alive: Array) -> tuple[None, tuple[Array, ...]]:
+    """Charge and number of those alive, and the sums of their rows with and without their charges."""
+    xp = namespace(q)
+    one, seen = xp.astype(alive, q.dtype), xp.where(alive[..., None, :], X, xp.zeros_like(X))
+    charge = one * q
+    return None, (
+        over_particles(charge),
+        over_particles(one),
+        over_particles(charge[..., None, :] * seen),
+        over_particles(seen),
+    )
 
 
 def _weight(q: Array, alive: Array, charge: Array, count: Array) -> Array:
@@ -150,16 +164,13 @@ def _products_of(
 # -- mean and covariance ---------------------------------------------------------------------------------------------
 
 
-def _roughly(beam: _Beam) -> Array:
-    """Mean to rounding of the offset: the weights add to 1 only to rounding, and a large offset leaves something."""
-    return _sums(_mean_of, beam, namespace(beam.X).zeros_like(beam.X[..., 0]))
-
-
 def centroid(X: Array, q: Array, alive: Array) -> Array:
     """Mean ``(..., k)`` of rows ``(..., k, n)``."""
-    beam = _beam(X, q, alive)
-    first = _roughly(beam)
-    return first + _sums(_mean_of, beam, first)
+    return _mean(_beam(X, q, alive))
+
+
+def _mean(beam: _Beam) -> Array:
+    return beam.about + _sums(_mean_of, beam, beam.about)
 
 
 def centroid_pullback(X: Array, q: Array, alive: Array, mean_bar: Array) -> tuple[Array, Array]:
@@ -170,9 +181,8 @@ def centroid_pullback(X: Array, q: Array, alive: Array, mean_bar: Array) -> tupl
 def variance(X: Array, q: Array, alive: Array) -> Array:
     """Central second moments ``(..., k)`` of rows ``(..., k, n)``: the diagonal of `cov`."""
     beam = _beam(X, q, alive)
-    first = _roughly(beam)
-    rest, squares = _sums(_squares_of, beam, first)
-    return beyond_rounding(squares - rest * rest, ROUNDING_OF_A_POINT, first * first)
+    rest, squares = _sums(_squares_of, beam, beam.about)
+    return beyond_rounding(squares - rest * rest, ROUNDING_OF_A_POINT, beam.about * beam.about)
 
 
 class Moments(NamedTuple):
@@ -197,10 +207,9 @@ def mean_and_cov(X: Array, q: Array, alive: Array) -> Moments:
 
 
 def _mean_and_cov(beam: _Beam) -> Moments:
-    first = _roughly(beam)
     # About nearly the mean, so that taking the rest out cancels nothing.
-    rest, products = _sums(_products_of, beam, first)
-    return Moments(first + rest, products - rest[..., :, None] * rest[..., None, :])
+    rest, products = _sums(_products_of, beam, beam.about)
+    return Moments(beam.about + rest, products - rest[..., :, None] * rest[..., None, :])
 
 
 def cov(X: Array, q: Array, alive: Array) -> Array:
@@ -212,13 +221,25 @@ def pullback(X: Array, q: Array, alive: Array, mean_bar: Array | None, cov_bar: 
     """Cotangents of X ``(..., k, n)`` and q ``(..., n)`` from those of `centroid` and `cov`, or None."""
     xp, beam = namespace(X), _beam(X, q, alive)
     if cov_bar is None:
-        first = _roughly(beam)
-        mean = first + _sums(_mean_of, beam, first)
+        mean = _mean(beam)
         return _each(_pulled_mean_of, beam, mean, xp.zeros_like(mean) if mean_bar is None else mean_bar)
-    mean, second = _mean_and_cov(beam)
+    return _pulled(beam, _mean_and_cov(beam), mean_bar, cov_bar)
+
+
+def _pulled(beam: _Beam, found: Moments, mean_bar: Array | None, cov_bar: Array) -> tuple[Array, Array]:
+    xp = namespace(cov_bar)
+    mean, second = found
     expected = xp.sum(xp.sum(cov_bar * second, axis=-1), axis=-1)
     both = cov_bar + xp.matrix_transpose(cov_bar)
     return _each(_pulled_of, beam, mean, xp.zeros_like(mean) if mean_bar is None else mean_bar, both, expected)
+
+
+def sigma_pullback(X: Array, q: Array, alive: Array, bar: Array) -> tuple[Array, Array]:
+    """Cotangents of a row ``(..., 1, n)`` and of q ``(..., n)`` from that of its size: d sigma = d<x^2>/(2 sigma)."""
+    beam = _beam(X, q, alive)
+    found = _mean_and_cov(beam)
+    variance_bar = safe_divide(0.5 * bar, found.sigma[..., 0])
+    return _pulled(beam, found, None, variance_bar[..., None, None])
 
 
 def _pulled_mean_of(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from backbeam import backends
 from backbeam.arrays import Array, namespace
@@ -12,36 +13,93 @@ from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.effects.base import Bunch
 from backbeam.errors import InputError
-from backbeam.losses import Turned, entered
-from backbeam.plan import ALIVE, LOST_BEFORE, Plan, Setting, State, may_lose
+from backbeam.losses import Turned, entered, host
+from backbeam.plan import ALIVE, LOST_BEFORE, Plan, Setting, State, Values, may_lose
 from backbeam.turns import recorded
+
+if TYPE_CHECKING:
+    from backbeam_backends import Backend
 
 
 class Run:
     """What a run starts from: the beam and the course's parameters as arrays of one library and one batch shape."""
 
-    def __init__(self, course: Course, beam: Beam, *, recorded: bool = True) -> None:
-        """``recorded=False``: without what the library would record of it, for those who differentiate themselves."""
+    def __init__(self, course: Course, beam: Beam, *, recorded: bool = True, lent: bool = False) -> None:
+        """A run of a beam along a course.
+
+        ``recorded=False``: without what the library would record of it, for those who differentiate themselves.
+        ``lent=True``: another library may do the work in the same memory, if that is faster (`Backend.borrows`); then
+        its arrays are what comes out, and `home` takes a nest of them back.
+        """
         if not isinstance(beam, Beam):
             raise InputError("beam", beam, "a Beam")
-        self.backend, self.recorded = backends.of(beam.coordinates), recorded
-        self.course, self.line, self.beam = course, course.line, beam if recorded else beam.unrecorded()
+        self.recorded, self.course, self.line = recorded, course, course.line
         if course.record is not None:
             course.record.check(beam.n)
-        self.parameters = self._parameters()
-        self.batch = self._batch()
+        self.given = beam if recorded else beam.unrecorded()
+        """The beam in its own library."""
+        self.lender = self._lender() if lent else None
+        self.beam = self.given if self.lender is None else _lent(self.given, self.lender)
+        self.backend = backends.of(self.beam.coordinates)
+        self.parameters, batch = self._known_parameters()
+        self.batch = broadcast_shapes(
+            self.beam.coordinates.shape[:-2], self.beam.charges.shape[:-1], self.beam.reference.beta_gamma.shape, batch
+        )
         self.course = course.settled(self._bunch()) if course.effects else course
 
-    def _parameters(self) -> dict[str, dict[str, Array]]:
-        """Every parameter of the course as an array beside the beam's."""
-        found: dict[str, dict[str, Array]] = {}
+    def _lender(self) -> Backend | None:
+        """The beam's library, if another one is to do the work: there are no kicks, and nothing calls the library."""
+        alone = not self.course.effects and self.course.record is None
+        if not alone or any(step.calls_library for step in self.course.plan):
+            return None
+        own, beam = backends.of(self.given.coordinates), self.given
+        arrays = [beam.coordinates, beam.charges, beam.reference.beta_gamma, beam.lost_at]
+        if not self.course.is_numbers:
+            parameters = self.course.parameters.values()
+            mine = [v for v in parameters if hasattr(v, "shape") and backends.of(v) is own]
+            arrays += mine if self.recorded else [own.unrecorded(v) for v in mine]
+        return own if own.borrows(arrays) else None
+
+    def home(self, tree: Any) -> Any:
+        """A nest of arrays, or a beam, in the library of the beam that was given."""
+        if self.lender is None:
+            return tree
+        back = self.lender.taken_back
+        if not isinstance(tree, Beam):
+            return back(tree)
+        X, lost_at, u, readings = back((tree.coordinates, tree.lost_at, tree.reference.beta_gamma, dict(tree.readings)))
+        q = self.lender.namespace.broadcast_to(self.given.charges, (*X.shape[:-2], X.shape[-1]))
+        return Beam(X, q, self.given.reference.with_beta_gamma(u), lost_at, tree.s, None, readings, tree.ledger)
+
+    def _known_parameters(self) -> tuple[Values, tuple[int, ...]]:
+        """Parameters, and the shape of their batch; those of plain numbers are kept where nothing could be recorded."""
+        if self.backend.has_autodiff or self.course.effects or not self.course.is_numbers:
+            return self._parameters()
+        known, key = self.line.remembered, (self.backend.name, self.beam.dtype, self.beam.device)
+        if key not in known:
+            known[key] = self._parameters()
+        return known[key]
+
+    def _parameters(self) -> tuple[Values, tuple[int, ...]]:
+        """Every parameter of the course as an array beside the beam's, and the shape of a batch of them."""
+        found, shapes = Values(), []
         for path, value in self.course.parameters.items():
             name, _, field = path.rpartition(".")
-            found.setdefault(name, {})[field] = self._beside(value, path)
-        return found
+            array = self._beside(value, path)
+            found.setdefault(name, {})[field] = array
+            core = self.core_shape(name, field)
+            lead = array.ndim - len(core)
+            if lead < 0 or any(n not in (None, m) for n, m in zip(core, array.shape[lead:], strict=True)):
+                allowed = f"shape (..., {', '.join('n' if n is None else str(n) for n in core)})"
+                raise InputError(path, f"an array of shape {tuple(array.shape)}", allowed)
+            if lead:
+                shapes.append(tuple(array.shape[:lead]))
+        return found, broadcast_shapes(*shapes)
 
     def _beside(self, value: Any, path: str) -> Array:
         """A number or an array as an array of the beam's library, type and device."""
+        if self.lender is not None and hasattr(value, "shape") and backends.of(value) is self.lender:
+            value = self.lender.lent(self.lender.unrecorded(value))
         host = not hasattr(value, "shape") or type(value).__module__ == "numpy"
         if not host and backends.of(value) is not self.backend:
             allowed = f"a number, or an array of {self.backend.name}"
@@ -55,19 +113,7 @@ class Run:
         """Own shape of a parameter, behind its batch axes; None in it: any number."""
         return self.course.owner(name).rule(field)["shape"]
 
-    def _batch(self) -> tuple[int, ...]:
-        shapes = [self.beam.coordinates.shape[:-2], self.beam.charges.shape[:-1], self.beam.reference.beta_gamma.shape]
-        for name, fields in self.parameters.items():
-            for field, value in fields.items():
-                core = self.core_shape(name, field)
-                lead = value.ndim - len(core)
-                if lead < 0 or any(n not in (None, m) for n, m in zip(core, value.shape[lead:], strict=True)):
-                    allowed = f"shape (..., {', '.join('n' if n is None else str(n) for n in core)})"
-                    raise InputError(f"{name}.{field}", f"an array of shape {tuple(value.shape)}", allowed)
-                shapes.append(value.shape[:lead])
-        return broadcast_shapes(*shapes)
-
-    @property
+    @cached_property
     def inputs(self) -> tuple[Array, ...]:
         """Every array that the run depends on, as it was given: four of the beam, then the parameters in order."""
         beam = self.beam
@@ -81,25 +127,30 @@ class Run:
         """Number of own axes of each of the `inputs`, behind the batch."""
         return (2, 1, 0, 1, *(rank for fields in self.core_ranks.values() for rank in fields.values()))
 
-    @property
+    @cached_property
     def core_ranks(self) -> dict[str, dict[str, int]]:
         """Number of own axes of each parameter."""
         return {n: {f: len(self.core_shape(n, f)) for f in fields} for n, fields in self.parameters.items()}
 
     def unpack(self, inputs: Sequence[Array]) -> tuple[State, dict[str, dict[str, Array]]]:
         """State and parameters of some `inputs`, whose batch axes may be more than those of the run itself."""
+        if inputs is self.inputs:
+            return self._beam_state(inputs, self.batch), self.parameters
         values = iter(inputs[4:])
-        P = {name: {field: next(values) for field in fields} for name, fields in self.parameters.items()}
+        P = Values({name: {field: next(values) for field in fields} for name, fields in self.parameters.items()})
         batch = broadcast_shapes(*(x.shape[: x.ndim - r] for x, r in zip(inputs, self.ranks, strict=True)))
+        return self._beam_state(inputs, batch), P
+
+    def _beam_state(self, inputs: Sequence[Array], batch: tuple[int, ...]) -> State:
+        """State of the first four of some inputs, with the full batch in front."""
         X, q, beta_gamma, lost_at = inputs[:4]
         xp, n = namespace(X), X.shape[-1]
-        state = State(
+        return State(
             xp.broadcast_to(X, (*batch, 6, n)),
             xp.broadcast_to(q, (*batch, n)),
             xp.broadcast_to(beta_gamma, batch),
             xp.broadcast_to(lost_at, (*batch, n)),
         )
-        return state, P
 
     def state(self) -> State:
         """The beam at the start of the line."""
@@ -194,3 +245,10 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
             raise InputError("batch", " and ".join(str(tuple(s)) for s in shapes if s), "shapes that broadcast")
         result = [max(m, k) if 0 not in (m, k) else 0 for m, k in zip(a, b, strict=True)]
     return tuple(result)
+
+
+def _lent(beam: Beam, lender: Backend) -> Beam:
+    """The beam in the arrays of another library, without its recipe."""
+    X, q, u, lost_at = lender.lent((beam.coordinates, beam.charges, beam.reference.beta_gamma, beam.lost_at))
+    ledger = None if beam.ledger is None else beam.ledger.map(host)
+    return Beam(X, q, beam.reference.with_beta_gamma(u), lost_at, beam.s, ledger=ledger)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backbeam.adjoint import Adjoint, Tape
-from backbeam.adjoint.base import zero_bars
+from backbeam.adjoint.base import zero_parameters
 from backbeam.arrays import Array, namespace, sum_to_shape
 from backbeam.beam import Beam
 from backbeam.course import Course
@@ -18,6 +18,7 @@ from backbeam.errors import InputError, TrackingError
 from backbeam.line import Line
 from backbeam.memory import resolve
 from backbeam.plan import (
+    Bars,
     Plan,
     Setting,
     State,
@@ -98,7 +99,7 @@ def track(
 
 def track_course(course: Course, beam: Beam, adjoint: Adjoint | str | None = None) -> Beam:
     """`track` along a course."""
-    run = Run(course, beam)
+    run = Run(course, beam, lent=True)
     records = run.records()
     chosen = resolve(adjoint, run, run.course.plan) if records else Tape()
     if not chosen.taped:
@@ -109,7 +110,7 @@ def track_course(course: Course, beam: Beam, adjoint: Adjoint | str | None = Non
             lambda plan, setting: advance(plan, setting, run.state(), run.parameters),
             TapedWatch if records else Watched,
         )
-    return run.result(state, plan, readings)
+    return run.home(run.result(state, plan, readings))
 
 
 def followed(run: Run, go: Callable[[Plan, Setting], Any], watch: type[Watched] = Watched) -> tuple[Plan, Setting, Any]:
@@ -251,7 +252,8 @@ def differentiable_run(run: Run, adjoint: Adjoint) -> tuple[Plan, State, tuple[A
     ) -> list[Array | None]:
         (plan, setting), (first, P) = way[-1], run.unpack(inputs)
         last = State(outputs[0], first.q, outputs[1], outputs[2])
-        bars = zero_bars(first, P, run.core_ranks)._replace(X=cotangents[0], beta_gamma=cotangents[1])
+        parameters = zero_parameters(first, P, run.core_ranks)
+        bars = Bars(cotangents[0], namespace(first.q).zeros_like(first.q), cotangents[1], parameters)
         bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, bars, tuple(cotangents[3:]))
         bars = adjoint.check(backend, report, bars)
         own = [bars.X, bars.q, bars.beta_gamma, None]

@@ -7,9 +7,9 @@ import pytest
 from adjoint_lines import CASES, accelerator, apertures, deviation
 
 import backbeam as bb
-from backbeam.adjoint.base import zero_bars
+from backbeam.adjoint.base import zero_parameters
 from backbeam.course import Course
-from backbeam.plan import ALIVE, LOST_BEFORE, advance, compile_line, retreat
+from backbeam.plan import ALIVE, LOST_BEFORE, Bars, advance, compile_line, retreat
 from backbeam.run import Run
 
 
@@ -22,7 +22,8 @@ def there_and_back(line, beam, options):
     first = run.state()
     last, _ = advance(plan, setting, first, run.parameters)
     rng = np.random.default_rng(0)
-    bars = zero_bars(first, run.parameters, run.core_ranks)._replace(X=rng.normal(size=last.X.shape))
+    X_bar, parameters = rng.normal(size=last.X.shape), zero_parameters(first, run.parameters, run.core_ranks)
+    bars = Bars(X_bar, np.zeros_like(first.q), np.zeros_like(first.beta_gamma), parameters)
     back, bars = retreat(plan, setting, last, run.parameters, bars, ())
     return first, last, back, bars
 

@@ -8,9 +8,9 @@ from element_cases import CASES, make
 from libraries import few_on_jax
 
 import backbeam as bb
-from backbeam.adjoint.base import zero_bars
+from backbeam.adjoint.base import zero_parameters
 from backbeam.course import Course
-from backbeam.plan import Slicing, compile_line, retreat
+from backbeam.plan import Bars, Slicing, compile_line, retreat
 from backbeam.run import Run
 
 every_case = pytest.mark.parametrize("label", CASES)
@@ -97,7 +97,8 @@ def test_the_whole_element_can_be_undone(label):
     setting = run.setting(plan)
     out = bb.track(run.line, start)
     last = run.state()._replace(X=out.coordinates, beta_gamma=out.reference.beta_gamma, lost_at=np.asarray(out.lost_at))
-    bars = zero_bars(last, run.parameters, run.core_ranks)
+    nothing = (np.zeros_like(a) for a in (last.X, last.q, last.beta_gamma))
+    bars = Bars(*nothing, zero_parameters(last, run.parameters, run.core_ranks))
     readings_bar = tuple(np.zeros_like(r) for r in out.readings.values())
     first, _ = retreat(plan, setting, last, run.parameters, bars, readings_bar)
     close(first.X, start.coordinates, 1e-13 if "map" not in label else 1e-12)

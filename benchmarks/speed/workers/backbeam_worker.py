@@ -118,13 +118,13 @@ def gradient(task: Task) -> Work:
 
 
 def fodo(bb: Any, task: Task, model: str, strength: Any) -> Any:
-    """Cells of quadrupole, drift, quadrupole, drift; each element has a name, so that a setting is one of its own."""
+    """Cells of quadrupole, drift, quadrupole, drift, or the first ``elements`` of them; each has a name of its own."""
     elements = []
     for cell in range(task["cells"]):
         for k, sign in enumerate((1.0, -1.0)):
             elements.append(bb.Quadrupole(task["quadrupole"], k1=sign * strength, name=f"q{cell}_{k}", model=model))
             elements.append(bb.Drift(task["drift"], name=f"d{cell}_{k}", model=model))
-    return bb.Line(elements)
+    return bb.Line(elements[: task.get("elements")])
 
 
 def line(task: Task) -> Work:
@@ -166,6 +166,97 @@ def batch(task: Task) -> Work:
     return Work({"track": found}, lambda: setup.backend.to_numpy(run(beamline, setup.beam)), setup.versions)
 
 
+def small(task: Task) -> Work:
+    """Value and gradient of sigma_x by all strengths of a linear FODO line; what is asked of nothing is by default."""
+    setup = Setup(task)
+    bb, beam = setup.bb, setup.beam
+    line = fodo(bb, task, "linear", task["k1"])
+    objective, wrt = bb.observables.sigma("x"), [f"{name}.k1" for name in line.names if name.startswith("q")]
+    run = setup.compiled(lambda line, beam: bb.value_and_grad(objective, line, beam, wrt))
+
+    def outcome() -> np.ndarray:
+        value, found = run(line, beam)
+        return np.array([float(a) for a in (value, *(found[name] for name in wrt))])
+
+    return Work({"gradient": setup.timed(run, line, beam)}, outcome, setup.versions)
+
+
+def settings(task: Task) -> Work:
+    """Many settings of a quadrupole at once through a linear line; sigma_x of each is read."""
+    setup = Setup(task)
+    bb, beam = setup.bb, setup.beam
+    strengths = setup.array(task["k1"] * np.linspace(0.9, 1.1, task["settings"]))
+    line = fodo(bb, task, "linear", strengths)
+    run = setup.compiled(lambda line, beam: bb.track(line, beam).sigma("x"))
+    return Work(
+        {"track": setup.timed(run, line, beam)}, lambda: setup.backend.to_numpy(run(line, beam)), setup.versions
+    )
+
+
+def moments(task: Task) -> Work:
+    """Means and covariances of a batch of beams, and one standard deviation of the same array by the library."""
+    setup = Setup(task)
+    X = np.random.default_rng(3).standard_normal((task["beams"], 6, task["n"]))
+    X = setup.backend.asarray(1e-3 * X, dtype=setup.beam.dtype)
+    q = setup.backend.asarray(np.ones((task["beams"], task["n"])), dtype=setup.beam.dtype)
+    alive = q > 0.0
+    from backbeam.moments import mean_and_cov
+
+    xp = setup.backend.namespace
+    runs = {"moments": lambda: mean_and_cov(X, q, alive), "std": lambda: xp.std(X, axis=-1)}
+    return Work({name: setup.timed(setup.compiled(run)) for name, run in runs.items()}, None, setup.versions)
+
+
+def optics(task: Task) -> Work:
+    """Lattice functions of a ring of identical cells, and the dispersion."""
+    setup = Setup(task)
+    bb = setup.bb
+    line, reference = ring(bb, task), setup.beam.reference
+    run = setup.timed(lambda: bb.optics(line, reference))
+    found = bb.optics(line, reference)
+    return Work({"optics": run}, lambda: np.array([float(found.tune_x), float(found.tune_y)]), setup.versions)
+
+
+def ring(bb: Any, task: Task) -> Any:
+    """Cells of seven elements with names of their own."""
+    elements = []
+    angle = 2.0 * np.pi / (2 * task["cells"])
+    for c in range(task["cells"]):
+        elements += [
+            bb.Quadrupole(0.2, k1=task["k1"], name=f"qf{c}"),
+            bb.Drift(0.3, name=f"a{c}"),
+            bb.SectorBend(1.0, angle=angle, name=f"b{c}"),
+            bb.Drift(0.3, name=f"c{c}"),
+            bb.Quadrupole(0.2, k1=-task["k1"], name=f"qd{c}"),
+            bb.SectorBend(1.0, angle=angle, name=f"d{c}"),
+            bb.Drift(0.6, name=f"e{c}"),
+        ]
+    return bb.Line(elements)
+
+
+def first(task: Task) -> Work:
+    """The first gradient of a line whose elements are all different, with a kick in each; nothing is compiled yet."""
+    setup = Setup(task)
+    bb, beam, library = setup.bb, setup.beam, task["library"]
+    elements = []
+    for k in range(task["elements"] // 4):
+        elements += [
+            bb.Quadrupole(0.2 + 0.001 * k, k1=1.0 + 0.01 * k, name=f"q{k}"),
+            bb.Drift(0.5 + 0.01 * k, name=f"a{k}"),
+            bb.SectorBend(0.4 + 0.001 * k, angle=0.02 + 0.001 * k, name=f"b{k}"),
+            bb.Drift(0.3 + 0.01 * k, name=f"c{k}"),
+        ]
+    line = bb.Line(elements)
+    options = {"space_charge": bb.SpaceCharge3D(grid=(task["grid"],) * 3)}
+    wrt = [f"{name}.k1" for name in line.names if name.startswith("q")]
+
+    def gradient() -> None:
+        found = bb.value_and_grad(bb.observables.sigma("x"), line, beam, wrt, **options)
+        setup.backend.synchronize(found)
+
+    return Work({"gradient": gradient}, None, {library: setup.backend.version})
+
+
 def compiling(task: Task) -> Work:
     """Compile a line of ``kicks`` slices afresh: its tracking and its reversible gradient. Neither is run."""
     import jax
@@ -190,15 +281,10 @@ def compiling(task: Task) -> Work:
     return Work({name: afresh(function) for name, function in functions.items()}, None, setup.versions)
 
 
+KINDS = {
+    "kick": kick, "gradient": gradient, "line": line, "batch": batch, "compile": compiling, "small": small,
+    "settings": settings, "moments": moments, "optics": optics, "first": first,
+}  # fmt: skip
+
 if __name__ == "__main__":
-    own = {"backbeam": metadata.version("backbeam")}
-    serve(
-        {
-            "kick": kick,
-            "kicks": kicks(kick, own),
-            "gradient": gradient,
-            "line": line,
-            "batch": batch,
-            "compile": compiling,
-        }
-    )
+    serve({**KINDS, "kicks": kicks(kick, {"backbeam": metadata.version("backbeam")})})

@@ -138,5 +138,53 @@ def batch(task: Task) -> Work:
     return Work({"track": track}, lambda: coordinates(track()), VERSIONS)
 
 
+def fodo(setup: Setup, task: Task, strength: torch.Tensor | list[torch.Tensor]) -> cheetah.Segment:
+    """Cells of quadrupole, drift, quadrupole, drift; a list gives each quadrupole a strength of its own."""
+    strengths = iter(strength if isinstance(strength, list) else [])
+    elements = []
+    for _ in range(task["cells"]):
+        for sign in (1.0, -1.0):
+            k1 = next(strengths, setup.number(0.0)) if isinstance(strength, list) else sign * strength
+            elements.append(cheetah.Quadrupole(setup.number(task["quadrupole"]), k1=k1, dtype=setup.dtype))
+            elements.append(setup.drift(task["drift"]))
+    return cheetah.Segment(elements[: task.get("elements")])
+
+
+def small(task: Task) -> Work:
+    """Value and gradient of sigma_x by all strengths."""
+    setup = Setup(task)
+    signs = ([1.0, -1.0] * task["cells"])[: (task["elements"] + 1) // 2]
+
+    def value_and_grad() -> np.ndarray:
+        strengths = [setup.number(sign * task["k1"]).requires_grad_() for sign in signs]
+        value = fodo(setup, task, strengths).track(setup.beam).sigma_x
+        value.backward()
+        return np.array([value.item(), *(k1.grad.item() for k1 in strengths)])
+
+    def again() -> None:
+        """In the same segment: what it has kept of its maps belongs to the strengths before."""
+        for magnet in magnets:
+            magnet.k1 = magnet.k1.detach().clone().requires_grad_()
+        segment.track(setup.beam).sigma_x.backward()
+
+    segment = fodo(setup, task, setup.number(task["k1"]))
+    magnets = [element for element in segment.elements if isinstance(element, cheetah.Quadrupole)]
+    return Work({"gradient": again}, value_and_grad, VERSIONS)
+
+
+def settings(task: Task) -> Work:
+    """Many settings of the quadrupoles at once; sigma_x of each is read."""
+    setup = Setup(task)
+    strengths = setup.number(task["k1"] * np.linspace(0.9, 1.1, task["settings"]))
+    segment = fodo(setup, task, strengths)
+
+    @torch.no_grad()
+    def track() -> torch.Tensor:
+        return segment.track(setup.beam).sigma_x
+
+    return Work({"track": track}, lambda: track().numpy(), VERSIONS)
+
+
 if __name__ == "__main__":
-    serve({"kick": kick, "kicks": kicks(kick, VERSIONS), "gradient": gradient, "line": line, "batch": batch})
+    found = {"kick": kick, "kicks": kicks(kick, VERSIONS), "gradient": gradient, "line": line, "batch": batch}
+    serve({**found, "small": small, "settings": settings})

@@ -3,10 +3,11 @@
 This file and what it serves run in the virtual environment of the code that is timed; beside that code they need
 NumPy alone.
 
-The first line is the task, in JSON: ``kind``, and what the table and the worker agreed upon. The answer has ``runs``,
-the names of what can be timed, and ``versions``. From then on
+The first line is the task, in JSON: ``kind``, and what the table and the worker agreed upon; ``clock``, "wall" unless
+it says "cpu", the time of this process's threads; ``calls``, how many make one run, 1 unless it says otherwise. The
+answer has ``runs``, the names of what can be timed, and ``versions``. From then on
 
-``time NAME``     does the run once and answers with its ``seconds``
+``time NAME``     does the run and answers with its ``seconds`` by the call
 ``outcome PATH``  does the first run and writes the array that came out to PATH (.npy), before anything is timed
 
 until stdin ends. An exception is answered with ``error`` and ends the worker.
@@ -19,7 +20,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -65,11 +66,12 @@ def kicks(kick: Callable[[Mapping[str, Any]], Work], versions: Mapping[str, str]
     return work
 
 
-def timed(run: Callable[[], Any]) -> float:
-    """Seconds of a run, its own if it says them."""
-    start = perf_counter()
-    own = run()
-    seconds = perf_counter() - start
+def timed(run: Callable[[], Any], clock: Callable[[], float] = perf_counter, calls: int = 1) -> float:
+    """Seconds of a run, its own if it says them; of many, those of one."""
+    start = clock()
+    for _ in range(calls):
+        own = run()
+    seconds = (clock() - start) / calls
     return own if isinstance(own, float) else seconds
 
 
@@ -84,11 +86,13 @@ def serve(kinds: Mapping[str, Callable[[Mapping[str, Any]], Work]]) -> None:
     try:
         task = json.loads(sys.stdin.readline())
         work = kinds[task["kind"]](task)
+        clock = {"wall": perf_counter, "cpu": process_time}[task.get("clock", "wall")]
+        calls = task.get("calls", 1)
         answer(runs=list(work.runs), versions=dict(work.versions or {}))
         for line in sys.stdin:
             verb, _, what = line.strip().partition(" ")
             if verb == "time":
-                answer(seconds=timed(work.runs[what]))
+                answer(seconds=timed(work.runs[what], clock, calls))
             elif verb == "outcome":
                 np.save(what, work.outcome())
                 answer()

@@ -94,5 +94,26 @@ def line(task: Task) -> Work:
     return Work({"track": lambda: beamline.track(setup.particles)}, lambda: outcome, VERSIONS)
 
 
+def optics(task: Task) -> Work:
+    """4D lattice functions of a ring of cells of seven elements with names of their own."""
+    setup = Setup(task)
+    elements, angle = {}, np.pi / task["cells"]
+    for c in range(task["cells"]):
+        elements |= {
+            f"qf{c}": xtrack.Quadrupole(length=0.2, k1=task["k1"]),
+            f"a{c}": xtrack.Drift(length=0.3),
+            f"b{c}": xtrack.Bend(length=1.0, angle=angle, k0_from_h=True),
+            f"c{c}": xtrack.Drift(length=0.3),
+            f"qd{c}": xtrack.Quadrupole(length=0.2, k1=-task["k1"]),
+            f"d{c}": xtrack.Bend(length=1.0, angle=angle, k0_from_h=True),
+            f"e{c}": xtrack.Drift(length=0.6),
+        }
+    ring = xtrack.Line(list(elements.values()), element_names=list(elements))
+    ring.particle_ref = xtrack.Particles(**setup.reference)
+    ring.build_tracker(_context=setup.context)
+    found = ring.twiss4d()
+    return Work({"optics": ring.twiss4d}, lambda: np.array([found.qx % 1.0, found.qy % 1.0]), VERSIONS)
+
+
 if __name__ == "__main__":
-    serve({"kick": kick, "kicks": kicks(kick, VERSIONS), "line": line})
+    serve({"kick": kick, "kicks": kicks(kick, VERSIONS), "line": line, "optics": optics})

@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from backbeam.arrays import Array, namespace
-from backbeam.plan import Bars, State, count_kicks, count_readings
+from backbeam.plan import count_kicks, count_readings
 
 if TYPE_CHECKING:
-    from backbeam.plan import Parameters, Plan, Setting, Step
+    from backbeam.plan import Bars, Parameters, Plan, Setting, State, Step
     from backbeam_backends import Backend
 
 
@@ -174,14 +174,16 @@ def bytes_between(pieces: Sequence[Plan], dtype: str, masked: bool) -> int:
     return total
 
 
-def zero_bars(state: State, P: Parameters, core: dict[str, dict[str, int]]) -> Bars:
-    """Cotangents of zero for a state and for all parameters, each with the full batch shape in front."""
+def zero_parameters(state: State, P: Parameters, core: dict[str, dict[str, int]]) -> dict[str, dict[str, Array]]:
+    """Cotangents of zero for all parameters, each with the full batch shape in front; like ones are one array."""
     xp = namespace(state.X)
     batch = tuple(state.beta_gamma.shape)
+    known: dict[tuple[int, ...], Array] = {}
 
     def zero(value: Array, rank: int) -> Array:
         own = tuple(value.shape[value.ndim - rank :]) if rank else ()
-        return xp.broadcast_to(xp.zeros_like(value), batch + own)
+        if own not in known:
+            known[own] = xp.broadcast_to(xp.zeros_like(value), batch + own)
+        return known[own]
 
-    parameters = {n: {f: zero(v, core[n][f]) for f, v in fields.items()} for n, fields in P.items()}
-    return Bars(xp.zeros_like(state.X), xp.zeros_like(state.q), xp.zeros_like(state.beta_gamma), parameters)
+    return {n: {f: zero(v, core[n][f]) for f, v in fields.items()} for n, fields in P.items()}

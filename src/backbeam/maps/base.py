@@ -69,6 +69,11 @@ class Map:
         """Names of the arrays that ``p`` must hold."""
         raise NotImplementedError
 
+    @property
+    def ranks(self) -> Mapping[str, int]:
+        """Number of own axes, behind the batch, of those parameters that have any."""
+        return {}
+
     def forward(self, X: Array, reference: Reference, p: Parameters) -> Array:
         """Coordinates ``(..., 6, n)`` after the map, from those before it."""
         raise NotImplementedError

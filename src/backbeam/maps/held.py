@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from backbeam.maps.base import Map
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from backbeam.arrays import Array
     from backbeam.maps.base import Cotangents, Parameters
     from backbeam.reference import Reference
@@ -45,6 +47,11 @@ class Held(Map):
     def linear(self) -> bool:  # type: ignore[override]
         """As the map: strengths are the same for all particles."""
         return self.map.linear
+
+    @property
+    def ranks(self) -> Mapping[str, int]:
+        """Those of the map."""
+        return self.map.ranks
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from math import factorial
 from typing import TYPE_CHECKING, ClassVar
 
-from backbeam.arrays import namespace
+from backbeam.arrays import broadcast, namespace
 from backbeam.maps.base import Map
 from backbeam.maps.matrices import SymplecticMatrix, multiply, outer_product
 from backbeam.maps.smooth import stumpff
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from backbeam.arrays import Array
     from backbeam.maps.base import Cotangents, Parameters
@@ -41,7 +41,7 @@ def focusing_integrals(planes: Sequence[Array | float], L: Array, count: int) ->
         return [free for _ in planes]
     # All planes at once, because small arrays cost by the call.
     xp = namespace(L)
-    k = xp.stack(xp.broadcast_arrays(*varying, L)[:-1], axis=0)
+    k = xp.stack(broadcast(*varying, L)[:-1], axis=0)
     c = stumpff(k * L * L, count)
     focused = iter([tuple(powers[j] * c[j][i, ...] for j in range(count)) for i in range(len(varying))])
     return [free if type(k) is float else next(focused) for k in planes]
@@ -211,6 +211,11 @@ class MatrixMap(Map):
     def parameters(self) -> tuple[str, ...]:
         """The matrix."""
         return ("matrix",)
+
+    @property
+    def ranks(self) -> Mapping[str, int]:
+        """Rows and columns."""
+        return {"matrix": 2}
 
     def forward(self, X: Array, reference: Reference, p: Parameters) -> Array:
         """Matrix times X."""

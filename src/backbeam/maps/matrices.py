@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from backbeam.arrays import join, namespace, over_particles, per_particle, rows
+from backbeam.arrays import broadcast, join, namespace, over_particles, per_particle, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +34,7 @@ def dense(entries: Entries) -> Array:
     """Array ``(..., 6, 6)`` of the entries, broadcast against each other."""
     varying = {key: entry for key, entry in entries.items() if type(entry) is not float}
     xp = namespace(*varying.values())
-    full = dict(zip(varying, xp.broadcast_arrays(*varying.values()), strict=True))
+    full = dict(zip(varying, broadcast(*varying.values()), strict=True))
     like = next(iter(full.values()))
     zero, one = xp.zeros_like(like), xp.ones_like(like)
     full |= {key: one for key in entries if key not in varying}

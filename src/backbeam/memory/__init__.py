@@ -24,6 +24,6 @@ and each part is linear in the number of particles and of grid cells (arXiv 2605
 from __future__ import annotations
 
 from backbeam.memory.model import Model, Needs
-from backbeam.memory.planner import Choice, choose, resolve
+from backbeam.memory.planner import Choice, choose, is_taped, resolve
 
-__all__ = ["Choice", "Model", "Needs", "choose", "resolve"]
+__all__ = ["Choice", "Model", "Needs", "choose", "is_taped", "resolve"]

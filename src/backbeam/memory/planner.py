@@ -60,6 +60,11 @@ def _candidates(model: Model, budget: int) -> list[Adjoint]:
     return [one for adjoint in model.adjoints() for one in adjoint.variants(model.dtype, model.plan, fits)]
 
 
+def is_taped(adjoint: Adjoint | str | None) -> bool:
+    """Whether the tape of the beam's library was asked for."""
+    return adjoint is not None and (adjoint_named(adjoint) if isinstance(adjoint, str) else adjoint).taped
+
+
 def resolve(adjoint: Adjoint | str | None, run: Run, plan: Plan) -> Adjoint:
     """The adjoint that was asked for: None is `Reversible`, a name its default, `Auto` what fits.
 

@@ -64,12 +64,8 @@ class Sigma(OfCoordinate):
         return beam.sigma(self.coordinate)
 
     def pullback(self, beam: Beam, bar: Array) -> BeamCotangent:
-        """d sigma = d variance/(2 sigma)."""
-        variance_bar = moments.safe_divide(0.5 * bar, self(beam))
-        return self._cotangent(
-            beam,
-            *moments.pullback(self._row(beam), beam.charges, beam.alive, None, variance_bar[..., None, None]),
-        )
+        """See `backbeam.moments.sigma_pullback`."""
+        return self._cotangent(beam, *moments.sigma_pullback(self._row(beam), beam.charges, beam.alive, bar))
 
 
 def sigma(coordinate: str) -> Objective:

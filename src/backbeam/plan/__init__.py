@@ -43,7 +43,7 @@ from backbeam.plan.running import (
     stretches,
     unroll,
 )
-from backbeam.plan.state import ALIVE, LOST_BEFORE, Bars, Parameters, Setting, State
+from backbeam.plan.state import ALIVE, LOST_BEFORE, Bars, Parameters, Setting, State, Values
 from backbeam.plan.step import Step
 from backbeam.plan.watched import TapedWatch, Watched, is_sound, watched
 
@@ -66,6 +66,7 @@ __all__ = [
     "State",
     "Step",
     "TapedWatch",
+    "Values",
     "Watched",
     "advance",
     "as_run",

@@ -50,10 +50,12 @@ class Apply(Local):
         """Whether it is one matrix for all particles, and the reference stays."""
         return self.map.linear and not self.map.accelerates
 
-    def _values(self, P: Parameters) -> dict[str, Array]:
+    def values(self, P: Parameters) -> dict[str, Array]:
+        """Parameters of its map."""
         return {mine: P[self.element][field] for mine, field in self.names}
 
-    def _bound(self, bars: Mapping[str, Array]) -> dict[str, Array]:
+    def bound(self, bars: Mapping[str, Array]) -> dict[str, Array]:
+        """Cotangents of the element's parameters from those of the map's."""
         total: dict[str, Array] = {}
         for mine, field in self.names:
             if mine in bars:
@@ -75,7 +77,7 @@ class Apply(Local):
 
     def forward(self, state: State, P: Parameters, setting: Setting) -> State:
         """Apply the map."""
-        reference, p = setting.reference(state), self._values(P)
+        reference, p = setting.reference(state), self.values(P)
         X = self._thaw(state, setting, self.map.forward(self._guard(state, setting), reference, p), state.X)
         return state._replace(X=X, beta_gamma=self._after(reference, p))
 
@@ -88,21 +90,21 @@ class Apply(Local):
 
     def inverse(self, state: State, P: Parameters, setting: Setting) -> State:
         """Undo the map."""
-        p = self._values(P)
+        p = self.values(P)
         reference = self._before(state, setting, p)
         X = self._thaw(state, setting, self.map.inverse(self._guard(state, setting), reference, p), state.X)
         return state._replace(X=X, beta_gamma=reference.beta_gamma)
 
     def pullback(self, state: State, P: Parameters, setting: Setting, bars: Bars) -> Bars:
         """Pull back through the map and through what it does to the reference."""
-        p, reference = self._values(P), setting.reference(state)
+        p, reference = self.values(P), setting.reference(state)
         X_bar = self._silence(state, setting, bars.X)
         X_bar, beta_gamma_bar, own = self.map.pullback(self._guard(state, setting), reference, p, X_bar)
         return self._collect(state, setting, reference, p, bars, X_bar, beta_gamma_bar, own)
 
     def reverse(self, state: State, P: Parameters, setting: Setting, bars: Bars) -> tuple[State, Bars]:
         """Undo and pull back in one."""
-        p = self._values(P)
+        p = self.values(P)
         reference = self._before(state, setting, p)
         X_bar = self._silence(state, setting, bars.X)
         X, X_bar, beta_gamma_bar, own = self.map.reverse(self._guard(state, setting), reference, p, X_bar)
@@ -126,8 +128,8 @@ class Apply(Local):
     ) -> Bars:
         X_bar = self._thaw(state, setting, X_bar, bars.X)
         total = bars.beta_gamma
-        parameters = added(bars.parameters, self.element, self._bound(own))
+        parameters = added(bars.parameters, self.element, self.bound(own))
         if self.map.accelerates:
             total, more = self.map.reference_pullback(reference, p, total)
-            parameters = added(parameters, self.element, self._bound(more))
+            parameters = added(parameters, self.element, self.bound(more))
         return Bars(X_bar, bars.q, total + beta_gamma_bar, parameters)

@@ -29,6 +29,11 @@ class Call(Step):
         return self.called.inverse is not None
 
     @property
+    def calls_library(self) -> bool:
+        """The function is the user's."""
+        return True
+
+    @property
     def kind(self) -> str:
         """One for all functions."""
         return "Call"

@@ -44,6 +44,11 @@ class Circulate(Step):
         """The turns."""
         return self.turns
 
+    @property
+    def calls_library(self) -> bool:
+        """Whether a step does."""
+        return any(step.calls_library for step in self.steps)
+
     @cached_property
     def kicks(self) -> int:
         """Of all turns."""

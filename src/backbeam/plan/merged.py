@@ -1,22 +1,29 @@
 """Consecutive linear maps as one matrix, and the gradient through it.
 
 The matrix of a linear map is what it makes of the six unit vectors. So maps are merged by tracking these, as a beam of
-six particles, and by multiplying what comes out; no map needs to know. On the way back the cotangent of the merged
-matrix is B, the sum over particles of X1_bar X^T, and each factor T_k of S T_k R has S^T B R^T: that is pulled back
-through the map by the same six particles. The beam itself is read and written once, however many maps there are.
+six particles, and by multiplying what comes out; no map needs to know. Maps that are alike but for their parameters are
+tracked together, along an axis in front of the batch, and neighbours are multiplied in pairs, so that a row of maps is
+a few calls however long it is.
+
+On the way back the cotangent of the merged matrix is B, the sum over particles of X1_bar X^T. It goes back through the
+products, and that of each factor through its map by the same six particles. The beam itself is read and written once.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any, NamedTuple
 
-from backbeam.arrays import Array, namespace
+from array_api_compat import device
+
+from backbeam import backends
+from backbeam.arrays import Array, broadcast, namespace
 from backbeam.maps.matrices import multiply, outer_product
 from backbeam.plan.apply import Apply
-from backbeam.plan.state import ALIVE, Bars, Parameters, Setting, State
-from backbeam.plan.step import Local, compiled, pull_back, take, undo, with_own_bars
+from backbeam.plan.state import ALIVE, Bars, Parameters, Setting, State, made_once
+from backbeam.plan.step import Local, Owned, take, undo
 
 
 class Matrices(NamedTuple):
@@ -27,11 +34,50 @@ class Matrices(NamedTuple):
     """Product of the inverses of the maps, as each undoes itself; None unless asked for."""
 
 
+class Pattern(NamedTuple):
+    """What of a row of maps does not depend on numbers and names."""
+
+    steps: tuple[Apply, ...]
+    """One of each kind, without the name of its element."""
+    order: tuple[int, ...]
+    """Which of the different maps, kind by kind, each map of the row is."""
+
+
+class Alike(NamedTuple):
+    """Maps that are alike but for the elements whose parameters they take."""
+
+    step: Apply
+    """Any of them, without the name of its element."""
+    elements: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Merged(Local):
     """Linear maps of which none loses particles or looks at them: one matrix."""
 
     steps: tuple[Apply, ...]
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.steps)
+
+    @cached_property
+    def kinds(self) -> tuple[Alike, ...]:
+        """Its different maps, by kind."""
+        found: dict[Apply, list[str]] = {}
+        for step in dict.fromkeys(self.steps):
+            found.setdefault(step.bare, []).append(step.element)
+        return tuple(Alike(bare, tuple(elements)) for bare, elements in found.items())
+
+    @cached_property
+    def pattern(self) -> Pattern:
+        """Its kinds, and which of its different maps each step is."""
+        known = [(bare, element) for bare, elements in self.kinds for element in elements]
+        at = {one: k for k, one in enumerate(known)}
+        return Pattern(tuple(a.step for a in self.kinds), tuple(at[step.bare, step.element] for step in self.steps))
 
     @cached_property
     def owners(self) -> tuple[str, ...]:
@@ -56,7 +102,8 @@ class Merged(Local):
 
     def given(self, setting: Setting, state: State, P: Parameters, inverse: bool) -> Matrices:
         """Its matrices."""
-        return matrices(self, setting, state, P, inverse)
+        total = product(factors(self, setting, state, P, take))
+        return Matrices(total, product(factors(self, setting, state, P, undo), backwards=True) if inverse else None)
 
     def nothing(self, given: Any, bars: Bars) -> None:
         """A block makes the cotangent of a matrix, and needs nothing to begin with."""
@@ -103,56 +150,155 @@ def merge_linear(plan: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(merged)
 
 
-def matrices(merged: Merged, setting: Setting, state: State, P: Parameters, inverse: bool = False) -> Matrices:
-    """Multiply the matrices of the maps, and of their inverses if asked for."""
-    unit = unit_vectors(state)
-    alone = setting_alone(setting)
-    forward = {s: compiled(take, s, alone, unit, P).X for s in dict.fromkeys(merged.steps)}
-    total = unit.X
-    for step in merged.steps:
-        total = multiply(forward[step], total)
-    if not inverse:
-        return Matrices(total, None)
-    backward = {s: compiled(undo, s, alone, unit, P).X for s in forward}
-    undone = unit.X
-    for step in reversed(merged.steps):
-        undone = multiply(backward[step], undone)
-    return Matrices(total, undone)
+def factors(merged: Merged, setting: Setting, state: State, P: Parameters, which: Any) -> Array:
+    """Matrices of the steps in order ``(K, ..., 6, 6)``: of the maps (`take`), or of their inverses (`undo`)."""
+    return made_once(P, (merged, which), state, lambda: _factors(merged, setting, state, P, which))
+
+
+def _factors(merged: Merged, setting: Setting, state: State, P: Parameters, which: Any) -> Array:
+    backend = backends.of(state.X)
+    given = [(units(state, alike), stacked(alike, state, P)) for alike in merged.kinds]
+    with backend.quiet():
+        return backend.compile(tracked, static=(0, 1, 2))(which, merged.pattern, Setting(setting.species), given)
+
+
+def tracked(which: Any, pattern: Pattern, setting: Setting, given: list[tuple[State, Owned]]) -> Array:
+    """What the maps of a pattern make of the unit vectors, in order."""
+    steps, order = pattern
+    found = [which(step, setting, state, own).X for step, (state, own) in zip(steps, given, strict=True)]
+    each = found[0] if len(found) == 1 else namespace(found[0]).concat(found, axis=0)
+    return each if order == tuple(range(each.shape[0])) else taken(each, order)
+
+
+def units(state: State, alike: Alike) -> State:
+    """Six particles with the unit vectors for coordinates for each of some maps, beside the reference of a state."""
+    xp, X = namespace(state.X), state.X
+    shape = (len(alike.elements), *X.shape[:-2])
+    place = device(X) if not backends.of(X).traced([X]) else None
+    unit = xp.broadcast_to(xp.eye(6, dtype=X.dtype, device=place), (*shape, 6, 6))
+    lost_at = xp.broadcast_to(xp.asarray(ALIVE, dtype=state.lost_at.dtype, device=place), (*shape, 6))
+    return State(unit, unit[..., 0, :], state.beta_gamma, lost_at)
+
+
+def stacked(alike: Alike, state: State, P: Parameters) -> Owned:
+    """Parameters of maps that are alike, each of the shape ``(K, ..., own)``."""
+    ranks = alike.step.map.ranks
+    batch = tuple(state.beta_gamma.shape)
+    found = {}
+    for mine, field in alike.step.names:
+        if field not in found:
+            values = [P[element][field] for element in alike.elements]
+            found[field] = _stacked(values, len(batch), ranks.get(mine, 0))
+    return {"0": found}
+
+
+def _stacked(values: list[Array], batch: int, rank: int) -> Array:
+    """Arrays with axes of a batch and so many of their own, the batch filled up to the same number of axes."""
+    xp = namespace(values[0])
+    if any(v.shape != values[0].shape for v in values):
+        values = list(broadcast(*(_filled(v, batch, rank) for v in values)))
+    whole = xp.stack(values, axis=0)
+    short = batch + rank + 1 - whole.ndim
+    return xp.reshape(whole, (whole.shape[0], *[1] * short, *whole.shape[1:])) if short else whole
+
+
+def _filled(value: Array, batch: int, rank: int) -> Array:
+    """The array with ones in front of its batch axes."""
+    short = batch + rank - value.ndim
+    return namespace(value).reshape(value, (*[1] * short, *value.shape)) if short else value
+
+
+def taken(each: Array, order: tuple[int, ...]) -> Array:
+    """Matrices of the steps ``(K, ...)`` from an array of the different ones."""
+    xp = namespace(each)
+    place = device(each) if not backends.of(each).traced([each]) else None
+    return xp.take(each, xp.asarray(order, dtype=xp.int64, device=place), axis=0)
+
+
+def pairs(S: Array) -> tuple[Array, Array]:
+    """Those with an even number and those behind them, of the whole pairs."""
+    whole = S.shape[0] // 2 * 2
+    return S[0:whole:2, ...], S[1:whole:2, ...]
+
+
+def halved(S: Array, backwards: bool) -> Array:
+    """Products of neighbours, and the last one where it has none."""
+    first, second = pairs(S)
+    found = multiply(first, second) if backwards else multiply(second, first)
+    return namespace(S).concat([found, S[-1:, ...]], axis=0) if S.shape[0] % 2 else found
+
+
+def product(S: Array, backwards: bool = False) -> Array:
+    """S_K ... S_2 S_1 of ``(K, ..., 6, 6)``; ``backwards``: S_1 S_2 ... S_K."""
+    while S.shape[0] > 1:
+        S = halved(S, backwards)
+    return S[0, ...]
+
+
+def product_pullback(S: Array, B: Array) -> Array:
+    """Cotangents of the factors of `product` from that of the whole."""
+    xp = namespace(S)
+    levels = [S]
+    while levels[-1].shape[0] > 1:
+        levels.append(halved(levels[-1], False))
+    bar = B[None, ...]
+    for level in levels[-2::-1]:
+        first, second = pairs(level)
+        of_pairs = bar[: first.shape[0], ...]
+        both = xp.stack(
+            [multiply(xp.matrix_transpose(second), of_pairs), multiply(of_pairs, xp.matrix_transpose(first))], axis=1
+        )
+        both = xp.reshape(both, (2 * first.shape[0], *both.shape[2:]))
+        bar = xp.concat([both, bar[-1:, ...]], axis=0) if level.shape[0] % 2 else both
+    return bar
 
 
 def pull_matrix(merged: Merged, setting: Setting, state: State, P: Parameters, B: Array, bars: Bars) -> Bars:
     """Add the cotangents of the parameters and of the reference for that of the merged matrix, ``B (..., 6, 6)``."""
-    xp = namespace(state.X)
-    unit, alone = unit_vectors(state), setting_alone(setting)
-    forward = {s: compiled(take, s, alone, unit, P).X for s in dict.fromkeys(merged.steps)}
-    before = [unit.X]
-    for step in merged.steps[:-1]:
-        before.append(multiply(forward[step], before[-1]))
-    own: dict[Apply, Array] = {}
-    for step in reversed(merged.steps):
-        found = outer_product(B, before.pop())
-        own[step] = own[step] + found if step in own else found
-        B = multiply(xp.matrix_transpose(forward[step]), B)
-    for step, matrix_bar in own.items():
-        mine = bars._replace(X=matrix_bar, q=xp.zeros_like(matrix_bar[..., 0, :]))
-        found_bars = with_own_bars(pull_back, step, alone, unit, P, mine)
-        bars = bars._replace(beta_gamma=found_bars.beta_gamma, parameters=found_bars.parameters)
-    return bars
+    xp, backend = namespace(state.X), backends.of(state.X)
+    given = [(units(state, alike), stacked(alike, state, P)) for alike in merged.kinds]
+    each_bar = backend.compile(product_pullback)(factors(merged, setting, state, P, take), B)
+    each_bar = _of_different(each_bar, merged.pattern.order, sum(len(alike.elements) for alike in merged.kinds))
+    with backend.quiet():
+        pull = backend.compile(pull_tracked, static=(0, 1))
+        found, more = pull(merged.pattern.steps, Setting(setting.species), given, each_bar)
+    parameters = dict(bars.parameters)
+    for alike, fields in zip(merged.kinds, found, strict=True):
+        for field, bar in fields.items():
+            for element, one in zip(alike.elements, xp.unstack(bar, axis=0), strict=True):
+                if element in parameters:
+                    mine = parameters[element]
+                    parameters[element] = {**mine, field: mine[field] + one}
+    return bars._replace(beta_gamma=bars.beta_gamma + more, parameters=parameters)
 
 
-def unit_vectors(state: State) -> State:
-    """Six particles with the unit vectors for coordinates, beside the reference of a state."""
-    xp, X = namespace(state.X), state.X
-    zero = xp.zeros_like(X[..., 0, :1])
-    rows = [xp.concat([zero + (1.0 if i == j else 0.0) for j in range(6)], axis=-1) for i in range(6)]
-    charge = xp.concat([zero] * 6, axis=-1)
-    lost_at = xp.concat([xp.zeros_like(state.lost_at[..., :1]) + ALIVE] * 6, axis=-1)
-    return State(xp.stack(rows, axis=-2), charge, state.beta_gamma, lost_at)
+def _of_different(each_bar: Array, order: tuple[int, ...], count: int) -> Array:
+    """Cotangents of the different matrices, in the order of their kinds, from those of all in the order of the row."""
+    if order == tuple(range(count)):
+        return each_bar
+    if len(order) == count:
+        return taken(each_bar, tuple(sorted(range(count), key=order.__getitem__)))
+    xp, backend = namespace(each_bar), backends.of(each_bar)
+    flat = xp.matrix_transpose(xp.reshape(each_bar, (len(order), prod(each_bar.shape[1:]))))
+    place = None if backend.traced([flat]) else device(flat)
+    summed = backend.scatter_add(flat, xp.asarray(order, dtype=xp.int64, device=place), count)
+    return xp.reshape(xp.matrix_transpose(summed), (count, *each_bar.shape[1:]))
 
 
-def setting_alone(setting: Setting) -> Setting:
-    """The setting for particles of which none is lost."""
-    return Setting(setting.species)
+def pull_tracked(
+    steps: tuple[Apply, ...], setting: Setting, given: list[tuple[State, Owned]], each_bar: Array
+) -> tuple[list[dict[str, Array]], Array]:
+    """Cotangents of the parameters of each kind of maps, and of the reference, from those of their matrices."""
+    xp = namespace(each_bar)
+    total: Array | float = 0.0
+    start, found = 0, []
+    for step, (state, own) in zip(steps, given, strict=True):
+        bar = each_bar[start : start + state.X.shape[0], ...]
+        start += state.X.shape[0]
+        _, more, bars = step.map.pullback(state.X, setting.reference(state), step.values(own), bar)
+        found.append(step.bound(bars))
+        total = total + xp.sum(xp.zeros_like(bar[..., 0, 0]) + more, axis=0)
+    return found, total
 
 
 def _multiplied(matrix: Array, state: State, setting: Setting) -> Array:

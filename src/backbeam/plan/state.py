@@ -5,9 +5,9 @@ The state is four arrays, so that a library that compiles or records sees nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backbeam.arrays import Array
 from backbeam.reference import Reference
@@ -43,6 +43,30 @@ class Bars(NamedTuple):
 
 Parameters = Mapping[str, Mapping[str, Array]]
 """Values of the line's parameters: element name -> parameter name -> array."""
+
+
+class Values(dict[str, dict[str, Array]]):
+    """`Parameters` that do not change, with what steps have made of them: it lives as long as they do."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.made: dict[Any, tuple[Array, tuple[int, ...], Any]] = {}
+
+
+def made_once(P: Parameters, key: Any, state: State, make: Callable[[], Any]) -> Any:
+    """What a step makes of parameters and of the reference of a state, kept with the parameters."""
+    if not isinstance(P, Values):
+        return make()
+    batch, u = tuple(state.X.shape[:-2]), state.beta_gamma
+    known = P.made.get(key)
+    if known is None or known[1] != batch or not _same(known[0], u):
+        P.made[key] = known = (u, batch, make())
+    return known[2]
+
+
+def _same(known: Array, u: Array) -> bool:
+    """Whether it is the same array, or on the host the same number."""
+    return known is u or (type(u) is type(known) and type(u).__module__ == "numpy" and not u.ndim and bool(known == u))
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,11 @@ class Step:
         return True
 
     @property
+    def calls_library(self) -> bool:
+        """Whether it calls what belongs to the library of the beam, and to no other."""
+        return False
+
+    @property
     def is_local(self) -> bool:
         """Whether each particle goes its own way, and the reference stays."""
         return False
