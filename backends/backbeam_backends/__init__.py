@@ -15,6 +15,8 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``fft``              the standard's FFT, replaced where a library has workers, plans or a better precision
 ``wide``             the widest float of the device: the Green function loses digits in float32
 ``scan``             repeated steps: a Python loop, or `lax.scan` so that compile time does not grow
+``one_by_one``       what a scan gave for each step, apart from the others
+``together``         the same together, as a scan takes it
 ``blockwise``        particle by particle: blocks that stay in the cache, where temporaries would go to memory
 ``compile``          just-in-time compilation where there is one
 ``recompiles``       a first run to be left out of a timing must have all the particles

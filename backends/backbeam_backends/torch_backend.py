@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import array_api_compat.torch
@@ -133,6 +134,10 @@ class TorchBackend(Backend):
     def taken_back(self, tree: Any) -> Any:
         """Tensors in the memory of NumPy's arrays."""
         return transform(tensor_of, tree)
+
+    def quiet(self) -> AbstractContextManager[Any]:
+        """NumPy's, which does some of the work."""
+        return self.host.quiet()
 
     def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
         """NumPy's on the processor, see `torch_on_host`; elsewhere, and where autograd records, the function itself."""
