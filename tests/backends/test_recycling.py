@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 
 import numpy as np
@@ -104,3 +105,60 @@ def test_threads_never_share_memory():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+class Interrupted(list):
+    """What waits, with a garbage collection between finding in it and taking out of it."""
+
+    collection = None
+
+    def pop(self, place=-1):
+        collection, self.collection = self.collection, None
+        if collection is not None:
+            collection()
+        return super().pop(place)
+
+
+def waiting_in_three_sizes():
+    memory = Recycler()
+    arrays = [memory.empty((rows, N), np.float64) for rows in (4, 3, 2, 5)]
+    held = [arrays.pop()]
+    while arrays:
+        arrays.pop(0)
+    memory._waiting = Interrupted(memory._waiting)
+    memory._returns += PATIENCE  # whatever comes back now puts the oldest out
+    return memory, held
+
+
+def test_a_loan_that_ends_while_another_is_made_breaks_neither():
+    memory, held = waiting_in_three_sizes()
+    memory._waiting.collection = held.clear
+    got = memory.empty((3, N), np.float64)
+    assert not held and got.base.memory.nbytes == got.nbytes == 24 * N
+    again = memory.empty((5, N), np.float64)
+    assert again.base.memory.nbytes == again.nbytes == 40 * N
+    del got, again
+    assert memory._lent == 0 and not memory._back
+
+
+def test_a_finalizer_may_ask_for_an_array():
+    memory, held = waiting_in_three_sizes()
+    memory._waiting.collection = lambda: held.append(memory.empty((3, N), np.float64))
+    got = memory.empty((3, N), np.float64)
+    assert got.base.memory.nbytes == got.nbytes and held[-1].shape == (3, N)
+    assert not np.shares_memory(got, held[-1])
+
+
+def test_under_a_collector_that_never_rests():
+    memory = Recycler()
+    before = gc.get_threshold()
+    gc.set_threshold(1, 1, 1)
+    try:
+        random = np.random.default_rng(5)
+        for _ in range(300):
+            loop = [memory.empty((int(random.integers(1, 6)), N), np.float64)]
+            loop.append(loop)  # only a collection frees it
+            got = memory.empty((int(random.integers(1, 6)), N), np.float64)
+            assert got.base.memory.nbytes == got.nbytes
+    finally:
+        gc.set_threshold(*before)
