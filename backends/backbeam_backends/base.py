@@ -12,6 +12,7 @@ import numpy as np
 from backbeam_backends import host_memory
 from backbeam_backends.blocks import add, thread_count
 from backbeam_backends.particle_mesh import CloudInCell
+from backbeam_backends.transforms import Transforms
 
 Array = Any
 
@@ -109,13 +110,9 @@ class Backend:
         return array
 
     @property
-    def fft(self) -> Any:
-        """Object with ``rfft, irfft, fft, ifft`` (``n=``, ``axis=``), as in the standard's extension.
-
-        It may have ``cosine(g, axis=)``, the cosine transform of type 1, g_0 + (-1)^j g_n + 2 sum_m g_m cos(pi j m/n);
-        and ``ifft_in_place(f, axis=)``, which may write on its argument.
-        """
-        return self.namespace.fft
+    def fft(self) -> Transforms:
+        """Fourier transforms."""
+        return Transforms(self.namespace)
 
     # -- lending ---------------------------------------------------------------------------------------------------
 

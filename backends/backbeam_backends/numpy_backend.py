@@ -6,7 +6,6 @@ import tracemalloc
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache, lru_cache, partial
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import array_api_compat.numpy
@@ -18,6 +17,7 @@ from backbeam_backends.blocks import add, blockwise, in_hand, thread_count
 from backbeam_backends.fusing import Fused, available
 from backbeam_backends.recycling import Recycler
 from backbeam_backends.setbacks import Setbacks
+from backbeam_backends.transforms import Transforms
 
 if TYPE_CHECKING:
     from backbeam_backends.particle_mesh.numba_cloud_in_cell import NumbaCloudInCell
@@ -88,15 +88,9 @@ class NumpyBackend(Backend):
         return _cloud_in_cell(self.setbacks) if arrays[0].shape[-1] >= self.fuse_from and available() else None
 
     @property
-    def fft(self) -> Any:
-        """`scipy.fft`, which keeps float32 and uses all the cores."""
-        names = ("rfft", "irfft", "fft", "ifft")
-        transforms = {name: partial(_transformed, getattr(scipy.fft, name)) for name in names}
-        return SimpleNamespace(
-            **transforms,
-            cosine=partial(_transformed, scipy.fft.dct, type=1),
-            ifft_in_place=partial(_transformed, scipy.fft.ifft, overwrite_x=True),
-        )
+    def fft(self) -> ScipyTransforms:
+        """`scipy.fft`."""
+        return ScipyTransforms()
 
     def deposit_grids(self, batch: int, n: int) -> int:
         """One for each thread, where Numba shares the particles out."""
@@ -125,6 +119,22 @@ class NumpyBackend(Backend):
         finally:
             if not already:
                 tracemalloc.stop()
+
+
+class ScipyTransforms(Transforms):
+    """`scipy.fft`, which keeps float32 and uses all the cores."""
+
+    def __init__(self) -> None:
+        functions = (scipy.fft.rfft, scipy.fft.irfft, scipy.fft.fft, scipy.fft.ifft)
+        self.rfft, self.irfft, self.fft, self.ifft = (partial(_transformed, function) for function in functions)
+
+    def ifft_in_place(self, f: np.ndarray, *, axis: int) -> np.ndarray:
+        """Written on where SciPy can."""
+        return _transformed(scipy.fft.ifft, f, axis=axis, overwrite_x=True)
+
+    def cosine(self, g: np.ndarray, *, axis: int) -> np.ndarray:
+        """`scipy.fft.dct`."""
+        return _transformed(scipy.fft.dct, g, axis=axis, type=1)
 
 
 def _twice(x: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from backbeam_backends.blocks import transform
-from backbeam_backends.particle_mesh.contract import WithDifferences
+from backbeam_backends.particle_mesh import CloudInCell
 
 FEW = 1 << 15
 """Numbers in the largest tensor, from which on PyTorch's own threads are worth more than NumPy's short calls."""
@@ -59,10 +59,10 @@ def tensor_of(array: Any) -> torch.Tensor:
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
-class LentCloudInCell:
+class LentCloudInCell(CloudInCell):
     """NumPy's kernels for cloud-in-cell weights, on tensors; on NumPy's own arrays, which lent blocks are, at once."""
 
-    def __init__(self, weights: WithDifferences) -> None:
+    def __init__(self, weights: CloudInCell) -> None:
         self.weights = weights
 
     def deposit(self, values: Any, r: Any, centre: Any, spacing: Any, grid: tuple[int, int, int], guard: int) -> Any:

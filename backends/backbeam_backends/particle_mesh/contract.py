@@ -1,4 +1,4 @@
-"""What kernels for cloud-in-cell weights offer.
+"""What kernels for cloud-in-cell weights offer, and what they may leave to plain array operations.
 
 Their plain twin is `backbeam.effects.mesh.cloud_in_cell.Plain`.
 """
@@ -45,18 +45,17 @@ class CloudInCell(Protocol):
         """
         ...
 
-
-class WithDifferences(CloudInCell, Protocol):
-    """Kernels that take differences of a potential as well; each of the two methods may be there alone."""
-
-    def gradient(self, phi: Array, factors: Array, order: int) -> Any:
+    def gradient(self, phi: Array, factors: Array, order: int) -> Any | None:
         """Differences of ``phi (B, nx, ny, nz)`` along x, y, z per spacing times ``factors (3, B)``, in their type,
-        arranged.
+        arranged; None: there is no kernel for them, and plain array operations serve.
 
         Central, of order 2 or 4; at the outermost ``order/2`` nodes of any axis one-sided at order 2, 0 at order 4.
         """
-        ...
+        return None
 
-    def gradient_transpose(self, E_bar: Array, factors: Array, order: int) -> Array:
-        """Transpose of `gradient` ``(B, nx, ny, nz)``, in float64, of ``E_bar (3, B, nx, ny, nz)``, 0 where it is."""
-        ...
+    def gradient_transpose(self, E_bar: Array, factors: Array, order: int) -> Array | None:
+        """Transpose of `gradient` ``(B, nx, ny, nz)``, in float64, of ``E_bar (3, B, nx, ny, nz)``, 0 where it is.
+
+        None: there is no kernel for it.
+        """
+        return None

@@ -16,7 +16,7 @@ from typing import Any
 import cupy
 import numpy as np
 
-from backbeam_backends.particle_mesh.contract import Rows
+from backbeam_backends.particle_mesh.contract import CloudInCell, Rows
 
 THREADS = 256
 """Threads of a block."""
@@ -28,7 +28,7 @@ BEAMS = 65_535
 _REAL = {"f": "float", "d": "double"}
 
 
-class CupyCloudInCell:
+class CupyCloudInCell(CloudInCell):
     """Cloud-in-cell weights for CuPy arrays. Fields are arranged node by node."""
 
     def deposit(

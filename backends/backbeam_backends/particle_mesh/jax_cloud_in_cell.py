@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from backbeam_backends.particle_mesh.contract import CloudInCell
 from backbeam_backends.setbacks import Setbacks
 
 Rows = tuple[jax.Array, ...]
@@ -62,7 +63,7 @@ def has_loop(operation: str, dtype: str, components: int) -> bool:
     return True
 
 
-class JaxCloudInCell:
+class JaxCloudInCell(CloudInCell):
     """`Backend.cloud_in_cell` of JAX."""
 
     def deposit(

@@ -10,7 +10,7 @@ import numpy as np
 
 from backbeam_backends.blocks import thread_count
 from backbeam_backends.particle_mesh import numba_kernels as kernels
-from backbeam_backends.particle_mesh.contract import Rows
+from backbeam_backends.particle_mesh.contract import CloudInCell, Rows
 
 GRADIENTS = {
     2: (kernels.gradient_2, kernels.gradient_2_transpose, (1.0, 1.0 / 2.0)),
@@ -22,7 +22,7 @@ SHARE = 131_072
 """Fewest particles for which a thread and a grid of its own are worth while."""
 
 
-class NumbaCloudInCell:
+class NumbaCloudInCell(CloudInCell):
     """Cloud-in-cell weights for NumPy arrays. Fields of three components are arranged node by node."""
 
     def threads(self, batch: int, n: int) -> int:

@@ -45,6 +45,12 @@ class Plain:
         """Return the field ``(k, B, nx, ny, nz)`` as it is."""
         return field
 
+    def gradient(self, phi: Array, factors: Array, order: int) -> None:
+        """None: differences of arrays are plain as they are."""
+
+    def gradient_transpose(self, E_bar: Array, factors: Array, order: int) -> None:
+        """None, as `gradient`."""
+
     def gather(self, field: Array, r: Rows, centre: Array, spacing: Array, guard: int) -> Array:
         """Read the field where the particles are: ``(k, B, n)``."""
         grid = tuple(field.shape[-3:])

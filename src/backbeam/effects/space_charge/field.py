@@ -74,8 +74,9 @@ def potential_and_keep(charge: Array, box: Box, stretch: Array, order: int) -> t
 def electric_field(phi: Array, box: Box, weights: CloudInCell, order: int) -> Any:
     """(-d/dx, -d/dy, d/dtau) phi ``(3, B, nx, ny, nz)`` [C/m^2] in the type of the box, as the weights arrange it."""
     factors = _factors(box)
-    if hasattr(weights, "gradient"):
-        return weights.gradient(phi, factors, order)
+    field = weights.gradient(phi, factors, order)
+    if field is not None:
+        return field
     xp = namespace(phi)
     parts = [difference(phi, axis, order) * _per_node(factors[k, ...]) for k, axis in enumerate(AXES)]
     return weights.arrange(xp.astype(xp.stack(parts), factors.dtype, copy=False))
@@ -86,9 +87,8 @@ def pull_back(
 ) -> Back:
     """Cotangents from those of `electric_field` ``(3, B, nx, ny, nz)``, ``E_bar`` times ``per_field (B,)``."""
     factors = _factors(box) * per_field
-    if hasattr(weights, "gradient_transpose"):
-        phi_bar = weights.gradient_transpose(E_bar, factors, order)
-    else:
+    phi_bar = weights.gradient_transpose(E_bar, factors, order)
+    if phi_bar is None:
         E_bar = _wide(E_bar)
         parts = [
             difference_transpose(E_bar[k, ...], axis, order) * _per_node(factors[k, ...]) for k, axis in enumerate(AXES)

@@ -17,8 +17,6 @@ from backbeam import backends
 from backbeam.arrays import namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from backbeam.arrays import Array
 
 
@@ -32,7 +30,7 @@ def even_transform(g: Array, fft: Any) -> Array:
     The offset n, which no pair of nodes has, is taken as 0.
     """
     for axis in (-1, -2, -3):
-        g = _cosine(_padded(g, axis), axis, fft)
+        g = fft.cosine(_padded(g, axis), axis=axis)
     return g
 
 
@@ -41,9 +39,9 @@ def even_transform_transpose(g_bar: Array, fft: Any) -> Array:
     xp = namespace(g_bar)
     for axis in (-3, -2, -1):
         n = g_bar.shape[axis] - 1
-        # cos(pi j m/n) is symmetric; halving the inner inputs undoes the weights that `_cosine` gives them,
+        # cos(pi j m/n) is symmetric; halving the inner inputs undoes the weights that `cosine` gives them,
         # and its own inner inputs had weight 2.
-        g_bar = _cosine(_scale_inner(g_bar, axis, 0.5), axis, fft)
+        g_bar = fft.cosine(_scale_inner(g_bar, axis, 0.5), axis=axis)
         g_bar = xp.concat([_cut(g_bar, axis, 0, 1), 2.0 * _cut(g_bar, axis, 1, n)], axis=axis)
     return g_bar
 
@@ -104,7 +102,7 @@ def _convolved(lines: tuple[Array, Array], _: None) -> tuple[Array, None]:
     """Columns of the convolution."""
     f, g = lines
     fft, n = backends.of(g).fft, f.shape[-2]
-    return _back(fft)(fft.fft(f, n=2 * n, axis=-2) * _doubled(g), axis=-2)[..., :n, :], None
+    return fft.ifft_in_place(fft.fft(f, n=2 * n, axis=-2) * _doubled(g), axis=-2)[..., :n, :], None
 
 
 def _convolved_and_correlated(lines: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
@@ -115,7 +113,7 @@ def _convolved_and_correlated(lines: tuple[Array, Array, Array], _: None) -> tup
     both = xp.real(f) * xp.real(h) + xp.imag(f) * xp.imag(h)
     twin = both[..., 1:n, :] + xp.flip(both[..., n + 1 :, :], axis=-2)
     both = xp.concat([both[..., :1, :], twin, both[..., n : n + 1, :]], axis=-2)
-    return (_back(fft)(h * _doubled(g), axis=-2)[..., :n, :], both), None
+    return (fft.ifft_in_place(h * _doubled(g), axis=-2)[..., :n, :], both), None
 
 
 def _grid(h: Array, g: Array) -> Array:
@@ -123,13 +121,8 @@ def _grid(h: Array, g: Array) -> Array:
     ny, nz = (n - 1 for n in g.shape[-2:])
     fft = backends.of(g).fft
     h = namespace(h).reshape(h, (*h.shape[:-1], 2 * ny, nz + 1))
-    h = _back(fft)(h, axis=-2)[..., :ny, :]
+    h = fft.ifft_in_place(h, axis=-2)[..., :ny, :]
     return fft.irfft(h, n=2 * nz, axis=-1)[..., :nz]
-
-
-def _back(fft: Any) -> Callable[..., Array]:
-    """`ifft` of something that is not used again."""
-    return getattr(fft, "ifft_in_place", fft.ifft)
 
 
 def _cut(f: Array, axis: int, start: int | None, stop: int | None) -> Array:
@@ -146,11 +139,3 @@ def _scale_inner(g: Array, axis: int, weight: float) -> Array:
     """Scale all but the first and last entry."""
     ends = _cut(g, axis, 0, 1), _cut(g, axis, -1, None)
     return namespace(g).concat([ends[0], weight * _cut(g, axis, 1, -1), ends[1]], axis=axis)
-
-
-def _cosine(g: Array, axis: int, fft: Any) -> Array:
-    """g_0 + (-1)^j g_n + 2 sum_m g_m cos(pi j m/n) along an axis of n + 1 entries."""
-    if hasattr(fft, "cosine"):
-        return fft.cosine(g, axis=axis)
-    xp = namespace(g)
-    return xp.real(fft.rfft(xp.concat([g, xp.flip(_cut(g, axis, 1, -1), axis=axis)], axis=axis), axis=axis))
