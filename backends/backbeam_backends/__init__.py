@@ -34,15 +34,8 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``quiet``            no warnings of a particle that turns round: tracking says so itself, and where
 ``call_module``      a function with weights of its own (an `nn.Module`), called with those that are given
 ``synchronize``      wait for the device: timing
-``peak_memory``      the device's high-water mark: memory reports
+``meter``            what measures memory: see `backbeam_backends.meters`
 ``fuses``            which memory table holds: fused loops take less
-``deposit_grids``    grids that threads fill: memory that depends on the number of cores
-``in_hand``          particles of the blocks that threads work on: memory that does not grow with the beam
-``release``          what waits for use again is let go before memory is measured
-``free_memory``      what the device can still give: the choice of an adjoint
-``peak_of``          the library's own books of its arrays: a witness of what a gradient takes
-``tape_bytes``       what automatic differentiation keeps for the way back: the memory of `Tape`
-``compiled_memory``  what a compiler says that a step takes: a witness where nobody keeps books
 ==================== ==========================================================================================
 
 `Backend` itself is a complete adapter for any library that meets the standard with FFTs: a subclass overrides

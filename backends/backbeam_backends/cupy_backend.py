@@ -12,6 +12,7 @@ import numpy as np
 
 from backbeam_backends.base import Backend
 from backbeam_backends.cupy_fused import CudaFused
+from backbeam_backends.meters.cupy_meter import CupyMeter
 from backbeam_backends.particle_mesh import CloudInCell
 from backbeam_backends.particle_mesh.cupy_cloud_in_cell import CupyCloudInCell
 from backbeam_backends.setbacks import Setbacks
@@ -28,6 +29,11 @@ class CupyBackend(Backend):
     """Particles from which on compiling a fused kernel is worth it."""
     setbacks = Setbacks()
     """One for the process, as its compiler is."""
+
+    @property
+    def meter(self) -> CupyMeter:
+        """Memory."""
+        return CupyMeter(self)
 
     def setback(self) -> str:
         """Maps operation by operation instead of kernels."""
@@ -94,46 +100,6 @@ class CupyBackend(Backend):
     def synchronize(self, tree: Any = None) -> None:
         """Wait for the current stream."""
         cupy.cuda.get_current_stream().synchronize()
-
-    def peak_memory(self) -> int:
-        """Bytes that the memory pool holds, plans of FFTs included: it keeps what it has until the device is full."""
-        return cupy.get_default_memory_pool().total_bytes()
-
-    def free_memory(self, array: cupy.ndarray) -> int | None:
-        """What the driver has left and the pool holds without using it, within the pool's own limit."""
-        with array.device:
-            pool = cupy.get_default_memory_pool()
-            free = cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
-            limit = pool.get_limit()
-            return min(free, limit - pool.used_bytes()) if limit else free
-
-    def peak_of(self, function: Callable[[], Any], array: cupy.ndarray) -> int | None:
-        """A hook on the memory pool, which counts blocks of 512 B; the plan of an FFT counts where it is made."""
-        with array.device:
-            books = _Books()
-            with books:
-                function()
-                self.synchronize()
-            return books.peak
-
-
-class _Books(cupy.cuda.MemoryHook):
-    """Bytes of the pool in use, beyond those before, and the most that they were."""
-
-    name = "backbeam books"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.used = self.peak = 0
-
-    def malloc_postprocess(self, **block: Any) -> None:
-        """A block was handed out."""
-        self.used += block["mem_size"]
-        self.peak = max(self.peak, self.used)
-
-    def free_postprocess(self, **block: Any) -> None:
-        """A block came back."""
-        self.used -= block["mem_size"]
 
 
 @lru_cache(1000)

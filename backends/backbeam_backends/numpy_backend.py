@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache, lru_cache, partial
@@ -13,8 +12,9 @@ import numpy as np
 import scipy.fft
 
 from backbeam_backends.base import Backend
-from backbeam_backends.blocks import add, blockwise, in_hand, thread_count
+from backbeam_backends.blocks import add, blockwise, thread_count
 from backbeam_backends.fusing import Fused, available
+from backbeam_backends.meters.numpy_meter import NumpyMeter
 from backbeam_backends.recycling import Recycler
 from backbeam_backends.setbacks import Setbacks
 from backbeam_backends.transforms import Transforms
@@ -37,6 +37,11 @@ class NumpyBackend(Backend):
     """Particles from which on compiling a fused loop is worth it."""
 
     @property
+    def meter(self) -> NumpyMeter:
+        """Memory."""
+        return NumpyMeter(self)
+
+    @property
     def fuses(self) -> bool:
         """Whether `compile` compiles: it does with Numba's LLVM (extra ``fast``)."""
         return available()
@@ -49,7 +54,7 @@ class NumpyBackend(Backend):
         _cloud_in_cell(self.setbacks)
         return self.setbacks.text
 
-    memory = Recycler()
+    recycler = Recycler()
     """One for the process, as its allocator is: tensors that are lent to NumPy's kernels end here, too."""
     setbacks = Setbacks()
     """One for the process, as its compiler is."""
@@ -81,44 +86,20 @@ class NumpyBackend(Backend):
         block: int | None = None,
     ) -> tuple[Any, Any]:
         """In blocks that stay in the cache, on all the cores."""
-        return blockwise(function, particles, shared, combine, thread_count(), block, self.memory.empty)
+        return blockwise(function, particles, shared, combine, thread_count(), block, self.recycler.empty)
 
     def cloud_in_cell(self, arrays: Sequence[np.ndarray]) -> NumbaCloudInCell | None:
         """Numba's, from the same number of particles on as `compile`."""
-        return _cloud_in_cell(self.setbacks) if arrays[0].shape[-1] >= self.fuse_from and available() else None
+        return self.loops(arrays[0].shape[-1])
+
+    def loops(self, n: int) -> NumbaCloudInCell | None:
+        """`cloud_in_cell` for so many particles."""
+        return _cloud_in_cell(self.setbacks) if n >= self.fuse_from and available() else None
 
     @property
     def fft(self) -> ScipyTransforms:
         """`scipy.fft`."""
         return ScipyTransforms()
-
-    def deposit_grids(self, batch: int, n: int) -> int:
-        """One for each thread, where Numba shares the particles out."""
-        weights = _cloud_in_cell(self.setbacks) if n >= self.fuse_from and available() else None
-        threads = 1 if weights is None else weights.threads(batch, n)
-        return 0 if threads == 1 else threads
-
-    def in_hand(self, n: int, block: int | None = None) -> int:
-        """A block for each thread."""
-        return in_hand(n, thread_count(), block)
-
-    def release(self) -> None:
-        """Empty the `Recycler`."""
-        self.memory.clear()
-
-    def peak_of(self, function: Callable[[], Any], array: np.ndarray) -> int | None:
-        """`tracemalloc`, which NumPy tells of each array; what Numba and the FFT allocate inside is not seen."""
-        already = tracemalloc.is_tracing()
-        if not already:
-            tracemalloc.start()
-        try:
-            before = tracemalloc.get_traced_memory()[0]
-            tracemalloc.reset_peak()
-            function()
-            return tracemalloc.get_traced_memory()[1] - before
-        finally:
-            if not already:
-                tracemalloc.stop()
 
 
 class ScipyTransforms(Transforms):

@@ -172,7 +172,7 @@ class Library:
     def time(self, dtypes: list[str], particles: int, grid: int, kicks: int, runs: list[str]) -> None:
         """Those of kick, reverse, primal and gradient that are wanted."""
         bb = self.bb
-        sync, peak = self.backend.synchronize, self.backend.peak_memory
+        sync, peak = self.backend.synchronize, self.backend.meter.peak_memory
         for dtype in dtypes:
             try:
                 beam = self.beam(particles, dtype)

@@ -95,7 +95,7 @@ class Plain:
         self.n = tree["beam"]["n"]
         self.dtype = tree["run"]["dtype"]
         self.masked = any("aperture" in entry for entry in tree["lattice"])
-        self.host = backends.get(tree["run"]["backend"]) if tree["run"].get("device", "cpu") == "cpu" else None
+        self.host = backends.get(tree["run"]["backend"]).meter if tree["run"].get("device", "cpu") == "cpu" else None
 
     def kept(self, adjoint: dict[str, Any]) -> float:
         """Bytes, but for a tape."""

@@ -141,7 +141,7 @@ def timeline(job: dict[str, Any]) -> dict[str, list[float]]:
     """Resident memory beyond that before, looked at every half millisecond or so while the gradient runs."""
     gradient, _, beam = prepared(job)
     gradient()
-    beam.backend.release()
+    beam.backend.meter.release()
     times: list[float] = []
     sizes: list[int] = []
     before, start, done = status("VmRSS"), perf_counter(), threading.Event()

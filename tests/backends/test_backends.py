@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import backbeam as bb
+import backbeam_backends
 from backbeam import backends
-from backbeam_backends import Backend
+from backbeam_backends import Backend, meters
 
 RNG = np.random.default_rng(17)
 
@@ -88,21 +89,16 @@ print(sorted(others & set(sys.modules)))
     assert in_a_fresh_process(code) == "[]"
 
 
-def test_the_contract_has_a_method_for_each_line_of_its_table():
-    import backbeam_backends
-
-    table = [line for line in backbeam_backends.__doc__.splitlines() if line.startswith("``")]
-    named = {word.strip("`, ") for line in table for word in line.split("  ")[0].split(",")}
-    named = {"check_dtype" if name == "check" else name for name in named}
-    methods = {n for n in vars(Backend) if not n.startswith("_")} - {
-        "name",
-        "distribution",
-        "extra",
-        "has_autodiff",
-        "version",
-    }
+@pytest.mark.parametrize("package,contract,beside", [
+    (backbeam_backends, Backend, {"extra", "has_autodiff", "version", "device", "device_name", "check_dtype"}),
+    (meters, meters.Meter, set()),
+], ids=["adapter", "meter"])  # fmt: skip
+def test_the_contract_has_a_method_for_each_line_of_its_table(package, contract, beside):
+    table = [line for line in package.__doc__.splitlines() if line.startswith("``")]
+    named = {word.strip("`, ") for line in table for word in line.split("  ")[0].split(",")} - {"check"}
+    methods = {n for n in vars(contract) if not n.startswith("_")}
     assert named <= methods
-    assert methods - named <= {"device", "device_name"}
+    assert methods - named == beside
 
 
 # -- data types and devices -------------------------------------------------------------------------------------------
@@ -269,4 +265,4 @@ def test_differentiable_joins_a_primal_and_its_pullback(autodiff):
 
 
 def test_peak_memory_is_that_of_a_process(backend):
-    assert 10 * 2**20 < backend.peak_memory() < 2**40
+    assert 10 * 2**20 < backend.meter.peak_memory() < 2**40

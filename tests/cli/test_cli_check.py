@@ -161,7 +161,7 @@ def test_jax_without_x64_is_a_row_with_its_reason():
 def test_a_tape_that_memory_does_not_hold_is_left_out(monkeypatch):
     model = SimpleNamespace(needs=lambda adjoint: SimpleNamespace(predicted_peak_bytes=9_000))
     monkeypatch.setattr(comparison, "model_of", lambda *course_and_beam: model)
-    monkeypatch.setattr(type(backends.get("torch")), "free_memory", lambda self, array: 10_000)
+    monkeypatch.setattr(type(backends.get("torch").meter), "free_memory", lambda self, array: 10_000)
     found = call_json("check", *FODO[:3], "--backends", "torch")
     assert [row["adjoint"] for row in found["rows"]] == EVERY[:3]
     assert list(found["skipped"]) == ["torch tape"]

@@ -140,8 +140,8 @@ def test_gradient_of_a_line(fusing, dtype, adjoint):
 
 def test_what_the_device_holds(cupy):
     array = cupy.asarray(np.ones(10**6))
-    assert cupy.free_memory(array) > 0
-    assert 8_000_000 <= cupy.peak_of(lambda: array + 1.0, array) < 9_000_000
+    assert cupy.meter.free_memory(array) > 0
+    assert 8_000_000 <= cupy.meter.peak_of(lambda: array + 1.0, array) < 9_000_000
     assert cupy.device_name(array) == cupy.devices()[0]
     with pytest.raises(ValueError, match=r"device is 'cuda:99'; allowed: cuda:\d+, CuPy's current device"):
         cupy.device("cuda:99")

@@ -42,7 +42,7 @@ def test_resident_memory_rises_by_what_is_held_at_once():
 def test_free_memory_is_what_the_machine_says():
     import os
 
-    free = backends.get("numpy").free_memory(np.ones(3))
+    free = backends.get("numpy").meter.free_memory(np.ones(3))
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert 10 * MEGABYTE < free < whole
 
@@ -54,14 +54,14 @@ def test_numpy_books_the_arrays_that_live_at_once():
         del a
         return (b * 2.0).sum()
 
-    assert backends.get("numpy").peak_of(grow, np.ones(3)) == pytest.approx(2 * 8 * N, rel=0.01)
+    assert backends.get("numpy").meter.peak_of(grow, np.ones(3)) == pytest.approx(2 * 8 * N, rel=0.01)
 
 
 def test_torch_tells_what_it_saves():
     import torch
 
     x, y = (torch.linspace(0.1, 1.0, N, dtype=torch.float64) for _ in range(2))
-    count = backends.get("torch").tape_bytes
+    count = backends.get("torch").meter.tape_bytes
     assert count(lambda x: (x + 1.0).sum(), [x]) == 0
     assert count(lambda x: x.exp().sum(), [x]) == 8 * N  # its result
     assert count(lambda x, y: (x * y).sum(), [x, y]) == 0  # the inputs themselves, which do not count
@@ -72,7 +72,7 @@ def test_jax_tells_what_its_pullback_holds():
     import jax.numpy as jnp
 
     x = jnp.linspace(0.1, 1.0, N)
-    count = backends.get("jax").tape_bytes
+    count = backends.get("jax").meter.tape_bytes
     assert count(lambda x: (x + 1.0).sum(), [x]) == 0
     assert count(lambda x: jnp.exp(x).sum(), [x]) == 8 * N
     assert 2 * 8 * N <= count(lambda x: (jnp.exp(x) * jnp.tanh(x)).sum(), [x]) <= 4 * 8 * N
@@ -82,7 +82,7 @@ def test_jax_tells_what_it_compiled():
     import jax.numpy as jnp
 
     x = jnp.linspace(0.1, 1.0, N)
-    found = backends.get("jax").compiled_memory(_rows, (), [x])
+    found = backends.get("jax").meter.compiled_memory(_rows, (), [x])
     assert found["arguments"] == 8 * N
     assert 3 * 8 * N <= found["results"] < 3 * 8 * N + 100  # and where each of them is
     assert 0 <= found["scratch"] < 8 * N
@@ -96,5 +96,5 @@ def _rows(x):
 def test_libraries_without_differentiation_have_no_tape(name):
     backend = backends.get(name)
     with pytest.raises(TypeError, match="does not differentiate"):
-        backend.tape_bytes(lambda x: x, [backend.asarray([1.0])])
-    assert backend.compiled_memory(_rows, (), [backend.asarray([1.0])]) is None
+        backend.meter.tape_bytes(lambda x: x, [backend.asarray([1.0])])
+    assert backend.meter.compiled_memory(_rows, (), [backend.asarray([1.0])]) is None

@@ -229,13 +229,13 @@ def test_auto_asks_the_device_what_is_free(monkeypatch):
     backend = backends.get("numpy")
     model = model_of(Course.of(LINE, space_charge=MODEL), beam())
     least = model.needs(Reversible()).predicted_peak_bytes
-    monkeypatch.setattr(type(backend), "free_memory", lambda self, array: int(least / 0.8) + 2)
+    monkeypatch.setattr(type(backend.meter), "free_memory", lambda self, array: int(least / 0.8) + 2)
     arguments = (bb.observables.sigma("x"), LINE, beam(), ["d.length"])
     assert differentiate(*arguments, adjoint="auto", space_charge=MODEL).adjoint == Reversible()
-    monkeypatch.setattr(type(backend), "free_memory", lambda self, array: int(least / 0.8) - 2000)
+    monkeypatch.setattr(type(backend.meter), "free_memory", lambda self, array: int(least / 0.8) - 2000)
     with pytest.raises(BackbeamError, match=r"no adjoint fits in .*: reversible needs least, .* more"):
         differentiate(*arguments, adjoint="auto", space_charge=MODEL)
-    monkeypatch.setattr(type(backend), "free_memory", lambda self, array: None)
+    monkeypatch.setattr(type(backend.meter), "free_memory", lambda self, array: None)
     with pytest.raises(BackbeamError, match=r"Auto\(budget=\.\.\.\)"):
         differentiate(*arguments, adjoint="auto", space_charge=MODEL)
 
@@ -293,14 +293,14 @@ def test_blocks_are_in_hand_one_for_each_thread(monkeypatch):
     numpy = backends.get("numpy")
     for threads in (1, 2):
         monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
-        hands = [numpy.in_hand(n, 16_000) for n in (10_000, 31_999, 32_000, 48_000, 160_000)]
+        hands = [numpy.meter.in_hand(n, 16_000) for n in (10_000, 31_999, 32_000, 48_000, 160_000)]
         assert hands == [10_000, 31_999, 16_000, 16_000 * threads, 16_000 * threads]
-    assert backends.get("jax").in_hand(10**6) == 0
+    assert backends.get("jax").meter.in_hand(10**6) == 0
 
 
 def test_threads_get_grids_of_their_own_from_many_particles_on(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert [backends.get(name).deposit_grids(1, 10**7) for name in ("numpy", "torch", "jax")] == [0, 0, 0]
+    assert [backends.get(name).meter.deposit_grids(1, 10**7) for name in ("numpy", "torch", "jax")] == [0, 0, 0]
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert backends.get("numpy").deposit_grids(1, 1000) == 0
-    assert backends.get("torch").deposit_grids(1, 10**7) == backends.get("numpy").deposit_grids(1, 10**7)
+    assert backends.get("numpy").meter.deposit_grids(1, 1000) == 0
+    assert backends.get("torch").meter.deposit_grids(1, 10**7) == backends.get("numpy").meter.deposit_grids(1, 10**7)

@@ -27,8 +27,8 @@ def taken(n: int, side: int, monkeypatch) -> int:
         forward(model, beam.coordinates, beam.charges, None, beam.reference, ds)
 
     kick()
-    backend.memory = Recycler()
-    peak = backend.peak_of(kick, beam.coordinates)
+    backend.recycler = Recycler()
+    peak = backend.meter.peak_of(kick, beam.coordinates)
     assert peak > 48 * n, "the result at least is seen"
     return peak - 48 * n
 

@@ -120,7 +120,7 @@ class Home:
         """Raise `InputError` for more particles than the device has memory to draw: what is said there."""
         if n < FEW:
             return
-        free = self.backend.free_memory(self.asarray(0.0))
+        free = self.backend.meter.free_memory(self.asarray(0.0))
         each = DRAWN * (8 if self.dtype == "float64" else 4)
         if free is not None and n * each > free:
             most = f"at most {free // each}: {n * each / 2**30:.3g} GiB to draw them, {free / 2**30:.3g} GiB are free"

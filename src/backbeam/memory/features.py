@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from backbeam.plan import Step
-    from backbeam_backends import Backend
+    from backbeam_backends.meters import Meter
 
 Features = dict[str, float]
 """``fixed``: 1. ``particle``: number of particles; ``hand``: of those in the blocks that threads have in hand, where a
@@ -15,10 +15,10 @@ nodes that a grid one larger each way has more. ``share``: of nodes of the grids
 particles times waves of both planes. ``substep``: particles times substeps of an integrator."""
 
 
-def features(step: Step, n: int, batch: int, host: Backend | None = None) -> Features:
+def features(step: Step, n: int, batch: int, host: Meter | None = None) -> Features:
     """Sizes that a step's memory depends on, for ``batch`` beams of ``n`` particles.
 
-    ``host`` is the adapter that does the work with threads of this machine's processor, if one does.
+    ``host`` is the meter of an adapter that works with threads of this machine's processor, if one does.
     """
     found: Features = {"fixed": 1.0, "particle": float(batch * n)}
     if host is not None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from backbeam.beam import Beam
     from backbeam.course import Course
     from backbeam.problem import Problem
-    from backbeam_backends import Backend
+    from backbeam_backends.meters import Meter
 
 FEW = 100
 """Particles with which a problem is tried out."""
@@ -46,7 +46,7 @@ def forecast(problem: Problem) -> Model:
         batch=1,
         dtype=run.dtype,
         records=bool(known.tape),
-        host=_adapter(run.backend) if known.wanted.split()[1] == "cpu" else None,
+        host=_meter(run.backend) if known.wanted.split()[1] == "cpu" else None,
     )
 
 
@@ -56,9 +56,9 @@ def model_of(course: Course, beam: Beam) -> Model:
     return Model.of(run, run.course.plan)
 
 
-def _adapter(name: str) -> Backend | None:
+def _meter(name: str) -> Meter | None:
     try:
-        return backends.get(name)
+        return backends.get(name).meter
     except BackendError:
         return None
 

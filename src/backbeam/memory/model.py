@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from backbeam.run import Run
-    from backbeam_backends import Backend
+    from backbeam_backends.meters import Meter
 
 OF_MAP = "Map"
 """Coefficients of a map that was not measured by itself: the largest of those that were."""
@@ -65,8 +65,8 @@ class Model:
     dtype: str
     records: bool
     """Whether the library has a tape."""
-    host: Backend | None = None
-    """The adapter, where the processor does the work."""
+    host: Meter | None = None
+    """The meter of the adapter, where the processor does the work."""
 
     @classmethod
     def of(cls, run: Run, plan: Plan) -> Model:
@@ -81,7 +81,7 @@ class Model:
             batch=math.prod(run.batch),
             dtype=beam.dtype,
             records=backend.has_autodiff and bool(known.tape),
-            host=backend if beam.device.startswith("cpu") else None,
+            host=backend.meter if beam.device.startswith("cpu") else None,
         )
 
     @property

@@ -80,7 +80,7 @@ def resolve(adjoint: Adjoint | str | None, run: Run, plan: Plan) -> Adjoint:
         return chosen
     budget = chosen.budget
     if budget is None:
-        free = run.backend.free_memory(run.beam.coordinates)
+        free = run.backend.meter.free_memory(run.beam.coordinates)
         if free is None:
             raise BackbeamError("this system does not say how much memory is free: give Auto(budget=...), in bytes")
         budget = int(ROOM * free)

@@ -24,7 +24,7 @@ def tape_of(course: Course, beam: Beam, objective: Any = None) -> int:
     count.
     """
     function, inputs = forward_run(course, beam, objective)
-    return backends.of(*inputs).tape_bytes(function, inputs)
+    return backends.of(*inputs).meter.tape_bytes(function, inputs)
 
 
 def forward_run(course: Course, beam: Beam, objective: Any = None) -> tuple[Callable[..., Array], list[Array]]:

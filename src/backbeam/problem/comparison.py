@@ -180,7 +180,7 @@ def _refusal(adjoint: Adjoint, course: Course, beam: Beam) -> str:
     """Why an adjoint is better left out, empty if it is not: a tape may take all memory, and the process with it."""
     if not adjoint.taped:
         return ""
-    free = beam.backend.free_memory(beam.coordinates)
+    free = beam.backend.meter.free_memory(beam.coordinates)
     try:
         needed = model_of(course, beam).needs(adjoint).predicted_peak_bytes
     except BackendError:  # of this library nothing is known, so nothing speaks against it

@@ -253,7 +253,7 @@ def differentiate_problem(course: Course, beam: Beam, asked: Question, tell: Cal
         parameters={name: value_of(name, course, beam) for name in names},
         seconds_primal=seconds_primal,
         seconds_gradient=seconds_gradient,
-        peak_bytes=backend.peak_memory(),
+        peak_bytes=backend.meter.peak_memory(),
         kicks=course.kicks,
         anchors=found.report.anchors,
         mismatch=None if mismatch is None else finite(host(mismatch).max()),

@@ -6,7 +6,7 @@ What is counted:
 peak_bytes    the peak of the gradient beyond what was there before: on the processor resident pages (`resident`), on
               an accelerator what the library's allocator handed out
 process_bytes the most resident memory of the whole process, libraries and beam included; on the host always
-library_bytes the library's own books, where it keeps any (`Backend.peak_of`): NumPy's by tracemalloc; None elsewhere
+library_bytes the library's own books, where it keeps any (`Meter.peak_of`): NumPy's by tracemalloc; None elsewhere
 ============  ======================================================================================================
 
 The gradient is made once before, so that compilers and caches do not count. Then it is watched; a short one by JAX,
@@ -139,18 +139,18 @@ def observed(function: Callable[[], None], backend: Any, array: Any, books: bool
         seen.append(_watched(function, backend, array))
     found = sorted(seen, key=lambda one: one.peak_bytes)[len(seen) // 2]
     if books and found.library_bytes is None:
-        backend.release()
-        found = replace(found, library_bytes=backend.peak_of(function, array))
+        backend.meter.release()
+        found = replace(found, library_bytes=backend.meter.peak_of(function, array))
     return found
 
 
 def _watched(function: Callable[[], None], backend: Any, array: Any) -> Measurement:
     """One call."""
-    backend.release()  # so that what waits for use again counts, as it does the first time
+    backend.meter.release()  # so that what waits for use again counts, as it does the first time
     on_host = backend.device_name(array).startswith("cpu")
     on_device: list[int | None] = []
     start = perf_counter()
-    seen = watch(function if on_host else lambda: on_device.append(backend.peak_of(function, array)))
+    seen = watch(function if on_host else lambda: on_device.append(backend.meter.peak_of(function, array)))
     seconds = perf_counter() - start
     if on_host:
         return Measurement(seen.own, seen.peak, seen.before, None, seconds)
