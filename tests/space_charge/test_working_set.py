@@ -16,7 +16,7 @@ PARTICLES, GRID = 120_000, 24
 def taken(n: int, side: int, monkeypatch) -> int:
     """Peak of what NumPy allocates for a kick, the result's 48 B a particle left out."""
     backend = backends.get("numpy")
-    monkeypatch.setattr(backend, "memory", Recycler())  # none is left from before
+    monkeypatch.setattr(backend, "recycler", Recycler())  # none is left from before
     beam = bb.Beam.gaussian(
         n=n, species="electron", kinetic_energy=100e6, charge=1e-9, sigma_x=1e-3, sigma_y=1e-3, sigma_tau=1e-3,
         sigma_px=1e-4, sigma_py=1e-4, sigma_pt=1e-3, seed=1,
