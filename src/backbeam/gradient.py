@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backbeam import backends
 from backbeam.adjoint import Adjoint
 from backbeam.adjoint.base import Diagnosis, zero_parameters
+from backbeam.adjoint.sweep import Journal
 from backbeam.arrays import Array, namespace, over_particles, per_particle
 from backbeam.beam import Beam
 from backbeam.course import Course
@@ -16,7 +18,7 @@ from backbeam.distributions.inputs import dtype_of
 from backbeam.errors import BackendError, InputError, Said
 from backbeam.knob_gradient import Wanted
 from backbeam.memory import is_taped, resolve
-from backbeam.plan import Bars, Plan, State, TapedWatch, advance
+from backbeam.plan import Bars, Plan, Setting, State, TapedWatch, advance, watched
 from backbeam.plan.step import zero
 from backbeam.run import Run, observers, readings_by_name
 from backbeam.tracking import followed
@@ -142,28 +144,39 @@ def differentiate(
 
 
 def differentiate_course(
-    objective: BeamFunction, course: Course, beam: Beam, wrt: Sequence[str], *, adjoint: Adjoint | str | None = None
+    objective: BeamFunction,
+    course: Course,
+    beam: Beam,
+    wrt: Sequence[str],
+    *,
+    adjoint: Adjoint | str | None = None,
+    journal: Journal | None = None,
 ) -> Gradient:
-    """`differentiate` along a course."""
+    """`differentiate` along a course; with a journal it tells where it can be left, or goes on from where it was."""
     asked = Wanted.of(course.line, wrt)
     names = _checked_names(asked, beam)
     course = course.with_present([name for name in names if not name.startswith("beam.")])
     run = Run(course, beam, recorded=False, lent=_goes_anywhere(objective) and not is_taped(adjoint))
     adjoint = resolve(adjoint, run, run.course.plan)
+    if journal is not None:
+        adjoint = journal.adjoint(adjoint)
+        journal = journal.beside(run.beam) if adjoint.resumes else None
     if adjoint.taped:
         value, bars, final = _by_tape(objective, run)
         report = Diagnosis()
     else:
         backend, first, P = run.backend, run.state(), run.parameters
-        plan, setting, (last, readings, kept) = followed(
-            run, lambda plan, setting: adjoint.forward(backend, plan, setting, first, P)
-        )
+        plan, setting, (last, readings, kept) = _there(run, adjoint, first, P, journal)
         final = run.result(last, plan, readings)
         seeds: list[Any]
         value, *seeds = _seeds(objective, run, plan, final, first, last, readings)
         # Popped, not named: the adjoint lets go of them as it goes.
         readings_bar = seeds.pop()
-        bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, seeds.pop(), readings_bar)
+        back: dict[str, Any] = {}
+        if journal is not None:
+            ended = (tuple(last), list(readings))
+            back["sweep"] = journal.sweep(adjoint, True, plan is not run.course.plan, ended)
+        bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, seeds.pop(), readings_bar, **back)
         bars = adjoint.check(backend, report, bars)
     value, final, bars = run.home(value), run.home(final), run.home(bars)
     report = report._replace(mismatch=run.home(report.mismatch))
@@ -176,6 +189,29 @@ def _goes_anywhere(objective: BeamFunction) -> bool:
     """Whether an objective is one of this package's, which take beams of any library."""
     terms = [term for _, term in getattr(objective, "terms", ((1.0, objective),))]
     return all(hasattr(t, "pullback") and type(t).__module__.startswith("backbeam.") for t in terms)
+
+
+def _there(
+    run: Run, adjoint: Adjoint, first: State, P: Any, journal: Journal | None
+) -> tuple[Plan, Setting, tuple[State, tuple[Array, ...], Any]]:
+    """The way forward, or what is left of it: plan and setting, and the last state, the readings, what was kept."""
+    start = None if journal is None else journal.start
+
+    def go(plan: Plan, setting: Setting) -> tuple[State, tuple[Array, ...], Any]:
+        if journal is None:
+            return adjoint.forward(run.backend, plan, setting, first, P)
+        is_watched = plan is not run.course.plan
+        if start is not None and start.back and start.watched == is_watched:
+            state, readings = start.ended
+            return State(*state), tuple(readings), []
+        sweep: Any = {"sweep": journal.sweep(adjoint, False, is_watched)}
+        return adjoint.forward(run.backend, plan, setting, first, P, **sweep)
+
+    if start is None or not start.watched:
+        return followed(run, go)
+    plan = watched(run.course.plan)
+    setting = replace(run.setting(plan), masked=True)
+    return plan, setting, go(plan, setting)
 
 
 def _checked_names(asked: Wanted, beam: Beam) -> list[str]:

@@ -54,7 +54,7 @@ def test_pieces_run_and_states_alive_in_a_real_gradient(slots, monkeypatch):
     pieces = kicks
     alive: list[weakref.ref] = []
     counts = {"run": 0, "most": 0}
-    true_advance, true_replay = checkpoint.advance, checkpoint.replay
+    true_run, true_advance, true_replay = checkpoint.run_and_keep, checkpoint.advance, checkpoint.replay
 
     def living() -> int:
         return len({id(array) for ref in alive if (array := ref()) is not None})
@@ -65,12 +65,18 @@ def test_pieces_run_and_states_alive_in_a_real_gradient(slots, monkeypatch):
         alive.append(weakref.ref(state.X))
         return state, readings
 
+    def run_and_keep(pieces, *rest):
+        counts["run"] += len(pieces)
+        state, readings, kept = true_run(pieces, *rest)
+        alive.extend(weakref.ref(X) for X in (state.X, *(one[0] for one in kept)))
+        return state, readings, kept
+
     def replay(piece, setting, state, *rest):
         counts["most"] = max(counts["most"], living())
         return true_replay(piece, setting, state, *rest)
 
-    monkeypatch.setattr(checkpoint, "advance", advance)
-    monkeypatch.setattr(checkpoint, "replay", replay)
+    for function in (run_and_keep, advance, replay):
+        monkeypatch.setattr(checkpoint, function.__name__, function)
     found = case.differentiate(bb.Checkpoint(slots=slots))
     monkeypatch.undo()
     places = spine(pieces, slots)

@@ -11,7 +11,6 @@ import json
 import os
 import sys
 from pathlib import Path
-from random import Random
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 HERE = Path(__file__).parent
@@ -33,11 +32,11 @@ def main() -> None:
 
     module = importlib.import_module(given.campaign)
     if given.only is not None:
-        print(module.case(Random(f"{given.campaign} {given.only}")))
+        print(campaign.case_of(module)(given.only))
         return
     numbers = range(given.first, given.first + given.count)
     seconds = getattr(module, "SECONDS", campaign.SECONDS)
-    found = campaign.run(given.campaign, module.case, numbers, given.record, seconds)
+    found = campaign.run(given.campaign, campaign.case_of(module), numbers, given.record, seconds)
     print(json.dumps(found, indent=1))
     sys.exit(bool(found["faults"]))
 

@@ -1,7 +1,7 @@
 """Many random cases, one after the other: what became of them is counted, and what must not be is a `Fault`.
 
-A case is a function of a `random.Random` that is seeded with the name of its campaign and its number, so that each can
-be run again alone. It returns one or two words on how it ended, "refused" or "accepted, run", and raises for a fault.
+A case is made by a `random.Random` that is seeded with the name of its campaign and its number, so that each can be
+run again alone. It returns one or two words on how it ended, "refused" or "accepted, run", and raises for a fault.
 Whatever else it raises is one, too: a traceback that a user would have seen.
 """
 
@@ -17,13 +17,14 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from types import ModuleType
 
 SECONDS = 20.0
 """A case that takes longer hangs."""
 EVERY = 5.0
 """Seconds between two records."""
 
-Case = Callable[[Random], str]
+Case = Callable[[int], str]
 
 
 class Fault(Exception):  # noqa: N818 (a word of these tests)
@@ -58,7 +59,7 @@ def outcome(name: str, case: Case, number: int, seconds: float = SECONDS) -> tup
     try:
         with limited(seconds), warnings.catch_warnings():
             warnings.simplefilter("error")
-            return case(Random(f"{name} {number}")), None
+            return case(number), None
     except Hang:
         return "fault", f"more than {seconds:g} s"
     except Fault as fault:
@@ -69,6 +70,17 @@ def outcome(name: str, case: Case, number: int, seconds: float = SECONDS) -> tup
         where = [f for f in traceback.extract_tb(error.__traceback__) if "backbeam" in f.filename]
         place = f"{Path(where[-1].filename).name}:{where[-1].lineno}" if where else "?"
         return "fault", f"{type(error).__name__} at {place}: {str(error)[:200]}"
+
+
+def case_of(module: ModuleType) -> Case:
+    """Its case by number: ``numbered(number, random)``, or ``case(random)``."""
+    name = module.__name__
+
+    def case(number: int) -> str:
+        random = Random(f"{name} {number}")
+        return module.numbered(number, random) if hasattr(module, "numbered") else module.case(random)
+
+    return case
 
 
 def run(name: str, case: Case, numbers: range, record: Path | None = None, seconds: float = SECONDS) -> dict:

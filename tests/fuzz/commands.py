@@ -66,8 +66,8 @@ TARGETS = (
     "x.h5", "x.csv", "", "a" * 300, "out2",
 )  # fmt: skip
 OF_OPTICS = (
-    ["--periodic"], ["--start", "beta_x=1,beta_y=2"], ["--step", "0"], ["--pt", "nan"], ["--at", "q1"], ["--per", "x"],
-    ["--csv"],
+    ["--periodic"], ["--start", "beta_x=1,beta_y=2"], ["--step", "0"], ["--pt", "nan"], ["--at", "q1"],
+    ["--per", "x"], ["--csv"],
 )  # fmt: skip
 OF_LATTICES = (["--line", "cell"], ["--replace", "rfcavity=drift"], ["--line", "x"])
 

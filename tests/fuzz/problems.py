@@ -6,6 +6,7 @@ none, and its run gives finite moments or is refused.
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 import warnings
@@ -92,9 +93,9 @@ def beam(random: Random) -> dict[str, Any]:
 def tree(random: Random) -> dict[str, Any]:
     """A plausible problem."""
     found: dict[str, Any] = {"title": "fuzz", "beam": beam(random), "lattice": lattice(random)}
-    found["space_charge"] = random.choice(SPACE_CHARGE)
+    found["space_charge"] = copy.deepcopy(random.choice(SPACE_CHARGE))
     if random.random() < 0.3:
-        found["effects"] = random.choices(EFFECTS, k=random.randint(1, 2))
+        found["effects"] = copy.deepcopy(random.choices(EFFECTS, k=random.randint(1, 2)))
     if random.random() < 0.5:
         found["track"] = random.choice([{"slices": 1}, {"slices": 3}, {"step": 0.3}, {"on_turn": "lose"}])
     if random.random() < 0.3:
@@ -108,7 +109,7 @@ def case(random: Random) -> str:
     """One file, read and run."""
     given: Any = tree(random)
     for _ in range(random.choice([0, 1, 1, 1, 1, 2])):
-        given = mutated(given, random)
+        given = mutated(copy.deepcopy(given), random)  # no part of it twice
     text = write_tree(given)
     if random.random() < 0.15:
         text = garbled(text, random)

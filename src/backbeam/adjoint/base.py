@@ -47,6 +47,8 @@ class Adjoint:
     """Every adjoint by what problem files and the command line call it."""
     taped: ClassVar[bool] = False
     """Whether the library's own tape does it: then `forward` and `backward` are never called."""
+    resumes: ClassVar[bool] = False
+    """Whether `forward` and `backward` take a ``sweep``, which can be left and taken up: `backbeam.adjoint.sweep`."""
     noun: ClassVar[str] = "kept state"
     """What `Diagnosis.anchors` counts."""
     place: ClassVar[int | None] = None

@@ -10,6 +10,7 @@ from math import comb
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from backbeam.adjoint.base import Adjoint, Diagnosis, Working, bytes_between, cut, deal
+from backbeam.adjoint.sweep import Sweep, run_and_keep
 from backbeam.errors import InputError
 from backbeam.plan import Bars, State, advance, count_kicks, replay, unroll
 
@@ -31,6 +32,7 @@ class Checkpoint(Adjoint):
 
     slots: int = field(default=10, metadata={"option": "slots"})
 
+    resumes: ClassVar[bool] = True
     place: ClassVar[int | None] = 3
 
     def __post_init__(self) -> None:
@@ -65,18 +67,17 @@ class Checkpoint(Adjoint):
         return (Checkpoint(low),)
 
     def forward(
-        self, backend: Backend, plan: Plan, setting: Setting, state: State, P: Parameters
+        self,
+        backend: Backend,
+        plan: Plan,
+        setting: Setting,
+        state: State,
+        P: Parameters,
+        sweep: Sweep | None = None,
     ) -> tuple[State, tuple[Array, ...], Any]:
         """Run, and keep the states from which the way back begins."""
         pieces = cut(unroll(plan), 1)
-        wanted = set(spine(len(pieces), self.slots))
-        kept, readings = [], ()
-        for k, piece in enumerate(pieces):
-            if k in wanted:
-                kept.append(setting.keep(state))
-            state, found = advance(piece, setting, state, P)
-            readings = (*readings, *found)
-        return state, readings, kept
+        return run_and_keep(pieces, spine(len(pieces), self.slots), setting, state, P, sweep or Sweep())
 
     def backward(
         self,
@@ -89,6 +90,7 @@ class Checkpoint(Adjoint):
         P: Parameters,
         bars: Bars,
         readings_bar: tuple[Array, ...],
+        sweep: Sweep | None = None,
     ) -> tuple[Bars, Diagnosis]:
         """From the last stretch to the first, each by the schedule."""
         pieces = cut(unroll(plan), 1)
@@ -99,18 +101,25 @@ class Checkpoint(Adjoint):
                 state, _ = advance(piece, setting, state, P)
             return state
 
+        starts, sweep = spine(len(pieces), self.slots), sweep or Sweep()
         # Where a state is known, and the slots that are free beyond it. No other name for any of them, nor for the
         # cotangents, here or in a frame of its own: what has been used up is let go, and its slot serves again.
-        starts = spine(len(pieces), self.slots)
-        known = [(0, first, self.slots)]
-        known += [
-            (k, setting.restore(state, first), self.slots - i - 1)
-            for i, (k, state) in enumerate(zip(starts, kept, strict=True))
-        ]
-        report, stop = Diagnosis(anchors=len(kept)), len(pieces)
+        stop, known = len(pieces), [(0, first, self.slots)]
+        if sweep.start is not None:
+            now, stop, states = sweep.start
+            bars, known = Bars(*now), [(k, setting.restore(tuple(state), first), free) for k, state, free in states]
+        else:
+            known += [
+                (k, setting.restore(state, first), self.slots - i - 1)
+                for i, (k, state) in enumerate(zip(starts, kept, strict=True))
+            ]
         kept.clear()
         held = [bars]
         del bars
+
+        def memory() -> Any:
+            return tuple(held[0]), stop, [(k, setting.keep(state), free) for k, state, free in known]
+
         while known:
             start, state, free = known[-1]
             if stop - start > 1:
@@ -120,8 +129,9 @@ class Checkpoint(Adjoint):
                 known.pop()
                 held.append(replay(pieces[start], setting, state, P, held.pop(), mine[start]))
                 stop = start
+                sweep.passed(count_kicks(pieces[start]), memory)
             del state
-        return held.pop(), report
+        return held.pop(), Diagnosis(anchors=len(starts))
 
 
 def split(length: int, slots: int) -> int:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from array_api_compat import device
 
 from backbeam.adjoint.base import Adjoint, Diagnosis, Working, bytes_between, cut, deal
+from backbeam.adjoint.sweep import Sweep, run_and_keep
 from backbeam.arrays import Array, namespace
 from backbeam.errors import InputError, TrackingError
-from backbeam.plan import Bars, State, advance, count_kicks, replay, retreat
+from backbeam.plan import Bars, State, as_run, count_kicks, replay, stretches
 
 if TYPE_CHECKING:
     from backbeam.plan import Parameters, Plan, Setting
@@ -56,6 +58,7 @@ class Reversible(Adjoint):
         if self.tolerance is not None and not self.tolerance > 0:
             raise InputError("adjoint.tolerance", self.tolerance, "a number greater than 0")
 
+    resumes: ClassVar[bool] = True
     noun: ClassVar[str] = "anchor"
     place: ClassVar[int | None] = 1
 
@@ -89,16 +92,17 @@ class Reversible(Adjoint):
         return self, Reversible(None)
 
     def forward(
-        self, backend: Backend, plan: Plan, setting: Setting, state: State, P: Parameters
+        self,
+        backend: Backend,
+        plan: Plan,
+        setting: Setting,
+        state: State,
+        P: Parameters,
+        sweep: Sweep | None = None,
     ) -> tuple[State, tuple[Array, ...], Any]:
         """Run, and keep the anchors."""
-        anchors, readings = [], ()
-        for k, piece in enumerate(self._pieces(plan, _is_float32(state))):
-            if k:
-                anchors.append(setting.keep(state))
-            state, found = advance(piece, setting, state, P)
-            readings = (*readings, *found)
-        return state, readings, anchors
+        pieces = self._pieces(plan, _is_float32(state))
+        return run_and_keep(pieces, range(1, len(pieces)), setting, state, P, sweep or Sweep())
 
     def backward(
         self,
@@ -111,30 +115,45 @@ class Reversible(Adjoint):
         P: Parameters,
         bars: Bars,
         readings_bar: tuple[Array, ...],
+        sweep: Sweep | None = None,
     ) -> tuple[Bars, Diagnosis]:
         """Undo piece by piece; where a piece begins, compare with the true state and go on from that."""
-        compare = backend.compile(mismatch)
+        compare, sweep = backend.compile(mismatch), sweep or Sweep()
         pieces = self._pieces(plan, _is_float32(first))
-        starts = [first, *(setting.restore(a, first) for a in kept)]
-        worst, state = None, last
+        dealt = deal(readings_bar, pieces)
+        k, left, worst, end, rebuilt = len(pieces) - 1, None, None, last, last
+        if sweep.start is not None:
+            k, left, worst, end, rebuilt, now, kept = sweep.start
+            end, rebuilt, bars = State(*end), State(*rebuilt), Bars(*now)
+        starts = [first, *(setting.restore(tuple(a), first) for a in kept)]
         held = [bars]  # handed over, for a name here would hold on to what the piece has used up
         del bars
-        for piece, start, mine in zip(
-            reversed(pieces), reversed(starts), reversed(deal(readings_bar, pieces)), strict=True
-        ):
+
+        def memory(k: int, left: int | None) -> Any:
+            """How to go on with so many parts of a piece; None: with all."""
+            return k, left, worst, tuple(end), tuple(rebuilt), tuple(held[0]), kept[:k]
+
+        while k >= 0:
+            piece, start = pieces[k], starts[k]
             if piece and not piece[0].undoes:
-                held.append(replay(piece, setting, start, P, held.pop(), mine))
-                state = start
-                continue
-            rebuilt, found = retreat(piece, setting, state, P, held.pop(), mine)
-            held.append(found)
-            found = compare(rebuilt.X, start.X, state.X, setting.alive(start) if setting.masked else None)
-            worst = found if worst is None else namespace(found).maximum(worst, found)
-            state = start
-            del rebuilt, found
+                held.append(replay(piece, setting, start, P, held.pop(), dealt[k]))
+            else:
+                parts = stretches(as_run(piece, end))
+                left = len(parts) if left is None else left
+                unread = list(dealt[k][: sum(part.reads for part in parts[:left])])
+                for j in reversed(range(left)):
+                    rebuilt, found = parts[j].retreat(setting, rebuilt, P, held.pop(), unread)
+                    held.append(found)
+                    del found
+                    sweep.passed(parts[j].kicks, partial(memory, k, j))
+                alive = setting.alive(start) if setting.masked else None
+                measured = compare(rebuilt.X, start.X, end.X, alive)
+                worst = measured if worst is None else namespace(measured).maximum(worst, measured)
+            end = rebuilt = start
+            k, left = k - 1, None
         if worst is None:
             worst = namespace(first.X).zeros_like(first.beta_gamma)
-        return held.pop(), Diagnosis(anchors=len(kept), mismatch=worst)
+        return held.pop(), Diagnosis(anchors=len(pieces) - 1, mismatch=worst)
 
     def check(self, backend: Backend, report: Diagnosis, bars: Bars) -> Bars:
         """Compare the measured mismatch with the tolerance."""

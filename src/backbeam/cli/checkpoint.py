@@ -1,8 +1,8 @@
-"""``--checkpoint-every``, ``--resume``: one file beside the output folder, from which a run that was killed goes on.
+"""``--checkpoint-every``, ``--resume``: one file beside the output folder, from which a job that was killed goes on.
 
-It holds the place in the line with the state there, the readings and moments so far, and the digest of what was run;
-the beam at the start is drawn again. Each one replaces the one before at once, so that a kill at any moment leaves a
-whole one. What comes out has the same bits as a run that was never killed.
+It holds the place in the line with all that is needed there, and the digest of what was asked; the beam at the start is
+drawn again. Each one replaces the one before at once, so that a kill at any moment leaves a whole one. What comes out
+has the same bits as of a job that was never killed.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from glob import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from backbeam import backends
+from backbeam.adjoint.sweep import Mark
 from backbeam.beam import Beam
 from backbeam.cli.folder import write_whole
+from backbeam.cli.nested import put_together, taken_apart
 from backbeam.errors import BackbeamError, InputError
 from backbeam.plan import State
-from backbeam.problem import Problem
+from backbeam.problem import Problem, Question
 from backbeam.problem.journey import Halt
 from backbeam.walking import Place
 
@@ -32,58 +36,48 @@ def checkpoint_of(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.checkpoint.npz")
 
 
-class SavedRun:
-    """The checkpoint of a run that writes to a folder; ``every`` so many kicks, None for never."""
+class SavedJob:
+    """The checkpoint of a job that writes to a folder; ``every`` so many kicks, None for never.
 
-    def __init__(self, folder: Path, problem: Problem, every: int | None) -> None:
+    ``asked`` is all of what the job is, as text: a checkpoint of another one is refused.
+    """
+
+    def __init__(self, folder: Path, asked: str, every: int | None) -> None:
         if every is not None and every < 1:
             raise InputError("--checkpoint-every", every, "a number of kicks, at least 1")
-        self.path, self.every, self.kicks = checkpoint_of(folder), every, 0
-        self.problem = hashlib.sha256(problem.dump().encode()).hexdigest()
+        self.path, self.every, self.last = checkpoint_of(folder), every, 0
+        self.asked = hashlib.sha256(asked.encode()).hexdigest()
 
-    def save(self, halt: Halt) -> None:
-        """Write one, if enough kicks lie behind the last."""
-        place = halt.place
-        if self.every is None or place.kicks < self.kicks + self.every:
-            return
-        self.kicks = place.kicks
-        from backbeam import backends
+    def is_due(self, kicks: int) -> bool:
+        """Whether enough kicks lie behind the last one."""
+        if self.every is None or kicks < self.last + self.every:
+            return False
+        self.last = kicks
+        return True
 
-        host = backends.of(place.state.X).to_numpy
-        words = {
-            "backbeam": "checkpoint", "problem": self.problem, "library": backends.of(place.state.X).name,
-            "parts": place.parts, "kicks": place.kicks, "watched": halt.watched, "rows": halt.rows,
-        }  # fmt: skip
-        arrays: dict[str, Any] = {name: host(value) for name, value in place.state._asdict().items()}
-        arrays |= {f"reading_{k}": host(value) for k, value in enumerate(place.readings)}
+    def write(self, value: Any, library: str) -> None:
+        """Write nested data with arrays, of a job on that library."""
+        plain, arrays = taken_apart(value, lambda array: backends.of(array).to_numpy(array))
+        words = {"backbeam": "checkpoint", "asked": self.asked, "library": library, "value": plain}
         data = io.BytesIO()
-        np.savez(data, words=np.asarray(json.dumps(words)), **arrays)
+        np.savez(data, words=np.asarray(json.dumps(words)), **arrays)  # type: ignore[arg-type]
         try:
             write_whole(self.path, data.getvalue())
         except OSError as error:
             raise BackbeamError(f"--checkpoint-every: {self.path}: {(error.strerror or str(error)).lower()}") from None
 
-    def load(self, beam: Beam) -> Halt:
-        """The place where the run was, for the same beam drawn again.
+    def read(self, library: str, made: Callable[[np.ndarray], Any]) -> Any:
+        """What was written by a job on that library, with each array as it is made of NumPy's.
 
         Raises
         ------
         InputError
-            If there is no checkpoint, or if it is of another problem or library.
+            If there is no checkpoint, or if it is of another job or library.
         """
         words, arrays = self._read()
-        if (words["problem"], words["library"]) != (self.problem, beam.backend.name):
+        if (words["asked"], words["library"]) != (self.asked, library):
             raise InputError("--resume", str(self.path), "the checkpoint of this problem, with the same options")
-
-        def mine(array: np.ndarray) -> Any:
-            return beam.backend.asarray(array, dtype=str(array.dtype), device=beam.device)
-
-        state = State(*(mine(arrays[name]) for name in State._fields))
-        count = sum(name.startswith("reading_") for name in arrays)
-        readings = tuple(mine(arrays[f"reading_{k}"]) for k in range(count))
-        self.kicks = words["kicks"]
-        rows = [(element, row) for element, row in words["rows"]]
-        return Halt(Place(words["parts"], words["kicks"], state, readings), rows, words["watched"])
+        return put_together(words["value"], arrays, made)
 
     def check(self) -> None:
         """Raise `InputError` if something that is no checkpoint has its name."""
@@ -91,7 +85,7 @@ class SavedRun:
             self._read()
 
     def remove(self) -> None:
-        """When the run has ended, and its results are written."""
+        """When the job has ended, and its results are written."""
         if self.path.exists():
             self._read()
             self.path.unlink()
@@ -108,3 +102,48 @@ class SavedRun:
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
             raise InputError("--resume", str(self.path), "a checkpoint, as --checkpoint-every writes it") from None
         return words, arrays
+
+
+class SavedRun(SavedJob):
+    """Of ``backbeam run``: the state at a place, the readings and moments so far."""
+
+    def __init__(self, folder: Path, problem: Problem, every: int | None) -> None:
+        super().__init__(folder, problem.dump(), every)
+
+    def save(self, halt: Halt) -> None:
+        """Write one, if it is time."""
+        place = halt.place
+        if self.is_due(place.kicks):
+            at = (place.parts, place.kicks, tuple(place.state), place.readings)
+            self.write((at, halt.rows, halt.watched), backends.of(place.state.X).name)
+
+    def load(self, beam: Beam) -> Halt:
+        """The place where the run was."""
+        made = beam.backend.asarray
+        found = self.read(beam.backend.name, lambda a: made(a, dtype=str(a.dtype), device=beam.device))
+        (parts, kicks, state, readings), rows, is_watched = found
+        self.last = kicks
+        place = Place(parts, kicks, State(*state), tuple(readings))
+        return Halt(place, [(element, row) for element, row in rows], is_watched)
+
+
+class SavedGradient(SavedJob):
+    """Of ``backbeam gradient``: where it was, there or back."""
+
+    def __init__(self, folder: Path, problem: Problem, asked: Question, every: int | None) -> None:
+        words = (asked.objective.name, ",".join(asked.wrt), asked.adjoint.describe())
+        super().__init__(folder, "\n".join((problem.dump(), *words)), every)
+        self.back = False
+
+    def save(self, beam: Beam, back: bool, kicks: int, mark: Callable[[], Mark]) -> None:
+        """Write one, if it is time: the way back counts its kicks anew."""
+        if back != self.back:
+            self.back, self.last = back, 0
+        if self.is_due(kicks):
+            self.write(tuple(mark()), beam.backend.name)
+
+    def load(self, beam: Beam) -> Mark:
+        """The place where the gradient was."""
+        found = Mark(*self.read(beam.backend.name, lambda array: array))
+        self.back, self.last = found.back, found.kicks
+        return found

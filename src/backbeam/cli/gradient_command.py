@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from backbeam.cli.options import (
+    checkpoint_options,
     gradient_options,
     load_problem,
     naming,
+    output_of,
     problem_options,
     showing_progress,
     split_names,
@@ -29,6 +32,7 @@ from backbeam.cli.warned import with_warnings
 @click.option(
     "--output", metavar="DIR", type=click.Path(path_type=Path), help="Write gradient.json and problem.yaml to a folder."
 )
+@checkpoint_options
 def command(
     name: str,
     backend: str | None,
@@ -44,6 +48,8 @@ def command(
     as_json: bool,
     plot: Path | None,
     output: Path | None,
+    every: int | None,
+    resume: Path | None,
 ) -> None:
     """Differentiate an objective of the beam at the end of PROBLEM.
 
@@ -51,6 +57,7 @@ def command(
     """
     from backbeam.cli.folder import check_targets, write_folder
 
+    output = output_of(output, every, resume)
     check_targets(plot, output)
     if not as_json:
         from backbeam.cli.gradient_table import print_gradient
@@ -59,7 +66,14 @@ def command(
 
         problem = load_problem(name, overrides, backend, device, dtype, seed)
         asked = question(problem, objective, split_names(wrt), adjoint, anchor_every, slots)
-        found = problem.differentiate(asked, progress=tell)
+        keeping: dict[str, Any] = {}
+        if output is not None and (every is not None or resume is not None):
+            from backbeam.cli.checkpoint import SavedGradient
+
+            checkpoint = SavedGradient(output, problem, asked, every)
+            checkpoint.check()
+            keeping = {"halt": checkpoint.save} | ({"resume": checkpoint.load} if resume else {})
+        found = problem.differentiate(asked, progress=tell, **keeping)
     text = json.dumps(with_warnings(found.summary()), allow_nan=False)
     if plot:
         from backbeam.plotting import save
@@ -68,6 +82,8 @@ def command(
         save(draw_gradient(found, problem.title), plot)
     if output:
         write_folder(output, {"gradient.json": f"{text}\n", "problem.yaml": problem.dump()})
+        if keeping:
+            checkpoint.remove()
     if as_json:
         click.echo(text)
     else:

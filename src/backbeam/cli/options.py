@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -80,6 +81,34 @@ def gradient_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_GRADIENT_OPTIONS):
         command = option(command)
     return command
+
+
+_CHECKPOINT_OPTIONS = (
+    click.option(
+        "--checkpoint-every", "every", metavar="K", type=int,
+        help="Every K kicks write DIR.checkpoint.npz beside --output DIR: a job that is killed goes on from there.",
+    ),
+    click.option(
+        "--resume", metavar="DIR", type=click.Path(path_type=Path),
+        help="Go on with PROBLEM whose --output was DIR, with the same options; it ends with the same bits.",
+    ),
+)  # fmt: skip
+
+
+def checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --checkpoint-every and --resume to a command that has --output."""
+    for option in reversed(_CHECKPOINT_OPTIONS):
+        command = option(command)
+    return command
+
+
+def output_of(output: Path | None, every: int | None, resume: Path | None) -> Path | None:
+    """The folder to write to, which is that of --resume if it is given; `InputError` for what does not go together."""
+    if resume is not None and output is not None:
+        raise InputError("--resume", str(resume), "--output or --resume, not both")
+    if every is not None and output is None and resume is None:
+        raise InputError("--checkpoint-every", every, "--output too: checkpoints are written beside it")
+    return output or resume
 
 
 def split_names(given: Iterable[str]) -> list[str] | None:

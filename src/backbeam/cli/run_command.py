@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
-from backbeam.cli.options import load_problem, naming, problem_options, showing_progress
+from backbeam.cli.options import checkpoint_options, load_problem, naming, output_of, problem_options, showing_progress
 from backbeam.cli.warned import with_warnings
-from backbeam.errors import InputError
 
 POINTS = 200
 """Places at which moments along a line are noted where no effect cuts it into slices."""
@@ -24,17 +23,7 @@ POINTS = 200
     "--output", metavar="DIR", type=click.Path(path_type=Path),
     help="Write summary.json, moments.csv, problem.yaml and final_beam.npz to a folder.",
 )  # fmt: skip
-@click.option(
-    "--checkpoint-every",
-    "every",
-    metavar="K",
-    type=int,
-    help="Every K kicks write DIR.checkpoint.npz beside --output DIR: a run that is killed goes on from there.",
-)
-@click.option(
-    "--resume", metavar="DIR", type=click.Path(path_type=Path),
-    help="Go on with the run of PROBLEM whose --output was DIR, with the same options; it ends with the same bits.",
-)  # fmt: skip
+@checkpoint_options
 @click.option(
     "--save-beam", metavar="FILE", type=click.Path(path_type=Path),
     help="Write the final beam: .h5 (openPMD), .npz, .csv, .sdds. A problem starts from it by beam: {file: FILE}.",
@@ -56,11 +45,7 @@ def command(
     """Track the beam of PROBLEM, a problem file or the name of an example, and show it before and after."""
     from backbeam.cli.folder import check_targets
 
-    if resume is not None and output is not None:
-        raise InputError("--resume", str(resume), "--output or --resume, not both")
-    output = output or resume
-    if every is not None and output is None:
-        raise InputError("--checkpoint-every", every, "--output too: checkpoints are written beside it")
+    output = output_of(output, every, resume)
     check_targets(plot, output)
     if save_beam:
         from backbeam.beams import check_save

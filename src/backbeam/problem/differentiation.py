@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backbeam.adjoint import Adjoint, Reversible, adjoint_named
+from backbeam.adjoint.sweep import Journal, Mark
 from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.distributions.inputs import UNITS
 from backbeam.errors import BackbeamError, InputError
 from backbeam.gradient import Gradient, differentiate_course
 from backbeam.observables import Objective, expression, sigma, weighted
+from backbeam.problem.journey import nothing
 from backbeam.problem.keys import missing
 from backbeam.problem.outcome import compiles, finite, quiet, rehearsal
+from backbeam.problem.progress import SweepProgress
 from backbeam.tracking import track_course
 
 if TYPE_CHECKING:
@@ -215,14 +218,39 @@ class Derivative:
         }
 
 
-def differentiate_problem(course: Course, beam: Beam, asked: Question, tell: Callable[[str], None]) -> Derivative:
-    """Value and gradient, warmed up before, and timed beside the tracking alone."""
+Marker = Callable[[Beam, bool, int, Callable[[], Mark]], None]
+"""Told each place at which a gradient can be left: the beam, whether it is on its way back, the kicks, the mark."""
+
+
+def differentiate_problem(
+    course: Course,
+    beam: Beam,
+    asked: Question,
+    tell: Callable[[str], None],
+    halt: Marker | None = None,
+    resume: Callable[[Beam], Mark | None] = nothing,
+) -> Derivative:
+    """Value and gradient, warmed up before, and timed beside the tracking alone.
+
+    ``halt`` is told each place at which it can be left, and ``resume`` gives the one from which to go on, if any.
+    """
     backend = beam.backend
     names = expand(asked.wrt, course, beam)
     course = course.with_present([name for name in names if not name.startswith("beam.")])
 
+    title = f"differentiating {asked.objective.name} with respect to {len(names)} parameters"
+    told = SweepProgress(title, course.kicks, tell)
+    start = resume(beam)
+    is_kept = halt is not None or start is not None
+
+    def passed(back: bool, kicks: int, mark: Callable[[], Mark]) -> None:
+        told.passed(back, kicks)
+        if halt is not None:
+            halt(beam, back, kicks, mark)
+
     def run() -> Gradient:
-        found = differentiate_course(asked.objective, course, beam, names, adjoint=asked.adjoint)
+        journal = Journal(passed, start, must=is_kept)
+        found = differentiate_course(asked.objective, course, beam, names, adjoint=asked.adjoint, journal=journal)
         backend.synchronize([found.value, *found.gradient.values()])
         return found
 
@@ -230,13 +258,15 @@ def differentiate_problem(course: Course, beam: Beam, asked: Question, tell: Cal
         backend.synchronize(track_course(course, beam).coordinates)
 
     with quiet():
-        if compiles(beam):
+        if is_kept:
+            pass  # what goes on after a kill has no time to lose
+        elif compiles(beam):
             tell("compiling")
             run()
             track_alone()
         else:
             _warm_up(course, beam, asked.adjoint)
-        tell(f"differentiating {asked.objective.name} with respect to {len(names)} parameters")
+        tell(title)
         seconds_gradient, found = _timed(run)
         tell("tracking alone")
         seconds_primal, _ = _timed(track_alone)

@@ -81,7 +81,9 @@ def run_problem(
     way, and ``resume`` gives the one from which to go on, if any.
     """
     backend, start = beam.backend, resume(beam)
-    if compiles(beam):
+    if start is not None or halt is not nothing:
+        pass  # what goes on after a kill has no time to lose
+    elif compiles(beam):
         tell("compiling")
         backend.synchronize(send(course, beam, Pass(points, moments_of), start)[0].coordinates)
     else:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from backbeam.adjoint.sweep import Mark
 from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.effects import Effect, SpaceCharge
 from backbeam.errors import InputError
 from backbeam.line import Line
-from backbeam.problem.differentiation import Derivative, Question, differentiate_problem, question
+from backbeam.problem.differentiation import Derivative, Marker, Question, differentiate_problem, question
 from backbeam.problem.effects import read_effects, read_space_charge
 from backbeam.problem.examples import example_names, example_text
 from backbeam.problem.files import read_file
@@ -217,16 +218,20 @@ class Problem:
         dtype: str | None = None,
         seed: int | None = None,
         progress: Callable[[str], None] | None = None,
+        halt: Marker | None = None,
+        resume: Callable[[Beam], Mark | None] = nothing,
     ) -> Derivative:
         """Draw the beam, differentiate, and time it beside the tracking; ``progress`` is told each stage.
 
         ``asked`` is what `backbeam.problem.question` makes; None: what the problem's section ``gradient`` says.
+        ``halt`` is told each place at which the gradient can be left, there and back, and ``resume`` gives the one
+        from which to go on.
         """
         tell = progress or (lambda stage: None)
         asked = asked or question(self)
         tell("drawing particles")
         beam = self.beam(backend, device, dtype, seed)
-        return differentiate_problem(self.course(), beam, asked, tell)
+        return differentiate_problem(self.course(), beam, asked, tell, halt, resume)
 
 
 _KIND = {list: "list", str: "text", int: "number", float: "number", bool: "truth value"}

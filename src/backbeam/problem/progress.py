@@ -34,6 +34,26 @@ class Progress:
         self.tell(f"{self.title}: {said(place.kicks, self.kicks, place.kicks - self.before, self.told - self.begun)}")
 
 
+class SweepProgress:
+    """Tells how far a gradient has come, there and back."""
+
+    def __init__(self, title: str, kicks: int, tell: Callable[[str], None]) -> None:
+        self.title, self.kicks, self.tell = title, kicks, tell
+        self.back: bool | None = None
+        self.first = 0
+        self.begun = self.told = monotonic()
+
+    def passed(self, back: bool, kicks: int) -> None:
+        """Tell, if the last word is some time ago; the clock starts at the first place of each way."""
+        now = monotonic()
+        if back != self.back:
+            self.back, self.first, self.begun = back, kicks, now
+        if self.kicks and now > self.told + INTERVAL:
+            self.told = now
+            way = "back" if back else "there"
+            self.tell(f"{self.title}, {way}: {said(kicks, self.kicks, kicks - self.first, now - self.begun)}")
+
+
 def said(done: int, kicks: int, counted: int, seconds: float) -> str:
     """``120 of 400, 35 a second, 8 s left``, from the kicks that were counted in so many seconds."""
     rate = counted / seconds if seconds > 0.0 else 0.0

@@ -1,0 +1,26 @@
+"""Twenty fixed plans on JAX beside NumPy: the numbers in them are random, so that what is compiled serves again."""
+
+from __future__ import annotations
+
+import warnings
+from random import Random
+
+from gradients import judged, scenario
+
+import backbeam as bb
+
+SECONDS = 600.0
+PLANS, EACH = 20, 25
+
+
+def numbered(number: int, random: Random) -> str:
+    """Case so many: the first 25 are of the first plan."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bb.errors.BackbeamWarning)
+        plan = number // EACH % PLANS
+        for trial in range(50):
+            try:
+                return judged(scenario(Random(f"plan {plan} {trial}"), random), random, ("jax",))
+            except bb.InputError:
+                continue
+    return "no such line"
