@@ -12,8 +12,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from backbeam.errors import InputError
 from backbeam.plan import State, as_run, stretches
 
@@ -101,13 +99,13 @@ class Journal:
         return Sweep(start.memory, start.kicks, tell)
 
 
-def _arrays(value: Any, made: Callable[[np.ndarray], Any]) -> Any:
+def _arrays(value: Any, made: Callable[[Any], Any]) -> Any:
     """Nested data with each array of NumPy's as it is made of it; tuples become lists."""
     if isinstance(value, tuple | list):
         return [_arrays(one, made) for one in value]
     if isinstance(value, dict):
         return {name: _arrays(one, made) for name, one in value.items()}
-    return made(value) if isinstance(value, np.ndarray) else value
+    return value if value is None or type(value) in (bool, int, float, str) else made(value)
 
 
 def run_and_keep(
