@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import numpy as np
 import pytest
 
@@ -48,3 +50,17 @@ def test_a_line_grows_a_thousand_times():
     assert line.replace({"d.length": 2e-3}).length == pytest.approx(3.0)
     with pytest.raises(TypeError):
         line + step
+
+
+def test_a_line_grows_by_additions():
+    """Element by element, in a time that grows with its length: twice as long is not four times as slow."""
+    line = bb.Line([])
+    begun = process_time()
+    for k in range(2400):
+        line = line + bb.Line([bb.Drift(0.1, name=None if k % 2 else f"d{k}")])
+    assert process_time() - begun < 2.0
+    assert len(line) == 2400 and line.names[:3] == ("d0", "drift_1", "d2") and line.names[-1] == "drift_1200"
+    assert line.replace({"d2398.length": 1.0}).length == pytest.approx(240.9)
+    with pytest.raises(bb.InputError, match="line is 'd0'; allowed: one element a name"):
+        line + bb.Line([bb.Drift(0.2, name="d0")])
+    assert len(line + bb.Line([line["d0"]])) == 2401

@@ -18,6 +18,7 @@ from backbeam.distributions.inputs import dtype_of
 from backbeam.errors import BackendError, InputError, Said
 from backbeam.knob_gradient import Wanted
 from backbeam.memory import is_taped, resolve
+from backbeam.paths import is_of_beam, of_line
 from backbeam.plan import Bars, Plan, Setting, State, TapedWatch, advance, watched
 from backbeam.plan.step import zero
 from backbeam.run import Run, observers, readings_by_name
@@ -155,7 +156,7 @@ def differentiate_course(
     """`differentiate` along a course; with a journal it tells where it can be left, or goes on from where it was."""
     asked = Wanted.of(course.line, wrt)
     names = _checked_names(asked, beam)
-    course = course.with_present([name for name in names if not name.startswith("beam.")])
+    course = course.with_present(of_line(names, course.line))
     run = Run(course, beam, recorded=False, lent=_goes_anywhere(objective) and not is_taped(adjoint))
     adjoint = resolve(adjoint, run, run.course.plan)
     if journal is not None:
@@ -222,9 +223,9 @@ def _checked_names(asked: Wanted, beam: Beam) -> list[str]:
     recipe = () if beam.recipe is None else tuple(beam.recipe.parameters)
     fixed = () if beam.recipe is None else beam.recipe.fixed
     for name in names:
-        owner, _, field = name.rpartition(".")
-        if owner != "beam":
+        if not is_of_beam(name, asked.line):
             continue
+        field = name.rpartition(".")[2]
         if beam.recipe is not None and (field in fixed or (field == "beta_gamma" and "kinetic_energy" in fixed)):
             allowed = f"what a {beam.recipe.kind} beam has a gradient for: its shape is made on the host"
             raise InputError("wrt", name, allowed)
@@ -421,11 +422,12 @@ def _by_tape(objective: BeamFunction, run: Run) -> tuple[Array, Bars, Beam]:
 
 def _wanted(names: Sequence[str], run: Run, bars: Bars) -> dict[str, Array]:
     """The cotangent behind each name."""
-    of_beam = _beam_bars({n.removeprefix("beam.") for n in names if n.startswith("beam.")}, run.given, bars)
+    mine = {name for name in names if is_of_beam(name, run.line)}
+    of_beam = _beam_bars({name.rpartition(".")[2] for name in mine}, run.given, bars)
     found = {}
     for name in names:
         owner, _, field = name.rpartition(".")
-        found[name] = of_beam[field] if owner == "beam" else bars.parameters[owner][field]
+        found[name] = of_beam[field] if name in mine else bars.parameters[owner][field]
     return found
 
 

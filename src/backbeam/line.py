@@ -138,7 +138,14 @@ class Line:
         if not isinstance(other, Line):
             return NotImplemented
         mine = self.items if self.name is None else (self,)
-        return Line([*mine, other], knobs=self.knobs)
+        line = Line._of([*mine, other], None, self.knobs.joined(other.knobs))
+        # What is known of both need not be found again: a line that grows does so in time that grows with its length.
+        for name, element in other._given_names.items():
+            if self._given_names.get(name, element) is not element:
+                raise _two_of(name)
+        line.__dict__["elements"] = self.elements + other.elements
+        line.__dict__["_given_names"] = self._given_names | other._given_names
+        return line
 
     def __mul__(self, count: int) -> Line:
         return Line([self] * count, name=self.name)
@@ -153,17 +160,19 @@ class Line:
     # -- names ------------------------------------------------------------------------------------------------------
 
     @cached_property
+    def _given_names(self) -> dict[str, Element]:
+        """The elements that have a name of their own, by it; `InputError` for two of one name."""
+        named: dict[str, Element] = {}
+        for element in self.elements:
+            if element.name is not None and named.setdefault(element.name, element) is not element:
+                raise _two_of(element.name)
+        return named
+
+    @cached_property
     def _named(self) -> dict[str, Element]:
         """The distinct elements by name, in order of appearance; those without a name are numbered by kind."""
-        named: dict[str, Element] = {}
+        named = self._given_names
         distinct = {id(e): e for e in self.elements}.values()
-        for element in distinct:
-            if element.name is None:
-                continue
-            if element.name in named:
-                allowed = "one element a name: use the same object twice, or give the second another name"
-                raise InputError("line", element.name, allowed)
-            named[element.name] = element
         counts: dict[str, int] = {}
         ordered: dict[str, Element] = {}
         for element in distinct:
@@ -338,3 +347,8 @@ class Line:
     def length(self) -> Any:
         """Total length [m]."""
         return sum((e.length for e in self.elements if e.is_thick), 0.0)
+
+
+def _two_of(name: str) -> InputError:
+    allowed = "one element a name: use the same object twice, or give the second another name"
+    return InputError("line", name, allowed)

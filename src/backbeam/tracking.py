@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backbeam import backends
 from backbeam.adjoint import Adjoint, Tape
 from backbeam.adjoint.base import zero_parameters
 from backbeam.arrays import Array, namespace, sum_to_shape
@@ -187,7 +188,9 @@ def _looked_at(run: Run) -> Iterator[Seen]:
         check_parameters(run)
     setting = replace(setting, masked=True)
     way = walk(watched(plan), setting, begin, run.parameters, looks.watched())
-    yield from islice((event for event in way if isinstance(event, Seen)), shown, None)
+    for seen in islice((event for event in way if isinstance(event, Seen)), shown, None):
+        check_reference(seen.state.beta_gamma, seen.element, run.beam.s + seen.s)
+        yield seen
 
 
 def seen_beam(run: Run, seen: Seen) -> Beam:
@@ -222,8 +225,7 @@ def check(run: Run, state: State) -> None:
     watch = replace(run.course, on_turn="raise")
     for s, name, beam in trace_course(watch, run.beam):
         xp = namespace(beam.coordinates)
-        if not bool(xp.all(xp.isfinite(beam.reference.beta_gamma))):
-            raise TrackingError(f"the reference comes to rest in element {name!r}, by s = {float(s):g} m")
+        check_reference(beam.reference.beta_gamma, name, s)
         bad = ~xp.all(xp.isfinite(beam.coordinates), axis=-2)
         if bool(xp.any(bad)):
             count = int(xp.sum(xp.astype(bad, xp.int32)))
@@ -232,6 +234,13 @@ def check(run: Run, state: State) -> None:
                 f"in element {name!r}, by s = {float(s):g} m"
             )
     raise TrackingError("coordinates that are no numbers, or beyond all measure, came out of the line")
+
+
+def check_reference(beta_gamma: Array, element: str, s: Any) -> None:
+    """Raise `TrackingError` if a reference is at rest behind an element; one that is traced is not looked at."""
+    xp = namespace(beta_gamma)
+    if not backends.of(beta_gamma).traced([beta_gamma]) and not bool(xp.all(xp.isfinite(beta_gamma))):
+        raise TrackingError(f"the reference comes to rest in element {element!r}, by s = {float(s):g} m")
 
 
 def differentiable_run(run: Run, adjoint: Adjoint) -> tuple[Plan, State, tuple[Array, ...]]:

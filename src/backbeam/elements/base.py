@@ -138,8 +138,10 @@ class Element(Parametrised):
 
     def __post_init__(self) -> None:
         named = self.name is not None
-        if named and (not isinstance(self.name, str) or not self.name or set(self.name) & set(" \t\n")):
-            raise InputError("name", self.name, "text without spaces")
+        if named and (
+            not isinstance(self.name, str) or not self.name.isprintable() or not self.name or " " in self.name
+        ):
+            raise InputError("name", self.name, "text without spaces and control characters")
         self._check_parameters()
         model = getattr(self, "model", "exact")
         if model not in MODELS:

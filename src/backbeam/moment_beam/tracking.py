@@ -24,6 +24,7 @@ from backbeam.lattice_functions.products import product, transposed
 from backbeam.lattice_functions.solution import Solution, SolutionBars
 from backbeam.moment_beam.beam import MomentBeam
 from backbeam.moment_beam.linear_space_charge import LinearSpaceCharge, acting_on_moments
+from backbeam.paths import is_of_beam
 from backbeam.plan import Slicing
 from backbeam.reference import Reference
 from backbeam.run import broadcast_shapes
@@ -252,7 +253,7 @@ def moment_value_and_grad(
     slots: Mapping[tuple[str, str], Any] = passage.solution.passages.slots
     for name in asked.parameters:
         owner, _, field = name.rpartition(".")
-        if owner == "beam":
+        if is_of_beam(name, line):
             if field not in ("mean", "cov", "charge", "beta_gamma"):
                 raise InputError("wrt", name, "beam with one of mean, cov, charge, beta_gamma")
             gradient[name] = found[field]

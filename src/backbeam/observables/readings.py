@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from backbeam.arrays import Array, namespace
 from backbeam.beam import Beam, BeamCotangent
@@ -38,6 +38,11 @@ class Reading(Objective):
     def _passed(self) -> str:
         return self.element if self.passage is None else f"{self.element}[{self.passage}]"
 
+    def meant(self, beam: Beam) -> Self:
+        """Itself, or the only reading of an element whose name ends in brackets."""
+        bracketed = self.passage is not None and self.element not in beam.readings and self._passed in beam.readings
+        return replace(self, element=self._passed, passage=None) if bracketed else self
+
     def _seen(self, beam: Beam) -> Array:
         """The one reading."""
         if self.element not in beam.readings:
@@ -63,8 +68,9 @@ class Reading(Objective):
 
     def __call__(self, beam: Beam) -> Array:
         """Sum of weights times reading."""
-        seen = self._seen(beam)
-        return namespace(seen).sum(self._weights(beam, seen) * seen, axis=self._own(beam, seen))
+        mine = self.meant(beam)
+        seen = mine._seen(beam)
+        return namespace(seen).sum(mine._weights(beam, seen) * seen, axis=mine._own(beam, seen))
 
     @staticmethod
     def _own(beam: Beam, seen: Array) -> tuple[int, ...]:
@@ -73,6 +79,8 @@ class Reading(Objective):
 
     def pullback(self, beam: Beam, bar: Array) -> BeamCotangent:
         """The weights; what came out of the line has no part in it."""
+        if (meant := self.meant(beam)) is not self:
+            return meant.pullback(beam, bar)
         xp = namespace(beam.coordinates)
         seen = self._seen(beam)
         spread = xp.reshape(bar, (*bar.shape, *[1] * len(self._own(beam, seen))))

@@ -30,7 +30,7 @@ def catalogue() -> Mapping[str, Objective]:
     return {objective.name: objective for objective in objectives}
 
 
-_READING = re.compile(r"reading:([^\s.\[\]]+)(?:\[(\d+)\])?\.([xy])")
+_READING = re.compile(r"reading:(\S+?)(?:\[(\d+)\])?\.([xy])")
 _TERM = re.compile(r"(?:([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*[*\s]\s*)?(\S+)")
 
 

@@ -16,6 +16,7 @@ from backbeam.memory.amounts import show_bytes
 from backbeam.memory.forecast import model_of
 from backbeam.memory.planner import ROOM
 from backbeam.observables import Objective
+from backbeam.paths import of_line
 from backbeam.problem.agreement import Comparison, Row
 from backbeam.problem.differences import differences
 from backbeam.problem.differentiation import Question, expand, value_of
@@ -83,7 +84,7 @@ def compare(
     witness = problem.beam("numpy", dtype="float64")
     course = problem.course()
     names = expand(asked.wrt, course, witness)
-    course = course.with_present([name for name in names if not name.startswith("beam.")])
+    course = course.with_present(of_line(names, course.line))
     few = problem.replace({"beam.n": min(witness.n, FEW)}).beam("numpy", dtype="float64")
     with quiet():  # what is wrong with the question is found here, before anything takes long
         differentiate_course(asked.objective, course, few, names, adjoint=Store())

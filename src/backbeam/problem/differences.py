@@ -13,6 +13,7 @@ from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.errors import InputError
 from backbeam.observables import Objective
+from backbeam.paths import is_of_beam
 from backbeam.problem.differentiation import unit_of, value_of
 from backbeam.problem.outcome import quiet
 from backbeam.tracking import track_course
@@ -82,8 +83,8 @@ def _slope(at: Callable[[int], float], step: float) -> float:
 
 def _value(objective: Objective, course: Course, beam: Beam, name: str, value: float) -> float:
     """The objective with another value of a parameter."""
-    owner, _, field = name.rpartition(".")
-    if owner != "beam":
+    field = name.rpartition(".")[2]
+    if not is_of_beam(name, course.line):
         course = course.replace({name: value})
     elif field == "beta_gamma":
         reference = beam.reference.with_beta_gamma(beam.as_mine(value))

@@ -19,6 +19,7 @@ from backbeam.distributions.inputs import UNITS
 from backbeam.errors import BackbeamError, InputError
 from backbeam.gradient import Gradient, differentiate_course
 from backbeam.observables import Objective, expression, sigma, weighted
+from backbeam.paths import is_of_beam, of_line
 from backbeam.problem.journey import nothing
 from backbeam.problem.keys import missing
 from backbeam.problem.outcome import compiles, finite, quiet, rehearsal
@@ -123,11 +124,11 @@ def expand(patterns: Sequence[str], course: Course, beam: Beam) -> tuple[str, ..
         For a name that is not known, a pattern that fits nothing, or a parameter that is an array.
     """
     found: dict[str, None] = {}
-    of_line = [name for name, value in course.parameters.items() if not np.shape(value)]
+    mine = [name for name, value in course.parameters.items() if not np.shape(value)]
     of_beam = [f"beam.{name}" for name in beam.parameters()]
-    for pattern in patterns:
-        known = of_beam if pattern.startswith("beam.") else of_line
-        if pattern in known or not set(pattern) & set("*?["):
+    for pattern in _joined(patterns, course):
+        known = of_beam if pattern.startswith("beam.") else mine
+        if pattern in known or not set(pattern) & set("*?[") or _has_owner(pattern, course):
             _check_number(pattern, course)
             found[pattern] = None
             continue
@@ -140,16 +141,33 @@ def expand(patterns: Sequence[str], course: Course, beam: Beam) -> tuple[str, ..
     return tuple(found)
 
 
+def _has_owner(path: str, course: Course) -> bool:
+    """Whether what is before the last dot of a path is the name of an element or an effect."""
+    owner, dot, _ = path.rpartition(".")
+    return bool(dot) and (owner in course.line or owner in course.effects)
+
+
+def _joined(patterns: Sequence[str], course: Course) -> list[str]:
+    """Patterns, of which those are one again that were cut at a comma within the name of an element."""
+    found = list(patterns)
+    for start in range(len(found)):
+        for stop in range(start + 2, len(found) + 1):
+            path = ",".join(found[start:stop])
+            if _has_owner(path, course):
+                return [*found[:start], path, *_joined(found[stop:], course)]
+    return found
+
+
 def _check_number(name: str, course: Course) -> None:
-    array = name in ARRAYS_OF_BEAM if name.startswith("beam.") else np.shape(course.get(name)) != ()
+    array = name in ARRAYS_OF_BEAM if is_of_beam(name, course.line) else np.shape(course.get(name)) != ()
     if array:
         raise InputError("wrt", name, "parameters that are one number; value_and_grad of Python gives arrays")
 
 
 def value_of(name: str, course: Course, beam: Beam) -> float:
     """Value of a parameter of the course or the beam; 0 for one that its owner leaves out."""
-    owner, _, field = name.rpartition(".")
-    if owner != "beam":
+    field = name.rpartition(".")[2]
+    if not is_of_beam(name, course.line):
         return float(course.get(name) or 0.0)
     value = beam.reference.beta_gamma if field == "beta_gamma" else beam.parameters()[field]
     return float(beam.backend.to_numpy(value))
@@ -157,8 +175,8 @@ def value_of(name: str, course: Course, beam: Beam) -> float:
 
 def unit_of(name: str, course: Course) -> str:
     """Unit of a parameter; ``1`` for a number without."""
-    owner, _, field = name.rpartition(".")
-    if owner == "beam":
+    field = name.rpartition(".")[2]
+    if is_of_beam(name, course.line):
         return next((unit for start, unit in UNITS if field.startswith(start)), "1")
     return course.unit(name)
 
@@ -236,7 +254,7 @@ def differentiate_problem(
     """
     backend = beam.backend
     names = expand(asked.wrt, course, beam)
-    course = course.with_present([name for name in names if not name.startswith("beam.")])
+    course = course.with_present(of_line(names, course.line))
 
     title = f"differentiating {asked.objective.name} with respect to {len(names)} parameters"
     told = SweepProgress(title, course.kicks, tell)

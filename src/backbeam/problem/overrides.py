@@ -30,8 +30,8 @@ _TOKEN = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 _PATH = re.compile(r"[^.\[\]]+(?:\[\d+\])*(?:\.[^.\[\]]+(?:\[\d+\])*)*")
 
 
-def split_override(text: str) -> tuple[str, Any]:
-    """Return path and value of ``path=value``.
+def split_override(text: str, tree: Tree) -> tuple[str, Any]:
+    """Return path and value of ``path=value``. The name of an element of the problem may have a ``=`` itself.
 
     Raises
     ------
@@ -41,6 +41,10 @@ def split_override(text: str) -> tuple[str, Any]:
         If the value is not YAML.
     """
     path, equals, value = text.partition("=")
+    if "=" in value and path.startswith("lattice."):
+        cuts = (k for k, character in enumerate(text) if character == "=")
+        at = next((k for k in cuts if _names_element(tree, text[:k].strip())), len(path))
+        path, value = text[:at], text[at + 1 :]
     if not equals or not path.strip():
         raise InputError("--set", text, "path=value, such as beam.n=1000000")
     try:
@@ -57,7 +61,7 @@ def override(tree: Tree, path: str, value: Any) -> Tree:
     InputError
         For a path that leads nowhere.
     """
-    if path.startswith("lattice.") and not _is_key(path):
+    if path.startswith("lattice.") and (not _is_key(path) or _names_element(tree, path)):
         tree = deepcopy(tree)
         _set_in_lattice(tree, path, path.removeprefix("lattice."), value)
         return tree
@@ -78,9 +82,20 @@ def _is_key(path: str) -> bool:
     return re.split(r"[.\[]", path)[1] in {*LATTICE_KEYS, "file"} - {"knobs"}
 
 
+def _names_element(tree: Tree, path: str) -> bool:
+    """Whether a path is one of a parameter of an element: keys of the lattice may be names as well."""
+    owner, dot, _ = path.removeprefix("lattice.").rpartition(".")
+    if not dot:
+        return False
+    try:
+        return owner in read_lattice(tree.get("lattice")).line
+    except InputError:
+        return False
+
+
 def _set_in_lattice(tree: Tree, path: str, rest: str, value: Any) -> None:
     """Set a knob, or ``name.parameter`` where the element of that name stands."""
-    if rest.startswith("knobs."):
+    if rest.startswith("knobs.") and not _names_element(tree, path):
         tree["lattice"] = with_knobs(tree.get("lattice"), {rest.removeprefix("knobs."): value})
         return
     owner, dot, field = rest.rpartition(".")

@@ -245,15 +245,16 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _pairs(overrides: Mapping[str, Any] | Iterable[str]) -> list[tuple[str, Any]]:
+def _pairs(overrides: Mapping[str, Any] | Iterable[str]) -> list[Any]:
     if isinstance(overrides, Mapping):
         return list(overrides.items())
-    return [split_override(given) if isinstance(given, str) else given for given in overrides]
+    return list(overrides)
 
 
-def _overridden(tree: Tree, overrides: list[tuple[str, Any]]) -> Tree:
+def _overridden(tree: Tree, overrides: list[Any]) -> Tree:
     """Plain data with other values, and the beam's species and energy where its lattice says them."""
-    for path, value in overrides:
+    for given in overrides:
+        path, value = split_override(given, tree) if isinstance(given, str) else given
         tree = with_lattice_file(override(tree, path, value), Path())
     return with_reference(tree)
 
