@@ -74,6 +74,7 @@ def kick(task: Task) -> Work:
     Bunch = setup.bb.effects.Bunch
     model = setup.bb.SpaceCharge3D(grid=(task["grid"],) * 3, order=task.get("order"))
     X, q, u, ds = beam.coordinates, beam.charges, reference.beta_gamma, setup.array(task["ds"])
+    model = model.settled(Bunch(X, q, None, reference))  # as a run does, once for all its kicks
 
     def forward(X: Any, q: Any, u: Any, ds: Any) -> Any:
         return model.forward(Bunch(X, q, None, reference.with_beta_gamma(u)), {"length": ds})

@@ -53,7 +53,7 @@ class AutoExtent(BeamExtent):
         if self.levels is not None and (isinstance(self.levels, bool) or self.levels not in (1, 2)):
             raise InputError("space_charge.extent.levels", self.levels, "1, 2, or None for as many as the beam wants")
 
-    def settled(self, r: Rows, q: Array) -> AutoExtent:
+    def settled(self, r: Rows, q: Array | None) -> AutoExtent:
         """With as many levels as the charge ``q (B, n)`` at r wants, of any beam of a batch."""
         return self if self.levels is not None else replace(self, levels=2 if _is_wide(self, r, q) else 1)
 
@@ -108,14 +108,14 @@ class AutoExtent(BeamExtent):
         return tuple(a + b for a, b in zip(ends, inside, strict=True))
 
 
-def _survey(extent: RmsExtent, r: Rows, q: Array, around: Survey | None) -> Survey:
+def _survey(extent: RmsExtent, r: Rows, q: Array | None, around: Survey | None) -> Survey:
     """Survey of the charge, of that within some limits if there are any."""
 
-    def surveyed(block: tuple[Rows, Array], around: Survey | None) -> tuple[None, Survey]:
+    def surveyed(block: tuple[Rows, Array | None], around: Survey | None) -> tuple[None, Survey]:
         r, q = block
-        return None, extent.survey(r, q if around is None else _within(r, q, around))
+        return None, extent.survey(r, q if q is None or around is None else _within(r, q, around))
 
-    return backends.of(q).blockwise(surveyed, (r, q), around, extent.combine)[1]
+    return backends.of(*r).blockwise(surveyed, (r, q), around, extent.combine)[1]
 
 
 def _around(inner: Survey) -> Survey:
@@ -140,9 +140,9 @@ def _half(box: Box, grid: Shape, guard: int) -> Array:
     return xp.stack([box.spacing[k, ...] * (0.5 * (n - 1 - 2 * guard)) for k, n in enumerate(grid)])
 
 
-def _is_wide(extent: AutoExtent, r: Rows, q: Array) -> bool:
+def _is_wide(extent: AutoExtent, r: Rows, q: Array | None) -> bool:
     """Whether a side of the box of all charge is `BEYOND` rms sizes or more."""
     low, high = extent.survey(r, q)
-    _, _, variance = extent.inner.survey(r, q)
-    xp = namespace(q)
+    _, _, variance = _survey(extent.inner, r, q, None)
+    xp = namespace(low)
     return bool(xp.any(high - low > BEYOND * xp.sqrt(variance)))

@@ -85,8 +85,8 @@ class Extent:
         """Cotangents of the positions, three rows ``(B, n)``."""
         raise NotImplementedError
 
-    def settled(self, r: Rows, q: Array) -> Extent:
-        """Same extent with what it chooses by the beam that a run begins with: charges ``q (B, n)`` at r."""
+    def settled(self, r: Rows, q: Array | None) -> Extent:
+        """Same extent with what it chooses by the beam that a run begins with: ``q`` and r as in `survey`."""
         return self
 
     def _check_guard(self, least: int = 1) -> None:
@@ -185,7 +185,11 @@ class RmsExtent(Extent):
 
     def survey(self, r: Rows, q: Array | None) -> Survey:
         """Number ``(1, B)``, mean and variance ``(3, B)`` of the particles with charge."""
-        xp, q = namespace(*r), namespace(*r).ones_like(r[0]) if q is None else q
+        xp = namespace(*r)
+        if q is None:
+            mean = xp.stack([xp.mean(a, axis=-1) for a in r])
+            variance = xp.stack([xp.mean((a - mean[k, :, None]) ** 2, axis=-1) for k, a in enumerate(r)])
+            return xp.full_like(mean[:1, :], float(r[0].shape[-1])), mean, variance
         charged = q != 0.0
         weight = xp.astype(charged, q.dtype)
         count = xp.sum(weight, axis=-1)

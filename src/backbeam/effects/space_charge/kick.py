@@ -253,9 +253,9 @@ class SpaceCharge3D(SpaceCharge):
         """One pass over the particles finds the box and the mean energy; more find the core of the charge."""
         extent, backend, r = self.extent, backends.of(beam.X), particles.positions(beam.X)
         is_seen = not backend.traced((beam.q,))
-        if extent.levels is None and is_seen:
-            extent = extent.settled(r, beam.q)
         all_charged = is_seen and beam.alive is None and not bool(namespace(beam.q).any(beam.q == 0.0))
+        if extent.levels is None and is_seen:
+            extent = extent.settled(r, None if all_charged else beam.q)
 
         def surveyed(block: tuple[Array, Array, Array | None], _: None) -> tuple[None, tuple[Survey, Sums]]:
             X, q, alive = block
