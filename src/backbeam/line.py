@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
@@ -20,6 +20,7 @@ from backbeam.holding import hold_fields
 from backbeam.knobs import Knobs
 
 if TYPE_CHECKING:
+    from backbeam.floor import Floor
     from backbeam.reference import Reference
 
 
@@ -342,6 +343,12 @@ class Line:
             For an element that no element undoes: a cavity, a patch that turns about more than one axis.
         """
         return backwards(self)
+
+    def floor(self, start: Sequence[float] = (0.0,) * 6) -> Floor:
+        """Where its elements stand: X, Y, Z, theta, phi, psi as in MAD-X's survey, see `backbeam.floor`."""
+        from backbeam.floor import floor
+
+        return floor(self, start)
 
     @property
     def length(self) -> Any:

@@ -74,13 +74,7 @@ class Passages:
             ends.append(len(steps))
             names.append(name)
             fractions.append(fraction)
-        slots, start = {}, 0
-        for path, value in line.parameters.items():
-            name, _, field = path.rpartition(".")
-            shape = _own_shape(line, path, value)
-            slots[name, field] = (start, shape)
-            start += prod(shape)
-        return cls(tuple(steps), np.asarray(ends), tuple(names), np.asarray(fractions), slots)
+        return cls(tuple(steps), np.asarray(ends), tuple(names), np.asarray(fractions), parameter_slots(line))
 
     @cached_property
     def kinds(self) -> tuple[Kind, ...]:
@@ -130,12 +124,24 @@ class Passages:
         return np.asarray(places, dtype=int), np.asarray([self.slots[self.names[k], "length"][0] for k in places], int)
 
 
-def parameter_vector(line: Line, reference: Reference) -> tuple[Array, Backend]:
-    """All parameters of a line as one array ``(..., n)`` beside the reference's, and the library that it is of."""
+def parameter_slots(line: Line) -> dict[tuple[str, str], tuple[int, tuple[int, ...]]]:
+    """Where each parameter ``(element, name)`` stands in the vector of all: first index and own shape."""
+    slots, start = {}, 0
+    for path, value in line.parameters.items():
+        name, _, field = path.rpartition(".")
+        shape = _own_shape(line, path, value)
+        slots[name, field] = (start, shape)
+        start += prod(shape)
+    return slots
+
+
+def parameter_vector(line: Line, reference: Reference | None = None) -> tuple[Array, Backend]:
+    """All parameters of a line as one array ``(..., n)``, beside a reference's, and the library that it is of."""
     values = line.parameters
     shaped = {path: v for path, v in values.items() if hasattr(v, "shape")}
-    backend = _library([reference.beta_gamma, *shaped.values()])
-    like = next((v for v in [reference.beta_gamma, *shaped.values()] if _is_of(v, backend)), None)
+    beside = [*([] if reference is None else [reference.beta_gamma]), *shaped.values()]
+    backend = _library(beside)
+    like = next((v for v in beside if _is_of(v, backend)), None)
     device = None if like is None or backend.traced([like]) else backend.device_name(like)
     dtype = "float32" if like is not None and like.dtype == namespace(like).float32 else "float64"
 
