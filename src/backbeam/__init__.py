@@ -29,6 +29,7 @@ from __future__ import annotations
 from backbeam import effects, observables, trees  # noqa: F401  (trees: so that lines and beams are known as such)
 from backbeam.adjoint import Auto, Checkpoint, Reversible, Store, Tape
 from backbeam.beam import Beam
+from backbeam.dynamic_aperture import DynamicAperture, dynamic_aperture
 from backbeam.effects import (
     CSR,
     Effect,
@@ -97,6 +98,7 @@ __all__ = [
     "CrabCavity",
     "DipoleEdge",
     "Drift",
+    "DynamicAperture",
     "Effect",
     "FieldCavity",
     "FixedExtent",
@@ -140,6 +142,7 @@ __all__ = [
     "Turns",
     "Twiss",
     "count_kicks",
+    "dynamic_aperture",
     "effects",
     "load",
     "observables",

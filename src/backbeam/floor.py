@@ -127,7 +127,8 @@ def floor(line: Line, start: Sequence[float] = (0.0,) * 6) -> Floor:
     theta = xp.atan2(W[..., 0, 2], W[..., 2, 2])
     phi = xp.atan2(W[..., 1, 2], xp.sqrt(W[..., 1, 0] ** 2 + W[..., 1, 1] ** 2))
     psi = xp.atan2(W[..., 1, 0], W[..., 1, 1])
-    return Floor(("", *line.sequence), *(found[..., k, 3] for k in range(3)), theta, phi, psi, W)
+    X, Y, Z = (found[..., k, 3] for k in range(3))
+    return Floor(("", *line.sequence), X, Y, Z, theta, phi, psi, W)
 
 
 def rotation(theta: Array, phi: Array, psi: Array) -> Array:

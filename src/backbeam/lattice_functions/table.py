@@ -19,6 +19,7 @@ from backbeam.extras import need
 from backbeam.lattice_functions.chromaticity import cosine_slopes
 from backbeam.lattice_functions.functions import DISPERSIONS, lattice_functions, per_delta
 from backbeam.lattice_functions.products import product
+from backbeam.lattice_functions.second_order import joined, second_order
 from backbeam.lattice_functions.slip import Turn, slip_and_compaction
 
 if TYPE_CHECKING:
@@ -247,6 +248,21 @@ class Optics:
                 raise InputError("end", end, f"an element behind {start}")
             to_b = product(to_b, M[..., -1, :, :])
         return product(to_b, xp.linalg.inv(to_a))
+
+    def second_order(self, start: str | int = "start", end: str | int = "end") -> Array:
+        """Second-order map T ``(..., 6, 6, 6)`` about the orbit, from the end of one element to that of another.
+
+        z_i = R_ij z_j + T_ijk z_j z_k, as MAD-X's sector maps have it: T_566 of a chicane is ``[4, 5, 5]`` (tau late,
+        pt). In a ring the way to an element that comes before goes over the end of the line.
+        """
+        a, b = (int(self.solution.passages.ends[self.place(name)]) for name in (start, end))
+        if b >= a:
+            return second_order(self.solution, a, b)
+        if not self.periodic:
+            raise InputError("end", end, f"an element behind {start}")
+        last = len(self.solution.passages.steps)
+        out, into = second_order(self.solution, a, last), second_order(self.solution, 0, b)
+        return joined(self.matrix(start, "end"), out, self.matrix("start", end), into)
 
     def as_mine(self, value: Any) -> Array:
         """A number or an array as one of the table's library and data type."""
