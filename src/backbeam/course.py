@@ -26,6 +26,7 @@ from backbeam.plan import (
     unroll,
 )
 from backbeam.plan.sites import compile_sites
+from backbeam.scalars import plain
 from backbeam.turns import MOMENTS, PARTICLES, TURNS, Record
 
 ON_TURN = ("lose", "raise")
@@ -78,6 +79,7 @@ class Course:
                 line[name]
         if on_turn not in ON_TURN:
             raise InputError("track.on_turn", on_turn, " or ".join(ON_TURN))
+        turns = plain(turns)
         if isinstance(turns, bool) or not isinstance(turns, int) or turns < 1:
             raise InputError("track.turns", turns, "a whole number, at least 1")
         if record is not None and not isinstance(record, Record):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from backbeam import registry
 from backbeam.errors import InputError
+from backbeam.scalars import make_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +68,8 @@ class Parametrised:
         return f"{self.name or self.kind}.{name}"
 
     def _check_parameters(self) -> None:
-        """Raise `InputError` for a plain number out of its bounds; arrays are looked at by `track`."""
+        """Make numbers plain. Raise `InputError` for one out of its bounds; arrays are looked at by `track`."""
+        make_plain(self)
         for f in fields(self):
             if f.metadata.get("parameter"):
                 self._check_parameter(f.name, f.metadata)

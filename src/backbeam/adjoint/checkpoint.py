@@ -13,6 +13,7 @@ from backbeam.adjoint.base import Adjoint, Diagnosis, Working, bytes_between, cu
 from backbeam.adjoint.sweep import Sweep, run_and_keep
 from backbeam.errors import InputError
 from backbeam.plan import Bars, State, advance, count_kicks, replay, unroll
+from backbeam.scalars import make_plain
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -36,6 +37,7 @@ class Checkpoint(Adjoint):
     place: ClassVar[int | None] = 3
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if type(self.slots) is not int or self.slots < 1:
             raise InputError("adjoint.slots", self.slots, "a whole number, at least 1")
 

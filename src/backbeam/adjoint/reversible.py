@@ -15,6 +15,7 @@ from backbeam.adjoint.sweep import Sweep, run_and_keep
 from backbeam.arrays import Array, namespace
 from backbeam.errors import InputError, TrackingError
 from backbeam.plan import Bars, State, as_run, count_kicks, replay, stretches
+from backbeam.scalars import make_plain
 
 if TYPE_CHECKING:
     from backbeam.plan import Parameters, Plan, Setting
@@ -52,6 +53,7 @@ class Reversible(Adjoint):
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         every = self.anchor_every
         if every is not None and every != "auto" and (type(every) is not int or every < 1):
             raise InputError("adjoint.anchor_every", every, "a whole number, at least 1, or None, or 'auto'")

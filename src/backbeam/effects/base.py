@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from backbeam.errors import InputError
 from backbeam.parameters import Parametrised
+from backbeam.scalars import make_plain
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -171,6 +172,7 @@ class Effect(Parametrised):
             given = [name for name in together if getattr(self, name) is not None]
             if len(given) > 1:
                 raise InputError(self._label(given[-1]), getattr(self, given[-1]), f"left out beside {given[0]}")
+        make_plain(self)
         slices = self.slices
         if slices is not None and (type(slices) is not int or slices < 1):
             raise InputError(self._label("slices"), slices, "a whole number, at least 1")

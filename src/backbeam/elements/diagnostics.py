@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -9,6 +10,7 @@ from backbeam.elements.base import Bound, Element, bind, parameter
 from backbeam.errors import InputError
 from backbeam.maps.drift import DriftMap
 from backbeam.observation import Centroid, Image
+from backbeam.scalars import plain
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -73,7 +75,7 @@ class Screen(Element):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
                 raise InputError(self._label(name), value, "a number in m, greater than 0")
-        pixels = self.pixels
+        pixels = [plain(k) for k in self.pixels] if isinstance(self.pixels, Iterable) else self.pixels
         if not isinstance(pixels, list | tuple) or len(pixels) != 2 or any(type(k) is not int or k < 2 for k in pixels):
             raise InputError(self._label("pixels"), pixels, "two whole numbers, each at least 2")
         if max(pixels) > MOST_PIXELS:

@@ -32,6 +32,7 @@ from backbeam.plan.repeat import Repeat
 from backbeam.plan.running import Plan
 from backbeam.plan.spacing import spaced
 from backbeam.plan.step import Step
+from backbeam.scalars import make_plain
 
 if TYPE_CHECKING:
     from backbeam.line import Line
@@ -59,6 +60,7 @@ class Slicing:
     step: float | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.slices is not None and self.step is not None:
             raise InputError("track.step", self.step, "slices or step, not both")
         if self.slices is not None and (type(self.slices) is not int or not 0 <= self.slices <= MOST_SLICES):
