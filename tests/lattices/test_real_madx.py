@@ -23,14 +23,9 @@ CASES = (
     "fodo", "booster", "synth", "leir_no_bump", "booster_rf_off",
 )  # fmt: skip
 REASONS = {
-    "leir": "MAD-X loses the deferred ks of two solenoids, and follows an orbit of 30 mm to second order: leir_no_bump",
+    "leir": "MAD-X loses the deferred ks of two solenoids, and follows an orbit of 90 mm to second order: leir_no_bump",
 }
 """Cases whose R is not MAD-X's at all, and why."""
-LOOSER = {
-    "ti2": (2e-7, "an orbit of micrometres through 3 km, which MAD-X follows to second order"),
-    "leir_no_bump": (5e-8, "what MAD-X's printed digits of the matrix make of its coupling"),
-}
-"""Cases whose R agrees to less than 1e-8, and why."""
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +89,7 @@ def test_matrix_and_tunes(case):
     if name in REASONS:
         assert deviation > 1e-8, f"{name} agrees now: the reason is gone"
         return
-    assert deviation < LOOSER.get(name, (1e-8, ""))[0]
+    assert deviation < 1e-8
     if "tunes" in wanted and not np.abs(theirs[:2, 2:4]).max() > 1e-9 and np.abs(theirs[5, :5]).max() < 1e-12:
         for k, tune in zip((0, 2), wanted["tunes"], strict=True):
             ours = np.arccos(0.5 * (R[k, k] + R[k + 1, k + 1])) / (2.0 * np.pi)

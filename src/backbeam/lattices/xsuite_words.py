@@ -14,7 +14,7 @@ from backbeam.lattices.pipes import FAR, kept, opening
 
 IDLE = frozenset(
     """prototype name_associated_aperture order inv_factorial_order model integrator num_multipole_kicks radiation_flag
-    rbend_model edge_entry_model edge_exit_model allow_rot_and_shift _isthick iscollective backtrack
+    rbend_model allow_rot_and_shift _isthick iscollective backtrack
     allow_loss_refinement
     extra h k0_from_h a_squ b_squ a_b_squ compensate_sagitta rbend_compensate_sagitta delta_taper lag_taper _k0_from_h
     isthick_ mult_order""".split()
@@ -109,13 +109,27 @@ def _bend(g: Given) -> Made:
         length = found.get("length", 0.0)
         if not isinstance(length, Formula) and abs(found["k0"] * length - angle) <= 1e-15 * abs(angle):
             del found["k0"]
+    found |= _faces(g, 0.5 * angle if straight else 0.0)
+    return "bend", found | g.others()
+
+
+def _faces(g: Given, begin: Any) -> dict[str, Any]:
+    """Faces that are there, counted from an angle; those of the models full and dipole-only have all their orders."""
+    found: dict[str, Any] = {}
+    models = []
     for end, (e, fint, hgap) in {"entry": ("e1", "fint", "hgap"), "exit": ("e2", "fintx", "hgapx")}.items():
         works = not is_zero(g.get(f"edge_{end}_active", 1.0))
+        model = g.rest.pop(f"edge_{end}_model", "linear") if works else "suppressed"
         face, integral, gap = (g.get(f"edge_{end}_{what}") for what in ("angle", "fint", "hgap"))
-        if straight:
-            face = face + 0.5 * angle
-        found |= {e: face, fint: integral, hgap: gap} if works else {}
-    return "bend", found | g.others()
+        if model != "suppressed":
+            found |= {e: begin + face, fint: integral, hgap: gap}
+        models.append(model)
+    hard = [model in ("full", "dipole-only") for model in models]
+    if any(hard):
+        found["hard"] = 1.0
+        if not all(hard):
+            g.report.guessed.append(Note(g.place, f"{g.name}: both faces have all their orders, not {models}"))
+    return found
 
 
 def _edge(g: Given) -> Made:
@@ -179,6 +193,10 @@ def _phase(g: Given) -> Any:
 
 def _rotation(g: Given) -> Made:
     """Of one class now, of three in older files, in degrees."""
+    if not is_zero(g.rest.get("shift_s", 0.0)):
+        g.report.guessed.append(
+            Note(g.place, f"{g.name}: the time of the reference goes on along it, xtrack's does not")
+        )
     found = g.take(roll="rot_s_rad", yaw="rot_y_rad")
     if not is_zero(pitch := g.get("rot_x_rad")):
         found["pitch"] = operation("neg", pitch)

@@ -13,6 +13,7 @@ from typing import Any
 from backbeam.errors import InputError
 from backbeam.lattices.loading import format_of, load
 from backbeam.lattices.sources import Sources
+from backbeam.line import Line
 from backbeam.problem.files import read_file
 from backbeam.problem.keys import Said, check_mapping
 from backbeam.problem.lattice import DEFAULTS, with_knobs
@@ -49,11 +50,19 @@ def with_lattice_file(tree: Tree, folder: Path) -> Tree:
     if found is None:
         replace = check_mapping(reading.get("replace"), "lattice.replace", "a mapping of kinds and names to kinds")
         loaded = load(*paths, **{**reading, "replace": dict(replace)})
-        found = lattice_tree(loaded.line, loaded.reference)
+        line = with_linear_faces(loaded.line) if lattice.get("model") == "linear" else loaded.line
+        found = lattice_tree(line, loaded.reference)
     said = {key: lattice[key] for key in DEFAULTS if key in lattice}
     found = {**said, **{k: v for k, v in found.items() if k not in said}}
     knobs = check_mapping(lattice.get("knobs"), "lattice.knobs", "a mapping of knobs to values")
     return {**deepcopy(tree), "lattice": with_knobs(found, knobs)}
+
+
+def with_linear_faces(line: Line) -> Line:
+    """The line of which linear models are asked: faces of bends with them, which readers may make of all orders."""
+    return line.with_elements(
+        {n: line[n].replace(fringe="linear") for n in line.names if getattr(line[n], "fringe", None) == "hard"}
+    )
 
 
 def is_foreign(path: Path) -> bool:

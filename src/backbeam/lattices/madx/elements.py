@@ -62,11 +62,11 @@ def _strong(kind: str, *names: str) -> Callable[[Word], tuple[str, Attributes]]:
 
 
 def _bend(w: Word) -> tuple[str, Attributes]:
+    """Its faces have all their orders: those of TWISS have the second, which shifts tunes and chromaticities."""
     found = w.take(
         "angle", "k0", "k1", "k1s", "k2", "e1", "e2", "fint", "hgap", "fintx", "tilt", "h1", "h2", length="arc"
     )
-    if w.base == "rbend":
-        found["rectangular"] = 1.0
+    found |= {"rectangular": float(w.base == "rbend"), "hard": 1.0}
     w.get("l")
     if _zero(w.value(found.get("k0", 0.0))):
         found.pop("k0", None)  # then the field is that of the reference

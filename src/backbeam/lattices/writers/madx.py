@@ -231,6 +231,8 @@ def _bend(word: str) -> Callable[[_Writer, Element], Words]:
             if found["hgap"] is not None and found["fint"] is not None:
                 w.refuse(e, "the gap is the same at both ends of a bend there")
             found["hgap"] = _value(e, "hgap_exit")
+        if e.fringe == "linear":
+            w.remarks["faces of bends are linear here, and have all their orders in MAD-X"] = None
         return word, found
 
     return words
