@@ -226,3 +226,15 @@ def test_programs_hold_one_form_alone():
     assert "backbeam_deposit_1_float64" in lowered and "stablehlo.scatter" not in lowered
     lowered = jax.jit(deposit).trace(vars(a)).lower(lowering_platforms=("cuda",)).as_text()
     assert "backbeam_deposit" not in lowered and "stablehlo.scatter" in lowered
+
+
+def test_handlers_that_are_kept_know_of_the_loops_in_other_files(tmp_path, monkeypatch):
+    """Numba would take a handler from its cache although a loop in it has changed."""
+    pytest.importorskip("numba")
+    from backbeam_backends.particle_mesh import jax_loops
+
+    changed = tmp_path / "kernels.py"
+    changed.write_bytes(b"# changed\n")
+    before = jax_loops.source_stamp()
+    monkeypatch.setattr(jax_loops.kernels, "__file__", str(changed))
+    assert jax_loops.source_stamp.__wrapped__() != before

@@ -1,21 +1,22 @@
-"""Cloud in cell on the processor, for JAX: loops over particles, compiled by Numba and called by XLA.
+"""Cloud in cell on the processor, for JAX: the loops of ``numba_kernels`` as custom calls of XLA.
 
 XLA's own scatter and gather on the processor take about 10 ns for each corner of each particle, and what was read is
-read anew for each use. These loops find cells and weights of a few hundred particles at a time, which vectorises, and
-then go from corner to corner; the components of a field lie side by side at each node.
-
-Positions and weights are those of `backbeam.effects.mesh.cloud_in_cell`. Buffers have leading axes, which
-`jax.vmap` puts there; flattened here they are the first axis of every array. This module imports Numba.
+read anew for each use. Buffers have leading axes, which `jax.vmap` puts there; flattened here they are the first axis
+of every array: values ``(a, k, B, n)``, rows ``(a, B, n)``, grids ``(a, k, B, nodes)``. This module imports Numba.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import carray, cfunc, njit, types
 
+from backbeam_backends.particle_mesh import numba_kernels as kernels
+from backbeam_backends.particle_mesh import xla_cpu_calls
 from backbeam_backends.particle_mesh.xla_cpu_calls import (
     answered,
     minor_version,
@@ -26,142 +27,101 @@ from backbeam_backends.particle_mesh.xla_cpu_calls import (
     result,
 )
 
-BLOCK = 256
-"""Particles whose cells and weights are found together."""
-
 # A division by zero must not raise, and the number of components must become a constant.
 _compile = njit(error_model="numpy", forceinline=True)
 
+_deposit_one, _deposit_three = kernels.deposit.compiled, kernels.deposit_three.compiled
+_gather_one, _gather_three = kernels.gather.compiled, kernels.gather_three.compiled
+_slope_one, _slope_three = kernels.gather_slope.compiled, kernels.gather_slope_three.compiled
+
 
 @_compile
-def _locate(rows, centre, spacing, nodes, guard, a, b, start, cell, weight):
-    """Find lower node and weights of the upper nodes for a block of the particles of beam b, from start on."""
-    real = weight.dtype.type
-    for axis in range(3):
-        position, middle, h, n = rows[axis][a, b, start:], centre[a, axis, b], spacing[a, axis, b], nodes[axis]
-        half, low, high = real(0.5 * (n - 1)), real(guard), real(n - 2 - guard)
-        mine = weight[axis]
-        for i in range(cell.size):
-            u = (position[i] - middle) / h + half
-            lower = np.floor(u)
-            # A NaN is greater than nothing: its cell is the first, and it goes on in the weight.
-            lower = lower if lower > low else low
-            lower = lower if lower < high else high
-            mine[i] = u - lower
-            cell[i] = (cell[i] * n if axis else 0) + np.int64(lower)
+def _frame(centre, spacing, nodes, guard):
+    """`numba_cloud_in_cell.frame` of one beam."""
+    found = np.ones(14, centre.dtype)
+    for k in range(3):
+        found[k], found[3 + k] = centre[k], 1.0 / spacing[k]
+        found[6 + k], found[10 + k] = 0.5 * (nodes[k] - 1), nodes[k] - 2 - guard
+    found[9] = guard
+    return found
 
 
 @_compile
 def _deposit(k, values, rows, centre, spacing, nodes, guard, out):
-    """Share values ``(a, k, B, n)`` among the nodes of out ``(a, k, B, nodes)``."""
-    n = values.shape[3]
+    """Share values among the nodes of out; three components side by side, as the loop wants them."""
     _, ny, nz = nodes
-    cells, weights = np.empty(BLOCK, np.int64), np.empty((3, BLOCK), values.dtype)
-    out[...] = 0
+    x, y, z = rows
     for a in range(out.shape[0]):
         for b in range(out.shape[2]):
-            for start in range(0, n, BLOCK):
-                cell = cells[: min(BLOCK, n - start)]
-                _locate(rows, centre, spacing, nodes, guard, a, b, start, cell, weights)
+            frame = _frame(centre[a, :, b], spacing[a, :, b], nodes, guard)
+            if k == 3:
+                node = np.zeros(3 * out.shape[3])
+                one, two, three = values[a, 0, b], values[a, 1, b], values[a, 2, b]
+                _deposit_three(one, two, three, x[a, b], y[a, b], z[a, b], frame, node, ny, nz)
+                for c in range(out.shape[3]):
+                    for j in range(3):
+                        out[a, j, b, c] = node[3 * c + j]
+            else:
                 for j in range(k):
-                    node, value = out[a, j, b], values[a, j, b, start:]
-                    for i in range(cell.size):
-                        v = value[i]
-                        v1 = v * weights[0, i]
-                        v0 = v - v1
-                        v01, v11 = v0 * weights[1, i], v1 * weights[1, i]
-                        v00, v10 = v0 - v01, v1 - v11
-                        wz = weights[2, i]
-                        c = cell[i]
-                        node[c] += v00 - v00 * wz
-                        node[c + 1] += v00 * wz
-                        c += nz
-                        node[c] += v01 - v01 * wz
-                        node[c + 1] += v01 * wz
-                        c += (ny - 1) * nz
-                        node[c] += v10 - v10 * wz
-                        node[c + 1] += v10 * wz
-                        c += nz
-                        node[c] += v11 - v11 * wz
-                        node[c + 1] += v11 * wz
+                    node = np.zeros(out.shape[3])
+                    _deposit_one(values[a, j, b], x[a, b], y[a, b], z[a, b], frame, node, ny, nz)
+                    out[a, j, b] = node
 
 
 @_compile
-def _side_by_side(k, field, a, b, node):
-    """Copy the components ``(a, k, B, nodes)`` of one beam next to each other, ``(nodes, k)``."""
-    for c in range(node.shape[0]):
-        for j in range(k):
-            node[c, j] = field[a, j, b, c]
+def _side_by_side(field, a, b):
+    """Three components of one beam next to each other."""
+    node = np.empty(3 * field.shape[3], field.dtype)
+    for c in range(field.shape[3]):
+        for j in range(3):
+            node[3 * c + j] = field[a, j, b, c]
+    return node
 
 
 @_compile
 def _gather(k, field, rows, centre, spacing, nodes, guard, out):
-    """Read field ``(a, k, B, nodes)`` where the particles are: out ``(a, k, B, n)``."""
-    n = out.shape[3]
+    """Read a field where the particles are."""
     _, ny, nz = nodes
-    cells, weights = np.empty(BLOCK, np.int64), np.empty((3, BLOCK), out.dtype)
-    node, one = np.empty((field.shape[3], k), out.dtype), out.dtype.type(1)
+    x, y, z = rows
     for a in range(out.shape[0]):
         for b in range(out.shape[2]):
-            _side_by_side(k, field, a, b, node)
-            for start in range(0, n, BLOCK):
-                cell = cells[: min(BLOCK, n - start)]
-                _locate(rows, centre, spacing, nodes, guard, a, b, start, cell, weights)
-                for i in range(cell.size):
-                    x1, y1, z1 = weights[0, i], weights[1, i], weights[2, i]
-                    x0, y0, z0 = one - x1, one - y1, one - z1
-                    c = cell[i]
-                    d = c + nz
-                    e = c + ny * nz
-                    f = e + nz
-                    for j in range(k):
-                        at0 = y0 * (z0 * node[c, j] + z1 * node[c + 1, j]) + y1 * (
-                            z0 * node[d, j] + z1 * node[d + 1, j]
-                        )
-                        at1 = y0 * (z0 * node[e, j] + z1 * node[e + 1, j]) + y1 * (
-                            z0 * node[f, j] + z1 * node[f + 1, j]
-                        )
-                        out[a, j, b, start + i] = x0 * at0 + x1 * at1
+            frame = _frame(centre[a, :, b], spacing[a, :, b], nodes, guard)
+            if k == 3:
+                node = _side_by_side(field, a, b)
+                one, two, three = out[a, 0, b], out[a, 1, b], out[a, 2, b]
+                _gather_three(node, x[a, b], y[a, b], z[a, b], frame, ny, nz, one, two, three)
+            else:
+                for j in range(k):
+                    _gather_one(field[a, j, b], x[a, b], y[a, b], z[a, b], frame, ny, nz, out[a, j, b])
 
 
 @_compile
 def _gather_slope(k, field, factors, rows, centre, spacing, nodes, guard, out, slopes):
     """`_gather`, and the derivatives ``(a, B, n)`` of the sum over components of factors ``(a, k, B, n)`` times it."""
-    n = out.shape[3]
     _, ny, nz = nodes
-    cells, weights = np.empty(BLOCK, np.int64), np.empty((3, BLOCK), out.dtype)
-    real = out.dtype.type
-    node, one = np.empty((field.shape[3], k), out.dtype), real(1)
+    (x, y, z), (sx, sy, sz) = rows, slopes
     for a in range(out.shape[0]):
         for b in range(out.shape[2]):
-            _side_by_side(k, field, a, b, node)
-            for start in range(0, n, BLOCK):
-                cell = cells[: min(BLOCK, n - start)]
-                _locate(rows, centre, spacing, nodes, guard, a, b, start, cell, weights)
-                for i in range(cell.size):
-                    x1, y1, z1 = weights[0, i], weights[1, i], weights[2, i]
-                    x0, y0, z0 = one - x1, one - y1, one - z1
-                    c = cell[i]
-                    d = c + nz
-                    e = c + ny * nz
-                    f = e + nz
-                    dx = dy = dz = real(0)
-                    for j in range(k):
-                        a000, a001, a010, a011 = node[c, j], node[c + 1, j], node[d, j], node[d + 1, j]
-                        a100, a101, a110, a111 = node[e, j], node[e + 1, j], node[f, j], node[f + 1, j]
-                        a00, a01 = z0 * a000 + z1 * a001, z0 * a010 + z1 * a011
-                        a10, a11 = z0 * a100 + z1 * a101, z0 * a110 + z1 * a111
-                        a0, a1 = y0 * a00 + y1 * a01, y0 * a10 + y1 * a11
-                        out[a, j, b, start + i] = x0 * a0 + x1 * a1
-                        factor = factors[a, j, b, start + i]
-                        dx += factor * (a1 - a0)
-                        dy += factor * (x0 * (a01 - a00) + x1 * (a11 - a10))
-                        along0 = y0 * (a001 - a000) + y1 * (a011 - a010)
-                        along1 = y0 * (a101 - a100) + y1 * (a111 - a110)
-                        dz += factor * (x0 * along0 + x1 * along1)
-                    slopes[0][a, b, start + i] = dx
-                    slopes[1][a, b, start + i] = dy
-                    slopes[2][a, b, start + i] = dz
+            frame = _frame(centre[a, :, b], spacing[a, :, b], nodes, guard)
+            r, s = (x[a, b], y[a, b], z[a, b]), (sx[a, b], sy[a, b], sz[a, b])
+            if k == 3:
+                node = _side_by_side(field, a, b)
+                f, o = (
+                    (factors[a, 0, b], factors[a, 1, b], factors[a, 2, b]),
+                    (out[a, 0, b], out[a, 1, b], out[a, 2, b]),
+                )
+                _slope_three(
+                    node, f[0], f[1], f[2], r[0], r[1], r[2], frame, ny, nz, o[0], o[1], o[2], s[0], s[1], s[2]
+                )
+            else:
+                more = np.empty((3, out.shape[3]), out.dtype)
+                for part in s:
+                    part[:] = 0
+                for j in range(k):
+                    f, o = factors[a, j, b], out[a, j, b]
+                    _slope_one(field[a, j, b], f, r[0], r[1], r[2], frame, ny, nz, o, more[0], more[1], more[2])
+                    for axis in range(3):
+                        s[axis][:] += more[axis]
 
 
 @_compile
@@ -193,7 +153,7 @@ def _grids(k, buffer, real):
     return carray(pointer(address), (product(shape[:-5]), k, shape[-4], nx * ny * nz), real), (nx, ny, nz)
 
 
-def _deposit_handler(real: type, k: int, minor: int) -> Any:
+def _deposit_handler(real: type, k: int, minor: int, stamp: int) -> Any:
     @cfunc(types.int64(types.int64), cache=True)
     def handler(frame):
         if not answered(frame, minor):
@@ -201,24 +161,24 @@ def _deposit_handler(real: type, k: int, minor: int) -> Any:
             rows, centre, spacing, guard = _particles(frame, 1, real)
             out, nodes = _grids(k, result(frame, 0), real)
             _deposit(k, values, rows, centre, spacing, nodes, guard, out)
-        return 0
+        return 0 * stamp
 
     return handler
 
 
-def _gather_handler(real: type, k: int, minor: int) -> Any:
+def _gather_handler(real: type, k: int, minor: int, stamp: int) -> Any:
     @cfunc(types.int64(types.int64), cache=True)
     def handler(frame):
         if not answered(frame, minor):
             field, nodes = _grids(k, operand(frame, 0), real)
             rows, centre, spacing, guard = _particles(frame, 1, real)
             _gather(k, field, rows, centre, spacing, nodes, guard, _components(k, result(frame, 0), real))
-        return 0
+        return 0 * stamp
 
     return handler
 
 
-def _gather_slope_handler(real: type, k: int, minor: int) -> Any:
+def _gather_slope_handler(real: type, k: int, minor: int, stamp: int) -> Any:
     @cfunc(types.int64(types.int64), cache=True)
     def handler(frame):
         if not answered(frame, minor):
@@ -233,9 +193,16 @@ def _gather_slope_handler(real: type, k: int, minor: int) -> Any:
                 carray(pointer(result(frame, 3)[0]), shape, real),
             )
             _gather_slope(k, field, factors, rows, centre, spacing, nodes, guard, out, slopes)
-        return 0
+        return 0 * stamp
 
     return handler
+
+
+@cache
+def source_stamp() -> int:
+    """Of all that a handler is compiled from: Numba, which keeps it, would look at this file alone for changes."""
+    sources = (Path(str(module.__file__)).read_bytes() for module in (kernels, xla_cpu_calls))
+    return int.from_bytes(sha256(b"".join(sources)).digest()[:4], "little")
 
 
 HANDLERS = {"deposit": _deposit_handler, "gather": _gather_handler, "gather_slope": _gather_slope_handler}
@@ -252,6 +219,6 @@ def target(operation: str, dtype: str, components: int) -> tuple[str, Any]:
     name = f"backbeam_{operation}_{components}_{dtype}"
     minor = minor_version()
     assert minor is not None  # `is_known` was asked
-    handler = HANDLERS[operation](np.dtype(dtype).type, components, minor)
+    handler = HANDLERS[operation](np.dtype(dtype).type, components, minor, source_stamp())
     register(name, handler)
     return name, handler
