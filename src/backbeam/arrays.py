@@ -13,6 +13,7 @@ parameter  the batch shape ``(...)``, or anything that broadcasts to it: usually
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 from array_api_compat import array_namespace
@@ -46,10 +47,10 @@ _NAMESPACES: dict[type, Any] = {}
 def _looked_for(arrays: tuple[Array, ...]) -> Any:
     there = [a for a in arrays if type(a) not in _NO_ARRAYS]
     found = array_namespace(*there)
+    if not isinstance(found, ModuleType):
+        return found  # of this array alone, as of a symbol of a trace
     for a in there:
-        if hasattr(a, "dtype") and "float0" not in str(
-            a.dtype
-        ):  # JAX has NumPy arrays of that for what has no gradient
+        if hasattr(a, "dtype") and "float0" not in str(a.dtype):  # JAX's, for what has no gradient, are NumPy's
             _NAMESPACES[type(a)] = found
     return found
 

@@ -61,6 +61,16 @@ def test_nothing_is_refused_here():
         assert backends.get(name).setback() == ""
 
 
+def test_a_function_that_asks_for_the_namespace_is_traced_again_and_again():
+    """Each trace has a namespace of its own: one that is remembered from the first would refuse all others."""
+    from backbeam.arrays import namespace
+
+    for factor in (1.0, 2.0, 3.0):
+        function = Fused(lambda x, k, factor=factor: namespace(x, k).sqrt(factor * x * x + k), (), 1)
+        assert function(X, K) == pytest.approx(np.sqrt(factor * X * X + K), rel=1e-15)
+        assert function.kernels and not function.refused
+
+
 BROKEN = """
 import sys, types
 class Broken:
