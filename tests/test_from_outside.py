@@ -1,20 +1,23 @@
-"""What somebody else has to write to add an element, a map, an effect, an adjoint or a distribution: one class each.
+"""What somebody else has to write to add an element, a map, an effect, an adjoint, a distribution or a library.
 
-Nothing here touches a file of ours, and everything runs with it: tracking, gradients, comparisons, files, plots.
+It is one class each. Nothing here touches a file of ours, and everything runs with it: tracking, gradients,
+comparisons, files, plots.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toys import Pull
+from toys import Pull, ToyBackend
 
 import backbeam as bb
+from backbeam import backends
 from backbeam.adjoint import Adjoint
 from backbeam.adjoint.base import Diagnosis
 from backbeam.arrays import join, over_particles, per_particle, rows
@@ -104,6 +107,19 @@ def test_all_ways_agree():
     )
     assert found.ok, found.summary()
     assert {row.adjoint for row in found.rows} == set(ways)
+
+
+def test_a_library_of_toys(monkeypatch):
+    known = dict(backends._entry_points())
+    point = EntryPoint(ToyBackend.name, "toys:ToyBackend", backends.GROUP)
+    monkeypatch.setattr(backends, "_entry_points", lambda: known | {ToyBackend.name: point})
+    problem = Problem.parse(FILE + "space_charge: {model: 3d, grid: [6, 6, 6]}\n")
+    beam = problem.beam(ToyBackend.name)
+    assert type(beam.x) is type(ToyBackend.namespace.zeros(1)) and beam.backend is backends.get(ToyBackend.name)
+    names = [ToyBackend.name, "numpy"]
+    found = compare(problem, question(problem), chosen_backends=names, tell=lambda stage: None)
+    assert found.ok, found.summary()
+    assert {row.backend for row in found.rows} == set(names)
 
 
 def test_under_jit():

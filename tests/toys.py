@@ -1,13 +1,20 @@
-"""Effects with closed forms, as somebody else's code would define them."""
+"""An effect with a closed form and an array library, as somebody else's code would bring them."""
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
+
+import array_api_strict
+import numpy as np
 
 from backbeam.arrays import join, namespace, over_particles, per_particle, rows
 from backbeam.effects import Effect, EffectBars
 from backbeam.parameters import REQUIRED, parameter
+from backbeam_backends import Backend
 
 
 @dataclass(frozen=True)
@@ -57,3 +64,29 @@ class Pull(Effect):
         if "length" in p:
             bars["length"] = whole * p["strength"]
         return EffectBars(join(x_bar, px_bar, *rest), q_bar, xp.zeros_like(bunch.reference.beta_gamma + Q), bars)
+
+
+def _library():
+    """A second array_api_strict that knows nothing of the first: arrays of a library that nobody here has heard of."""
+    there = Path(array_api_strict.__file__)
+    spec = importlib.util.spec_from_file_location("toy_arrays", there, submodule_search_locations=[str(there.parent)])
+    library = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = library
+    spec.loader.exec_module(library)
+    type(library.zeros(1)).__array_namespace__ = lambda self, *, api_version=None: library
+    return library
+
+
+class ToyBackend(Backend):
+    """What an adapter cannot do without: arrays in and out, and a scatter."""
+
+    name = "toy_arrays"
+    distribution = "array-api-strict"
+    namespace = _library()
+
+    def to_numpy(self, array):
+        return np.array(np.from_dlpack(array))
+
+    def scatter_add(self, values, index, size):
+        places, weights = self.to_numpy(index), self.to_numpy(values)
+        return self.namespace.asarray(np.stack([np.bincount(places, weights=w, minlength=size) for w in weights]))

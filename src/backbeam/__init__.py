@@ -26,6 +26,8 @@ Bmad                  z = -beta c (t - t0), pz = P/P0 - 1
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from backbeam import effects, observables, trees  # noqa: F401  (trees: so that lines and beams are known as such)
 from backbeam.adjoint import Auto, Checkpoint, Reversible, Store, Tape
 from backbeam.beam import Beam
@@ -51,6 +53,7 @@ from backbeam.elements import (
     CrabCavity,
     DipoleEdge,
     Drift,
+    Element,
     FieldCavity,
     Function,
     LinearMap,
@@ -70,7 +73,7 @@ from backbeam.elements import (
     openings,
 )
 from backbeam.errors import BackbeamError, BackbeamWarning, BackendError, InputError, TrackingError
-from backbeam.gradient import value_and_grad
+from backbeam.gradient import differentiate, value_and_grad
 from backbeam.lattice_functions import Optics, Twiss, optics
 from backbeam.lattices import Loaded, load
 from backbeam.line import Line
@@ -80,6 +83,9 @@ from backbeam.reference import Reference
 from backbeam.species import Species
 from backbeam.tracking import count_kicks, trace, track
 from backbeam.turns import Record, Turns
+
+if TYPE_CHECKING:
+    from backbeam.problem import Problem  # noqa: F401
 
 __all__ = [
     "CSR",
@@ -100,6 +106,7 @@ __all__ = [
     "Drift",
     "DynamicAperture",
     "Effect",
+    "Element",
     "FieldCavity",
     "FixedExtent",
     "Function",
@@ -142,6 +149,7 @@ __all__ = [
     "Turns",
     "Twiss",
     "count_kicks",
+    "differentiate",
     "dynamic_aperture",
     "effects",
     "load",
@@ -153,3 +161,18 @@ __all__ = [
     "tunes_of",
     "value_and_grad",
 ]
+
+_LATE = ("Problem",)
+"""What is imported when it is first asked for: it wants the extra ``cli``."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        from backbeam import problem
+
+        return getattr(problem, name)
+    raise AttributeError(f"module 'backbeam' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_LATE, *(name for name in globals() if name.startswith("__"))])

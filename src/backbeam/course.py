@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -10,7 +11,7 @@ from typing import Any
 
 from backbeam.effects.base import Bunch, Effect
 from backbeam.elements.base import Element
-from backbeam.errors import InputError
+from backbeam.errors import BackbeamWarning, InputError
 from backbeam.line import Line
 from backbeam.losses import Sites
 from backbeam.plan import (
@@ -77,6 +78,8 @@ class Course:
                 raise InputError(field, effect, "an effect, such as SpaceCharge3D()")
             for name in (*(effect.at or ()), *(effect.along or ())):
                 line[name]
+            if why := effect.idle(line.elements):
+                warnings.warn(f"{effect.name or effect.kind} does nothing: {why}", BackbeamWarning, stacklevel=3)
         if on_turn not in ON_TURN:
             raise InputError("track.on_turn", on_turn, " or ".join(ON_TURN))
         turns = plain(turns)

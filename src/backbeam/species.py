@@ -38,6 +38,11 @@ class Species:
     mass: float
     charge_number: float
 
+    @classmethod
+    def known(cls) -> dict[str, Species]:
+        """Return the species that can be called by name, by name."""
+        return dict(KNOWN)
+
     def __post_init__(self) -> None:
         if not self.mass > 0:
             raise InputError("species.mass", self.mass, "a rest energy in eV, greater than 0")

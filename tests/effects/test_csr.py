@@ -323,3 +323,11 @@ def test_memory_does_not_grow_with_the_kicks():
     few, many = (peak(slices, bb.Reversible()) for slices in (2, 7))
     assert abs(many - few) < 0.5
     assert peak(7, bb.Store()) - peak(2, bb.Store()) == pytest.approx(30.0, rel=0.05)
+
+
+@pytest.mark.parametrize("effect", [bb.CSR(), bb.SteadyCSR(name="radiation")], ids=lambda e: e.kind)
+def test_a_line_without_bends_is_told(effect):
+    beam = bb.Beam.gaussian(n=20, species="electron", kinetic_energy=1e8, charge=1e-10, sigma_tau=1e-4)
+    said = f"{effect.name or effect.kind} does nothing: no element of the line bends"
+    with pytest.warns(bb.BackbeamWarning, match=said):
+        bb.track(bb.Line([bb.Drift(1.0)]), beam, effects=[effect])

@@ -217,6 +217,10 @@ class Effect(Parametrised):
         """
         return {} if self.at is not None else {"length": place.share("length")}
 
+    def idle(self, elements: Sequence[Element]) -> str:
+        """Why it does nothing in a line of those elements, for a warning; empty where it does something."""
+        return ""
+
     def settled(self, bunch: Bunch) -> Self:
         """Same effect with what it chooses by the bunch that a run begins with, and keeps to, gradient included."""
         return self

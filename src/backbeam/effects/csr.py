@@ -22,7 +22,7 @@ from backbeam.effects.radiation import Radiation, radiation
 from backbeam.species import VACUUM_PERMITTIVITY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from backbeam.arrays import Array
     from backbeam.effects.base import Place, Term
@@ -61,6 +61,10 @@ class CSR(LineKick):
         }
         way = tuple((name, "length", part) for element, name, part in after if element.is_thick)
         return found | ({"behind": way} if way else {})
+
+    def idle(self, elements: Sequence[Element]) -> str:
+        """Nothing radiates without a bend."""
+        return "" if any(element.bends for element in elements) else "no element of the line bends"
 
     def channels(self) -> tuple[Channel, ...]:
         """Energy alone."""
