@@ -17,7 +17,7 @@ What this leaves out: transverse momenta beside m c (gamma sigma_x' = 0.1 is 4 %
 offset in energy (twice its relative value), and the spread of velocities of a long slow bunch with a chirp (delta
 beta/beta; protons of 2.5 MeV with 10 % rms: 5.4 %). For the last, **at fixed t** is better (0.7 % there), where every
 particle is first brought to the time of the reference, straight on; it holds while sigma_z sigma_px/sigma_x is small.
-See ``fixed_t``.
+See ``fixed_t``; ``validity`` has a table.
 """
 
 from __future__ import annotations

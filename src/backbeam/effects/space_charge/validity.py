@@ -1,4 +1,27 @@
-"""Where the model of the kick ends: asked once of the beam that a run begins with."""
+"""Where the model of the kick ends: asked once of the beam that a run begins with.
+
+Next to the sum over 3000 point charges, each at its own crossing and with its own velocity (electrons of 8 MeV, 1 x 1 x
+5 mm, 32 nodes a side, mean over three bunches), the mean of kick times position is off by
+
+============================================ ======== ========
+what a bunch has                             across   along
+============================================ ======== ========
+nothing: cold, one energy                     0.3 %    0.1 %
+diverging, gamma sigma_x' = 0.03             -0.2 %    1.6 %
+0.1                                          -2 %      6 %
+0.3                                         -15 %     37 %
+hot, gamma sigma_x' = 0.1                    -1 %      0.2 %
+0.3                                          -8 %      4 %
+energy along the bunch, rms pt = 0.03        -0.1 %    0.0 %
+0.1                                          -1.5 %    0.8 %
+energies at random, rms pt = 0.03            -0.3 %    0.6 %
+0.1                                          -3 %      0.2 %
+tilted, x as far as tau times 0.3            -0.3 %    0.1 %
+1 (five times as wide: cells are)           -11 %     -2 %
+============================================ ======== ========
+
+and for slow bunches with a chirp by delta beta/beta: protons of 2.5 MeV with 10 % rms, 5.4 % (at fixed t 0.7 %).
+"""
 
 from __future__ import annotations
 
