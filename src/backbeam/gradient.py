@@ -179,6 +179,7 @@ def differentiate_course(
             back["sweep"] = journal.sweep(adjoint, True, plan is not run.course.plan, ended)
         bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, seeds.pop(), readings_bar, **back)
         bars = adjoint.check(backend, report, bars)
+    bars = run.before_clocks(bars)
     value, final, bars = run.home(value), run.home(final), run.home(bars)
     report = report._replace(mismatch=run.home(report.mismatch))
     gradient = asked.gradient(_wanted(names, run, bars), run.given)

@@ -195,6 +195,11 @@ class Line:
         name_of = {id(e): n for n, e in self._named.items()}
         return tuple(name_of[id(e)] for e in self.elements)
 
+    @cached_property
+    def has_clocks(self) -> bool:
+        """Whether a cavity keeps time by itself; see `backbeam.clock`."""
+        return any(element.kind == "rf_cavity" and element.clock for element in self._named.values())
+
     def passages(self, passed: int) -> tuple[tuple[str, ...], np.ndarray]:
         """Names of the distinct elements, and how often each was passed when so many are behind, turn after turn."""
         turns, rest = divmod(passed, max(1, len(self)))

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from backbeam import backends
+from backbeam import backends, clock
 from backbeam.arrays import Array, namespace
 from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.effects.base import Bunch
 from backbeam.errors import InputError
 from backbeam.losses import Turned, entered, host
-from backbeam.plan import ALIVE, LOST_BEFORE, Plan, Setting, State, Values, may_lose
+from backbeam.plan import ALIVE, LOST_BEFORE, Bars, Plan, Setting, State, Values, may_lose
 from backbeam.turns import recorded
 
 if TYPE_CHECKING:
@@ -42,6 +42,11 @@ class Run:
         self.beam = self.given if self.lender is None else _lent(self.given, self.lender)
         self.backend = backends.of(self.beam.coordinates)
         self.parameters, batch = self._known_parameters()
+        self.clocks = clock.cavities_with_clock(self.line) if self.line.has_clocks else ()
+        self.phases: dict[str, Array] = {}
+        """Of cavities with a clock, as they were given; the parameters have those on arrival."""
+        if self.clocks:
+            self._set_clocks()
         self.batch = broadcast_shapes(
             self.beam.coordinates.shape[:-2], self.beam.charges.shape[:-1], self.beam.reference.beta_gamma.shape, batch
         )
@@ -70,6 +75,22 @@ class Run:
         X, lost_at, u, readings = back((tree.coordinates, tree.lost_at, tree.reference.beta_gamma, dict(tree.readings)))
         q = self.lender.namespace.broadcast_to(self.given.charges, (*X.shape[:-2], X.shape[-1]))
         return Beam(X, q, self.given.reference.with_beta_gamma(u), lost_at, tree.s, None, readings, tree.ledger)
+
+    def _set_clocks(self) -> None:
+        """Make the phases of cavities with a clock those on arrival."""
+        if self.course.turns > 1:
+            raise InputError(f"{self.clocks[0]}.clock", True, "false, where a line is passed turn after turn")
+        self.phases = {name: self.parameters[name]["phase"] for name in self.clocks}
+        found = clock.on_arrival(self.line, self.parameters, self.beam.reference)
+        changed = {name: {**self.parameters[name], "phase": phase} for name, phase in found.items()}
+        self.parameters = Values({**self.parameters, **changed})
+
+    def before_clocks(self, bars: Bars) -> Bars:
+        """Cotangents of what was given, from those of a run whose phases are those on arrival."""
+        if not self.clocks:
+            return bars
+        given = {name: {**self.parameters[name], "phase": phase} for name, phase in self.phases.items()}
+        return clock.pulled_back(self.line, {**self.parameters, **given}, self.beam.reference, bars)
 
     def _known_parameters(self) -> tuple[Values, tuple[int, ...]]:
         """Parameters, and the shape of their batch; those of plain numbers are kept where nothing could be recorded."""

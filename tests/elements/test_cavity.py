@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import backbeam as bb
+
 from backbeam.elements.cavity import Buncher, RFCavity
 from backbeam.errors import InputError
 from backbeam.maps.drift import drift
@@ -177,3 +179,25 @@ def test_bad_input_is_named(make, field):
 def test_absent_length_is_a_thin_cavity():
     assert not RFCavity(voltage=1.0, frequency=1e9).is_thick
     assert RFCavity(0.0, voltage=1.0, frequency=1e9).is_thick
+
+
+def test_space_charge_between_the_gaps_is_that_between_gaps_written_out():
+    """Kicks in the middle of a slice, or in the drifts on either side of its gap: one limit, of second order."""
+    beam = bb.Beam.gaussian(
+        n=2000, species="electron", kinetic_energy=2e6, charge=5e-10, seed=1, sigma_x=8e-4, sigma_px=1e-4,
+        sigma_y=8e-4, sigma_py=1e-4, sigma_tau=8e-4, sigma_pt=1e-3,
+    )  # fmt: skip
+    given = {"frequency": 1.3e9, "phase": -0.2}
+    apart = []
+    for count in (8, 16, 32):
+        cavity = bb.RFCavity(1.0, voltage=15e6, steps=count, **given)
+        drift, gap = bb.Drift(0.5 / count), bb.RFCavity(None, voltage=15e6 / count, **given)
+        kicks = {"space_charge": bb.SpaceCharge3D((10, 10, 10), order=2)}
+        one = bb.track(bb.Line([cavity]), beam, slices=count, **kicks)
+        two = bb.track(bb.Line([drift, gap, drift]) * count, beam, **kicks)
+        assert one.lost == two.lost == 0
+        assert float(one.kinetic_energy) == pytest.approx(2e6 + 15e6 * np.cos(0.2), rel=1e-13)
+        apart.append(one.sigma() / two.sigma() - 1.0)
+    assert np.abs(apart[2][[0, 1, 4, 5]]).max() < 0.01
+    for coarse, fine in zip(apart, apart[1:], strict=False):
+        assert np.all(np.abs(coarse / fine - 4.0)[[0, 1, 4, 5]] < 1.0)

@@ -73,6 +73,9 @@ class RFCavity(_Cavity):
         over 3 m, 1e-6 over 1 m.
     radial_kick:
         Whether the field has its part across the axis; without, only energies change.
+    clock:
+        Whether the field keeps time by itself: ``phase`` is then that at the moment at which the reference leaves the
+        start of the line, and the phase on its arrival follows from its time of flight (`backbeam.clock`).
     """
 
     length: Array | float | None = parameter(None, unit="m", minimum=0.0)
@@ -83,11 +86,14 @@ class RFCavity(_Cavity):
     steps: int = 8
     structure: str = "gaps"
     radial_kick: bool = True
+    clock: bool = False
 
     kind: ClassVar[str] = "rf_cavity"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if type(self.clock) is not bool:
+            raise InputError(self._label("clock"), self.clock, "true or false")
         if self.structure not in STRUCTURES:
             raise InputError(self._label("structure"), self.structure, "gaps, standing or travelling")
         absent = self.length is None or (isinstance(self.length, int | float) and self.length == 0)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from backbeam import backends
+from backbeam import backends, clock
 from backbeam.arrays import Array, namespace
 from backbeam.errors import InputError
 from backbeam.plan import Apply, Slicing, compile_pieces
@@ -67,6 +67,8 @@ class Passages:
     @classmethod
     def of(cls, line: Line, slicing: Slicing) -> Passages:
         """Passages of a line; apertures and monitors do not matter to its optics."""
+        if line.has_clocks:
+            clock.refuse(line, "optics and moments")
         steps: list[Apply] = []
         ends, names, fractions = [0], [""], [0.0]
         for name, fraction, piece in compile_pieces(line, slicing, {}):
