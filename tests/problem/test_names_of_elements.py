@@ -70,3 +70,14 @@ def test_a_reading_by_passage_and_one_in_brackets():
 def test_spaces_and_control_characters_are_refused(name):
     with pytest.raises(bb.InputError, match=r"name is .* text without spaces and control characters"):
         bb.Drift(1.0, name=name)
+
+
+def test_in_a_lattice_of_another_code(tmp_path):
+    (tmp_path / "r.madx").write_text("""beam, particle=electron, pc=1;
+r: sequence, l=2;
+"q=1": quadrupole, l=0.2, k1=1, at=1;
+endsequence;
+""")
+    beam = "beam={distribution: gaussian, n: 20, charge: 0, sigma_x: 1e-3}"
+    problem = Problem.load(tmp_path / "r.madx", ["lattice.line=r", beam, "lattice.q=1.k1=2.5"])
+    assert problem.line()["q=1"].k1 == 2.5

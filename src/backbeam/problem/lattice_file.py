@@ -17,6 +17,7 @@ from backbeam.line import Line
 from backbeam.problem.files import read_file
 from backbeam.problem.keys import Said, check_mapping
 from backbeam.problem.lattice import DEFAULTS, with_knobs
+from backbeam.problem.overrides import split_override
 from backbeam.problem.text import Tree, read_tree
 from backbeam.problem.written import lattice_tree
 
@@ -121,12 +122,13 @@ def beam_section(name: str) -> Tree:
     return {**section, "file": str((path.parent / section["file"]).absolute())}
 
 
-def with_reading(tree: Tree, overrides: list[tuple[str, Any]]) -> tuple[Tree, list[tuple[str, Any]]]:
+def with_reading(tree: Tree, overrides: list[Any]) -> tuple[Tree, list[Any]]:
     """Give what is said to a reader, such as ``lattice.line``, before the file is read; and the other overrides."""
     lattice = tree.get("lattice")
     if not isinstance(lattice, dict) or "file" not in lattice:
         return tree, overrides
     said = {f"lattice.{key}": key for key in READING}
-    given = {said[path]: value for path, value in overrides if path in said}
-    rest = [(path, value) for path, value in overrides if path not in said]
+    pairs = [split_override(one, tree) if isinstance(one, str) else one for one in overrides]
+    given = {said[path]: value for path, value in pairs if path in said}
+    rest = [one for one, (path, _) in zip(overrides, pairs, strict=True) if path not in said]
     return {**tree, "lattice": {**lattice, **given}}, rest
