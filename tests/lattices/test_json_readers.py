@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,6 +99,37 @@ def test_multipoles_and_cavities_of_xtrack(tmp_path):
     assert line["off"].kind == "drift" and line["s"].ks == 0.1 and line["stop"].aperture.half_x == 0.1
     gaining = xsuite(tmp_path, {"rf": ("Cavity", {"voltage": 1e6, "frequency": 1e8, "lag": 90.0})})
     assert "the energy of the reference follows it" in str(gaining.report)
+
+
+CLASSES = json.loads((Path(__file__).parents[1] / "data" / "xsuite_classes.json").read_text())
+ONE_KICK = {"quadrupole": 1e-3, "sextupole_off": 1e-5, "octupole_off": 1e-6, "multipole_thick": 1e-3}
+"""What xtrack does in one kick in the middle, unless it is told otherwise: of a quadrupole, its skew part."""
+EXPANDED = {"quadrupole_off": 2e-7}
+"""Off its axis by 1 mm, in xtrack by a matrix."""
+
+
+@pytest.mark.parametrize("name", CLASSES["cases"])
+def test_classes_of_xtrack_next_to_xtrack(tmp_path, name):
+    """R about the reference, and particles of 0.1 mm and 1 mm in tau."""
+    case = CLASSES["cases"][name]
+    element = dict(case["element"])
+    line = xsuite(tmp_path, {"x": (element.pop("__class__"), element)}).line
+    energy = np.hypot(1e9, 938272089.43) - 938272089.43
+    tolerance = (ONE_KICK | EXPANDED).get(name, 1e-8)
+    np.testing.assert_allclose(matrix(line, "proton", energy), case["R"], rtol=0, atol=tolerance)
+    beam = bb.Beam.from_arrays(np.asarray(CLASSES["in"]), species="proton", kinetic_energy=energy, charge=0.0)
+    out = bb.track(line, beam).coordinates
+    np.testing.assert_allclose(out, case["out"], rtol=0, atol=max(5e-9, 1e-3 * tolerance))
+
+
+def test_faces_of_all_orders_where_xtrack_has_them(tmp_path):
+    full = {"length": 1.0, "angle": 0.2, "edge_entry_model": "full", "edge_exit_model": "full"}
+    half, off = {**full, "edge_exit_model": "linear"}, {**full, "edge_entry_active": 0, "edge_exit_model": "linear"}
+    loaded = xsuite(tmp_path, {"b": ("Bend", full), "c": ("Bend", half), "d": ("Bend", off)})
+    assert [loaded.line[n].fringe for n in "bcd"] == ["hard", "hard", "linear"]
+    assert "c: both faces have all their orders" in str(loaded.report)
+    moved = xsuite(tmp_path, {"t": ("Translation", {"shift_s": 0.1})})
+    assert "t: the time of the reference goes on along it" in str(moved.report)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ qd: kquad, l=0.2,&
 b: csbend,l=1,angle="pi 16 /",e1=0.1,e2=0.05,k1=-0.3,hgap=0.02
 d: lscdrift,l=0.5
 c: rfca,l=1,volt=1e6,phase=90,freq=1e9,change_p0=1
-half: line=("L:QF",d,b,2*(d,qd),c)
+t: rfdf,l=0.3,voltage="1e6 kq *",phase=90,n_kicks=5,voltage_waveform="v.sdds=t+v"
+half: line=("L:QF",d,b,2*(d,qd),c,t)
 ring: line=(q,2*half,-half)
 use, ring
 """
@@ -42,8 +43,9 @@ XSUITE = json.dumps(
             "m": {"__class__": "Multipole", "knl": [0.0, 0.0, 1.0], "order": 2},
             "||drift_1": {"__class__": "Drift", "length": 0.5},
             "c": {"__class__": "Cavity", "voltage": 1e6, "frequency": 1e8, "lag": 180.0},
+            "t": {"__class__": "CrabCavity", "crab_voltage": 1e6, "frequency": 1e8, "phase": 0.3, "num_kicks": 3},
         },
-        "lines": {"ring": {"element_names": ["qf", "||drift_1", "b", "m", "c"], "particle_ref": {"p0c": [1e9]}}},
+        "lines": {"ring": {"element_names": ["qf", "||drift_1", "b", "m", "c", "t"], "particle_ref": {"p0c": [1e9]}}},
         "_var_management_data": {"var_values": {"k": 1.5}},
         "_var_manager": [
             ["element_refs['qf'].k1", "(2.0 * vars['k'])"],
@@ -84,10 +86,11 @@ q: quad, l = 0.5,
    k1 = 2*k
 b: sbend, l = 1, g = 0.1, e1 = q[l]/10
 c: lcavity, l = 1, voltage = 1e6, rf_frequency = 1e9
+t: crab_cavity, l = 1, voltage = 1e6, rf_frequency = 1e9, phi0 = 0.1
 d: drift, l = 2
 m: marker, superimpose, ref = d, offset = 0.3
 ov: overlay = {q[k1]: a^2, b[k1]: 0.1*a}, var = {a}, a = 0.4
-linac: line[multipass] = (c, d)
+linac: line[multipass] = (c, t, d)
 ring: line = (2*q, b, linac, -linac)
 q[tilt] = 0.1
 use, ring

@@ -38,6 +38,7 @@ _DEFINITION = re.compile(r"([a-z_][\w.$#%]*|\"[^\"]+\"|'[^']+')\s*(?:\(([^()]*)\
 _COMMAND = re.compile(r"([a-z_][\w.$#%]*|\"[^\"]+\"|'[^']+')\s*(?:,\s*(.*))?", re.I | re.S)
 _LINE = re.compile(r"line\s*=\s*(.*)", re.I | re.S)
 _ATTRIBUTE = re.compile(r"\s*([+-]?)\s*([a-z_][\w.]*)\s*(?:(:?)\s*=\s*(.*))?", re.I | re.S)
+_TOKEN = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[A-Za-z_][\w.$#%]*(?:->\w+)?")
 _EXEC = re.compile(r"([a-z_][\w.]*)\s*(?:\((.*)\))?\s*", re.I | re.S)
 _COMPARISON = re.compile(r"(.*?)(<=|>=|==|<>|!=|<|>)(.*)", re.S)
 
@@ -227,13 +228,22 @@ class Program:
             raise LatticeError(self.place, f"the macro {macro.name} takes {len(macro.formals)} arguments")
         body = macro.block.text
         for formal, argument in zip(macro.formals, actual, strict=False):
-            if argument.startswith("$"):
-                argument = f"{self._value_of(argument[1:].lower()):.12g}"
+            argument = self._argument(argument, macro.name)
             body = re.sub(re.escape(formal), argument.replace("\\", r"\\"), body, flags=re.I)
             if len(body) > 1_000_000:
                 raise LatticeError(self.place, f"the macro {macro.name} grows without end")
         source = Source(body, macro.place.file, macro.place.line)
         self._below(Block(source, 0, len(source.text)))
+
+    def _argument(self, text: str, macro: str) -> str:
+        """What MAD-X puts in: the first number or name of an argument; 0 where it begins with anything else."""
+        if text.startswith("$"):
+            return f"{self._value_of(text[1:].lower()):.12g}"
+        token = _TOKEN.match(text)
+        found = "0" if token is None or text[token.end() :].lstrip().startswith("(") else token[0]
+        if found != text:
+            self.report.guessed.append(Note(self.place, f"exec, {macro}: MAD-X takes {text[:40]!r} for {found}"))
+        return found
 
     # -- statements ---------------------------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ LISTS = frozenset("knl ksl aperture aper_tol aper_offset aper_vx aper_vy at patc
 NAMES_IN = {"extract": NAMES | {"to"}, "replace": NAMES | {"by"}}
 """The same in commands that have names where others have numbers."""
 
-HARMLESS_COMMANDS = frozenset("title value show print printf help assign system eoption".split())
+HARMLESS_COMMANDS = frozenset("title set value show print printf help assign system eoption".split())
 """Commands that change nothing here, and of which nobody needs to hear."""
 
 SKIPPED = frozenset(
