@@ -170,11 +170,12 @@ class Backend:
         """
         return function(particles, shared)
 
-    def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
+    def compile(self, function: Callable[..., Any], static: tuple[int, ...] = (), calls: int = 1) -> Callable[..., Any]:
         """Return the function, compiled if the library compiles.
 
         Arguments and results are nests of arrays, but for the ``static`` ones: those are hashable, and the function is
-        compiled anew for each value of theirs.
+        compiled anew for each value of theirs. ``calls`` is about how often it will be called: what is called often may
+        be worth compiling for fewer particles.
         """
         return function
 

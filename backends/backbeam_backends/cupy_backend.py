@@ -90,7 +90,7 @@ class CupyBackend(Backend):
         """CUDA kernels."""
         return CupyCloudInCell()
 
-    def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
+    def compile(self, function: Callable[..., Any], static: tuple[int, ...] = (), calls: int = 1) -> Callable[..., Any]:
         """One kernel over the particles instead of one for each operation; see `backbeam_backends.fusing`.
 
         A function that cannot be one kernel, and one of few particles, is called as it is: results agree to rounding.

@@ -114,7 +114,7 @@ class JaxBackend(Backend):
         """Along a first axis."""
         return jax.tree.map(lambda *a: jnp.stack(a), *each)
 
-    def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
+    def compile(self, function: Callable[..., Any], static: tuple[int, ...] = (), calls: int = 1) -> Callable[..., Any]:
         """`jax.jit`; on the processor a call waits for its arguments.
 
         Called ahead of them it would take memory for its results at once, and many steps could be under way. An

@@ -22,6 +22,8 @@ from backbeam_backends.transforms import Transforms
 if TYPE_CHECKING:
     from backbeam_backends.particle_mesh.numba_cloud_in_cell import NumbaCloudInCell
 
+OFTEN, FEWEST = 16, 64
+"""Calls from which on a loop is compiled for fewer particles, and how few."""
 THREADS_FROM = 1 << 16
 """Numbers in an array from which on its transform is shared out among threads."""
 
@@ -59,12 +61,15 @@ class NumpyBackend(Backend):
     setbacks = Setbacks()
     """One for the process, as its compiler is."""
 
-    def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
+    def compile(self, function: Callable[..., Any], static: tuple[int, ...] = (), calls: int = 1) -> Callable[..., Any]:
         """One loop over the particles instead of a pass for each operation; see `backbeam_backends.fusing`.
 
         A function that cannot be one loop, and one of few particles, is called as it is: results agree to rounding.
         """
-        return _fused(function, static, self.fuse_from, self.setbacks) if available() else function
+        if not available():
+            return function
+        least = min(FEWEST, self.fuse_from) if calls >= OFTEN else self.fuse_from
+        return _fused(function, static, least, self.setbacks)
 
     def quiet(self) -> AbstractContextManager[Any]:
         """`numpy.errstate`."""

@@ -137,7 +137,7 @@ class TorchBackend(Backend):
         """NumPy's, which does some of the work."""
         return self.host.quiet()
 
-    def compile(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
+    def compile(self, function: Callable[..., Any], static: tuple[int, ...] = (), calls: int = 1) -> Callable[..., Any]:
         """NumPy's on the processor, see `torch_on_host`; elsewhere, and where autograd records, the function itself."""
 
         def run(*arguments: Any) -> Any:
@@ -148,7 +148,7 @@ class TorchBackend(Backend):
             def on_host(*arrays: Any) -> Any:
                 rest = iter(arrays)
                 given = [a if k in static else next(rest) for k, a in enumerate(arguments)]
-                return self.host.compile(function, static)(*given)
+                return self.host.compile(function, static, calls)(*given)
 
             return lent(on_host, *trees)
 

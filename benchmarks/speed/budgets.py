@@ -79,6 +79,11 @@ def fodo(kind: str, cells: int, **more: Any) -> dict[str, Any]:
     return {"kind": kind, "cells": cells, "model": "linear", "merge": True, **FODO, **more}
 
 
+def around(turns: int, model: str = "exact") -> dict[str, Any]:
+    """Task of turns of a ring without space charge; Xsuite's is always exact."""
+    return {"kind": "turns", "cells": 21, "k1": 1.5, "turns": turns, "model": model}
+
+
 MILLION = {"particles": 1_000_000, "rounds": 5}
 BUDGETS = {
     "kick-64": Budget("kick, 1e6, 64³, of Xsuite", 0.40, kick(64), "forward", "xsuite", **MILLION),
@@ -124,6 +129,20 @@ BUDGETS = {
     "optics": Budget(
         "lattice functions of a ring of 700 elements, of Xsuite's 4D", 3.0,
         {"kind": "optics", "cells": 100, "k1": 1.5}, "optics", "xsuite", particles=100),
+    "optics-gradient": Budget(
+        "gradient of a beta function there by 100 quadrupoles, of Xsuite's 4D", 5.0,
+        {"kind": "optics", "cells": 100, "k1": 1.5}, "gradient", "xsuite", "optics", particles=100),
+    "turns-100": Budget(
+        "1000 turns of 147 exact elements, 100 particles, of Xsuite", 2.0, around(1000), "turns", "xsuite",
+        particles=100, rounds=5),
+    "turns-1e4": Budget(
+        "100 turns of 147 exact elements, 1e4 particles, of Xsuite", 0.15, around(100), "turns", "xsuite", rounds=5),
+    "turns-linear-100": Budget(
+        "1000 turns of 147 linear elements, 100 particles, of Xsuite", 2.0, around(1000, "linear"), "turns", "xsuite",
+        particles=100, rounds=5),
+    "turns-linear-1e4": Budget(
+        "100 turns of 147 linear elements, 1e4 particles, of Xsuite", 0.15, around(100, "linear"), "turns", "xsuite",
+        rounds=5),
     "jax-20": Budget(
         "JAX: first gradient of 20 different elements with kicks [s]", 8.0,
         {"kind": "first", "elements": 20, "grid": 16, "library": "jax"}, "gradient", rounds=1, tolerance=None),

@@ -209,13 +209,29 @@ def moments(task: Task) -> Work:
 
 
 def optics(task: Task) -> Work:
-    """Lattice functions of a ring of identical cells, and the dispersion."""
+    """Lattice functions of a ring of identical cells, and the dispersion; a gradient of a beta by its quadrupoles."""
     setup = Setup(task)
     bb = setup.bb
     line, reference = ring(bb, task), setup.beam.reference
     run = setup.timed(lambda: bb.optics(line, reference))
     found = bb.optics(line, reference)
-    return Work({"optics": run}, lambda: np.array([float(found.tune_x), float(found.tune_y)]), setup.versions)
+    beta = bb.observables.optics("beta_x", at=f"b{task['cells'] // 2}")
+    strengths = [f"qf{c}.k1" for c in range(task["cells"])]
+    gradient = setup.timed(lambda: bb.value_and_grad(beta, line, setup.beam, strengths))
+    runs = {"optics": run, "gradient": gradient}
+    return Work(runs, lambda: np.array([float(found.tune_x), float(found.tune_y)]), setup.versions)
+
+
+def turns(task: Task) -> Work:
+    """Turns of a ring of cells of seven elements, by the ``model`` of the task."""
+    setup = Setup(task)
+    bb, line = setup.bb, ring(setup.bb, task)
+    line = line.with_elements({name: line[name].replace(model=task["model"]) for name in line.names})
+    run = setup.compiled(lambda line, beam: bb.track(line, beam, turns=task["turns"]).coordinates)
+    return Work(
+        {"turns": setup.timed(run, line, setup.beam)}, lambda: setup.backend.to_numpy(run(line, setup.beam)),
+        setup.versions,
+    )  # fmt: skip
 
 
 def ring(bb: Any, task: Task) -> Any:
@@ -284,7 +300,7 @@ def compiling(task: Task) -> Work:
 
 KINDS = {
     "kick": kick, "gradient": gradient, "line": line, "batch": batch, "compile": compiling, "small": small,
-    "settings": settings, "moments": moments, "optics": optics, "first": first,
+    "settings": settings, "moments": moments, "optics": optics, "turns": turns, "first": first,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -94,9 +94,8 @@ def line(task: Task) -> Work:
     return Work({"track": lambda: beamline.track(setup.particles)}, lambda: outcome, VERSIONS)
 
 
-def optics(task: Task) -> Work:
-    """4D lattice functions of a ring of cells of seven elements with names of their own."""
-    setup = Setup(task)
+def ring_of(task: Task, setup: Setup) -> Any:
+    """A ring of cells of seven elements with names of their own."""
     elements, angle = {}, np.pi / task["cells"]
     for c in range(task["cells"]):
         elements |= {
@@ -110,10 +109,27 @@ def optics(task: Task) -> Work:
         }
     ring = xtrack.Line(list(elements.values()), element_names=list(elements))
     ring.particle_ref = xtrack.Particles(**setup.reference)
+    return ring
+
+
+def turns(task: Task) -> Work:
+    """Turns of that ring."""
+    setup = Setup(task)
+    ring, count = ring_of(task, setup), task["turns"]
+    ring.configure_drift_model("exact")
+    ring.build_tracker(_context=setup.context)
+    outcome = setup.once(lambda particles: ring.track(particles, num_turns=count))
+    return Work({"turns": lambda: ring.track(setup.particles, num_turns=count)}, lambda: outcome, VERSIONS)
+
+
+def optics(task: Task) -> Work:
+    """4D lattice functions of that ring."""
+    setup = Setup(task)
+    ring = ring_of(task, setup)
     ring.build_tracker(_context=setup.context)
     found = ring.twiss4d()
     return Work({"optics": ring.twiss4d}, lambda: np.array([found.qx % 1.0, found.qy % 1.0]), VERSIONS)
 
 
 if __name__ == "__main__":
-    serve({"kick": kick, "kicks": kicks(kick, VERSIONS), "line": line, "optics": optics})
+    serve({"kick": kick, "kicks": kicks(kick, VERSIONS), "line": line, "optics": optics, "turns": turns})

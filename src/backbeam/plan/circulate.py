@@ -133,7 +133,7 @@ class Circulate(Step):
         """All turns."""
         backend = backends.of(state.X)
         if not backend.traced([state.X]):
-            parts = [part.shared_by_turns() for part in stretches(self.steps)]
+            parts = [part.shared_by_turns(self.turns) for part in stretches(self.steps)]
             for _ in range(self.turns):
                 state = self._aged(state, setting, 1)
                 for part in parts:
@@ -154,7 +154,7 @@ class Circulate(Step):
         """All turns undone, the last first."""
         backend = backends.of(state.X)
         if not backend.traced([state.X]):
-            parts = [part.shared_by_turns() for part in reversed(stretches(self.steps))]
+            parts = [part.shared_by_turns(self.turns) for part in reversed(stretches(self.steps))]
             for _ in range(self.turns):
                 for part in parts:
                     state, bars = part.retreat(setting, state, P, bars, unread)

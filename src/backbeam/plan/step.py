@@ -145,8 +145,8 @@ class Step:
         """Its turns one by one, where it has such."""
         return (self,)
 
-    def shared_by_turns(self) -> Any:
-        """What runs as it does, and keeps between turns what is the same in each."""
+    def shared_by_turns(self, turns: int) -> Any:
+        """What runs as it does for so many turns, and keeps from one to the next what is the same in each."""
         return self
 
     def split(self, kicks: int) -> tuple[Step, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from backbeam import backends
 from backbeam.arrays import Array, namespace
@@ -25,6 +25,9 @@ class Stretch:
     """Local steps, taken together. It runs as a step does."""
 
     steps: tuple[Local, ...]
+
+    passes: ClassVar[int] = 1
+    """How often it is run, as far as that is known."""
 
     @property
     def loses(self) -> bool:
@@ -46,9 +49,9 @@ class Stretch:
         """None."""
         return 0
 
-    def shared_by_turns(self) -> SharedStretch:
-        """The stretch with what its steps are given kept from turn to turn."""
-        return SharedStretch(self.steps)
+    def shared_by_turns(self, turns: int) -> SharedStretch:
+        """The stretch for so many turns, with what its steps are given kept from one to the next."""
+        return SharedStretch(self.steps, turns)
 
     def advance(self, setting: Setting, state: State, P: Parameters, readings: list[Array]) -> State:
         """Forward."""
@@ -57,7 +60,7 @@ class Stretch:
         def block(particles: tuple[Array, ...], shared: Any) -> tuple[Any, None]:
             inner, given = _state(particles, shared[0]), shared[1]
             backend = backends.of(inner.X)
-            run = backend.compile(chunk_forward, static=(0, 1))
+            run = backend.compile(chunk_forward, static=(0, 1), calls=self.passes)
             with backend.quiet():
                 for part in self._chunks(backend.steps_together):
                     inner = run(_bare(self.steps[part]), setting, inner, given[part])
@@ -78,7 +81,7 @@ class Stretch:
             *now, X_bar, q_bar = particles
             inner, (_, given, nothing) = _state(tuple(now), shared[0]), shared
             backend = backends.of(inner.X)
-            run = backend.compile(chunk_reverse, static=(0, 1))
+            run = backend.compile(chunk_reverse, static=(0, 1), calls=self.passes)
             sums: list[Any] = []
             with backend.quiet():
                 for part in reversed(self._chunks(backend.steps_together)):
@@ -153,9 +156,10 @@ class SharedStretch(Stretch):
     Matrices and whatever else all particles share are made anew only where the reference has another momentum.
     """
 
-    def __init__(self, steps: tuple[Local, ...]) -> None:
+    def __init__(self, steps: tuple[Local, ...], turns: int) -> None:
         super().__init__(steps)
         object.__setattr__(self, "_made", {})
+        object.__setattr__(self, "passes", turns)
 
     def _given(self, setting: Setting, state: State, P: Parameters, inverse: bool) -> list[Any]:
         made: Any = self._made  # type: ignore[attr-defined]
