@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
@@ -80,6 +80,10 @@ class Ledger:
         fresh = xp.zeros((*self.passed.shape[:-1], len(new)), dtype=self.passed.dtype)
         passed = xp.concat([self.passed, fresh], axis=-1)
         return Ledger((*self.names, *new), passed, self.site, self.passage, self.s)
+
+    def forgetful(self) -> Ledger:
+        """What it knows of elements, without what it knows of particles."""
+        return Ledger(self.names, self.passed)
 
     def filled(self, lost_at: Array) -> Ledger:
         """The same with a place for every particle."""
@@ -215,7 +219,15 @@ class Losses:
     def __len__(self) -> int:
         return len(self.s)
 
-    def __getitem__(self, k: int) -> Loss:
+    @overload
+    def __getitem__(self, k: int) -> Loss: ...
+
+    @overload
+    def __getitem__(self, k: slice) -> Losses: ...
+
+    def __getitem__(self, k: int | slice) -> Loss | Losses:
+        if isinstance(k, slice):
+            return Losses(*(column[k] for column in (self.particle, self.element, self.s, self.passage, self.reason)))
         which = self.particle[k]
         particle = int(which) if which.ndim == 0 else tuple(int(j) for j in which)
         return Loss(particle, str(self.element[k]), float(self.s[k]), int(self.passage[k]), str(self.reason[k]))

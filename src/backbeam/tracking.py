@@ -29,6 +29,7 @@ from backbeam.plan import (
     is_sound,
     watched,
 )
+from backbeam.proportion import CHARGE
 from backbeam.run import Run
 from backbeam.walking import Place, Seen, looks_of, walk
 
@@ -231,9 +232,15 @@ def check(run: Run, state: State) -> None:
             count = int(xp.sum(xp.astype(bad, xp.int32)))
             raise TrackingError(
                 f"{count} of {run.beam.n} particles turn round (px^2 + py^2 > p^2) "
-                f"in element {name!r}, by s = {float(s):g} m"
+                f"in element {name!r}, by s = {float(s):g} m{_question(run)}"
             )
     raise TrackingError("coordinates that are no numbers, or beyond all measure, came out of the line")
+
+
+def _question(run: Run) -> str:
+    """What is to be asked where kicks of a beam have thrown particles out."""
+    charge = float(abs(run.backend.to_numpy(run.beam.charge)).max()) if run.course.effects else 0.0
+    return f"; beam.charge is {charge:.10g} C: {CHARGE.question}" if charge > CHARGE.high else ""
 
 
 def check_reference(beta_gamma: Array, element: str, s: Any) -> None:

@@ -103,6 +103,17 @@ def test_kept_by_files_pickle_and_other_libraries(tmp_path):
     assert [(loss.particle, loss.element, loss.reason) for loss in unknown] == [(2, "", ""), (3, "", "")]
 
 
+def test_of_other_particles_nothing_is_claimed():
+    """Numbers of passages stay with the beam; who was lost where is not guessed."""
+    beam = bb.track(ring() * 2, rays(*FOUR))
+    few = {"coordinates": beam.coordinates[:, 2:], "charges": beam.charges[2:], "lost_at": beam.lost_at[2:]}
+    unknown = beam.replace(**few)
+    assert [(loss.element, loss.passage) for loss in unknown.losses()] == [("", 0), ("", 0)]
+    back = unknown.replace(lost_at=np.full(2, -1, dtype=np.int32), coordinates=np.asarray(rays(0.0, 4e-3).coordinates))
+    assert list(bb.track(ring(), back).losses()) == [(1, "a2", 6.0, 3, "aperture")]
+    assert len(beam.losses()[:1]) == 1 and beam.losses()[-1] == tuple(WANTED[1])
+
+
 def test_memory_does_not_grow_with_turns():
     beam = rays(*FOUR)
     sizes = set()

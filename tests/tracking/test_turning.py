@@ -99,3 +99,22 @@ def test_other_ends_have_their_own_words():
         bb.track(stopping, slow)
     with pytest.raises(bb.InputError, match=r"q\.k1 is"):
         bb.track(line().replace({"q.k1": np.asarray(np.nan)}), beam(stray=False))
+
+
+def test_a_charge_that_nobody_means_is_asked_about():
+    with pytest.warns(bb.BackbeamWarning, match="beam.charge is 1 C"):
+        much = bb.Beam.gaussian(
+            n=60, species="electron", kinetic_energy=1e6, charge=1.0, sigma_x=1e-3, sigma_y=1e-3, sigma_tau=1e-3
+        )
+    options = {"space_charge": bb.SpaceCharge3D((8, 8, 8)), "slices": 3}
+    drift = bb.Line([bb.Drift(1.0)])
+    assert 0 < bb.track(drift, much, **options).lost < 60
+    with pytest.raises(bb.TrackingError, match=r"turn round .*; beam\.charge is 1 C: was it meant in nC or pC\?"):
+        bb.track(drift, much, on_turn="raise", **options)
+
+
+def test_a_reference_at_rest_is_an_error_of_trace_too():
+    stopping = bb.Line([bb.Drift(0.5), bb.RFCavity(None, voltage=-3e6, frequency=1e6, name="stops"), bb.Drift(0.5)])
+    slow = bb.Beam.gaussian(n=10, species="electron", kinetic_energy=1e6, charge=1e-12)
+    with pytest.raises(bb.TrackingError, match=r"the reference comes to rest in element 'stops', by s = 0\.5 m"):
+        list(bb.trace(stopping, slow))

@@ -139,7 +139,8 @@ class Beam(Constructors, Measures):
     def replace(self, **changes: Any) -> Beam:
         """Same beam with other fields.
 
-        With other coordinates it is no longer what its recipe drew, and loses it.
+        With other coordinates it is no longer what its recipe drew, and loses it; with other particles or another
+        ``lost_at``, what is known of earlier losses.
         """
         names = [f.name for f in fields(self)]
         for name, value in changes.items():
@@ -147,6 +148,9 @@ class Beam(Constructors, Measures):
                 raise InputError(f"beam.{name}", value, f"one of {', '.join(names)}")
         if "coordinates" in changes:
             changes.setdefault("recipe", None)
+        X: Array = changes.get("coordinates", self.coordinates)
+        if self.ledger is not None and ("lost_at" in changes or X.shape[-1] != self.n):
+            changes.setdefault("ledger", self.ledger.forgetful())
         return replace(self, **changes)
 
     def to(self, backend: str | None = None, device: str | None = None, dtype: str | None = None) -> Beam:
