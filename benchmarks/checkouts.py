@@ -5,7 +5,7 @@
     git worktree add ../before REVISION
     python benchmarks/checkouts.py ../before . --rounds 15
 
-Each checkout has a process of its own, which is asked for one time after the other while the others rest, so that all see
+Each checkout has a process of its own, which is asked for one time after the other while the others rest: all see
 the same machine; times are those of the processor, on one thread. A ratio is the median over rounds of now/before;
 beside it stands that of a second process with the code before: what the machine alone makes of equal things.
 
