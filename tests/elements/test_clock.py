@@ -54,9 +54,7 @@ def test_the_field_does_not_know_the_reference():
 
     def energy(share, clock):
         mass = 510998.95
-        reference = bb.Beam.from_arrays(
-            np.zeros((6, 1)), species="electron", kinetic_energy=share * 1e6, charge=0.0
-        )
+        reference = bb.Beam.from_arrays(np.zeros((6, 1)), species="electron", kinetic_energy=share * 1e6, charge=0.0)
         P0 = float(reference.reference.beta_gamma) * mass
         X = np.zeros((6, 1))
         X[5] = (1.0 - share) * 1e6 / P0

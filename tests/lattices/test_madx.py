@@ -461,7 +461,7 @@ def test_large_rings_are_read_in_seconds(tmp_path, cells, seconds):
     assert loaded.line.replace({"dkq": 1e-4})["mqd.5"].k1 == -0.0101
 
 
-# -- next to MAD-X ------------------------------------------------------------------------------------------------------
+# -- next to MAD-X -----------------------------------------------------------------------------------------------------
 
 PROGRAMS = json.loads((Path(__file__).parents[1] / "data" / "madx_programs.json").read_text())["cases"]
 
