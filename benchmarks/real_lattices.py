@@ -101,8 +101,8 @@ def table(folder: Path) -> str:
     return f"""# Real lattices of elegant, Bmad, PALS, Xsuite and Cheetah
 
 `python benchmarks/real_lattices.py LATTICES --write`. R: largest |ours - known| / (1 + |known|) of its transverse
-block, with linear models; what is known of Xsuite's files is MAD-X's, of the same machines. Cheetah's file is compared by
-particles, to 1e-10, in the tests.
+block, with linear models; what is known of Xsuite's files is MAD-X's, of the same machines. Cheetah's file is compared
+by particles, to 1e-10, in the tests.
 
 {chr(10).join([*head, *rows])}
 

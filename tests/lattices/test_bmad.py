@@ -41,7 +41,8 @@ def test_values(tmp_path, text, length):
 
 
 def test_titles_files_and_the_end(tmp_path):
-    text = "title\na: rubbish = ((( \ncall, file = sub/q.bmad\nl: line = (q)\nuse, l\nend_file\nq[k1] = 9"
+    text = "no_digested\nprint k = `1 + 1`\ntitle\na: rubbish = ((( \n"
+    text += "call, file = sub/q.bmad\nl: line = (q)\nuse, l\nend_file\nq[k1] = 9"
     loaded = load(tmp_path, HEAD + text, sub__q__bmad="q: quad, l = 1, k1 = 2\nreturn\nq[k1] = 7")
     assert loaded.line["q"].k1 == 2.0 and loaded.reference.species.name == "proton"
     assert float(loaded.reference.momentum) == pytest.approx(1e9)

@@ -205,6 +205,12 @@ def test_text_that_says_how_a_field_changes_is_said(tmp_path):
     assert "voltage_waveform = 'v.sdds=t+v' is not looked at" in str(loaded.report)
 
 
+def test_commands_in_a_file_are_never_run(tmp_path):
+    ran = tmp_path / "ran"
+    load(tmp_path, f'x: script,command="touch {ran}"\ny: watch,filename="{{touch {ran}}}"\nbl: line=(x,y)')
+    assert not ran.exists()
+
+
 def test_thin_and_thick_multipoles(tmp_path):
     assert one(tmp_path, "mult,order=2,knl=3").k2l == 3.0
     assert one(tmp_path, "mult,order=2,knl=3,l=2").k2 == 1.5

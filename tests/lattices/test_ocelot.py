@@ -91,3 +91,9 @@ def test_what_is_not_understood_is_said_and_never_run(tmp_path, text, message):
     with pytest.raises((LatticeError, bb.InputError)) as error:
         load(tmp_path, HEAD + text)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_program_is_never_run(tmp_path):
+    ran = tmp_path / "ran"
+    loaded = load(tmp_path, HEAD + f"import os\nq = Marker()\ncell = (q,)\nif True:\n    os.system('touch {ran}')\n")
+    assert not ran.exists() and len(loaded.line.elements) == 1

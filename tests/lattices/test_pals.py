@@ -202,6 +202,7 @@ def test_what_is_refused_has_its_place(tmp_path, body, message):
         ("PALS:\n  facility:\n    - l: {kind: BeamLine, line: [l]}", "in each other more than 100 deep"),
         ("PALS:\n  facility:\n    - m: {kind: Marker}\n    - l: {kind: BeamLine, line: [{m: {repeat: 99999999999}}]}",
          "a line of more than"),
+        ("PALS:\n  facility:\n    - constants: {pi: 3}", "a constant of PALS"),
         ("PALS:\n  facility:\n    - set: {parameter: q>a, value: 1}", "of an element above"),
         ("PALS:\n  facility:\n    - b: {kind: BeginningEle, ReferenceP: {species_ref: tachyon, pc_ref: 1}}\n"
          "    - l: {kind: BeamLine, line: [b]}", "species is 'tachyon'"),

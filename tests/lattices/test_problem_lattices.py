@@ -199,4 +199,6 @@ def test_convert(folder):
     assert json.loads(printed)["lattice"]["knobs"] == {"kqf": 0.9, "kqd": "-kqf"}
     assert bb.load("ring.yaml").line.length == pytest.approx(6.0)
     assert "--to is 'tape'" in refused("convert", "ring.madx", "--to", "tape")
+    itself = refused("convert", "ring.madx", "--line", "ring", "--to", "madx", "-o", "./ring.madx")
+    assert "another file than those that are read" in itself
     assert "none.seq: no such file" in refused("convert", "none.seq", "--to", "yaml")

@@ -35,6 +35,8 @@ def command(
 
     if target not in FORMATS:
         raise InputError("--to", target, f"one of {', '.join(FORMATS)}")
+    if output is not None and output.resolve() in [path.resolve() for path in files]:
+        raise InputError("--output", str(output), "another file than those that are read")
     loaded = load(*files, line=line, format=format, replace=read_replacements(replacements))
     text = write(target, loaded.line, loaded.reference)
     for note in str(loaded.report).splitlines():

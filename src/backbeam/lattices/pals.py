@@ -59,7 +59,7 @@ class _Facility:
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
-        self.dialect = Dialect(lower=False)
+        self.dialect = Dialect(lower=False, constants=CONSTANTS)
         self.loaded: set[Path] = set()
         self.places: dict[str, Place] = {}
         self.place = Place(str(sources.paths[0]))
@@ -200,6 +200,8 @@ class _Facility:
     # -- values --------------------------------------------------------------------------------------------------
 
     def _define(self, name: str, value: Any) -> None:
+        if name in CONSTANTS:
+            raise InputError(name, value, "another name: it is a constant of PALS")
         if isinstance(value, str) and (value.startswith("#") or value in SPECIES_NAMES):
             self.texts[name] = value
         else:
