@@ -98,7 +98,7 @@ def entered(
     before: Ledger | None,
     names: tuple[str, ...],
     passages: np.ndarray,
-    lost_at: Array,
+    lost_at: Array | None,
     sites: Any,
     s: Any,
     turns: Turned | None = None,
@@ -112,7 +112,7 @@ def entered(
     names, passages:
         Elements of the line, and how often each was passed.
     lost_at:
-        ``(..., n)``, as a run leaves it: the number of a site from 0 on.
+        ``(..., n)``, as a run leaves it: the number of a site from 0 on. None: nobody can have been lost.
     sites:
         A function without arguments that gives the `Sites`: it is called only if somebody was lost.
     s:
@@ -121,25 +121,23 @@ def entered(
         Of a line that was passed again and again.
     """
     ledger = Ledger(names, np.zeros(len(names), dtype=np.int32)) if before is None else before
-    if not backends.of(lost_at).traced([lost_at]):
-        lost_at, ledger = host(lost_at), ledger.map(host)
-        if not (lost_at >= 0).any():
-            return _passed(ledger.joined(names), names, passages)
-    xp = namespace(lost_at)
-    ledger = ledger.map(xp.asarray).joined(names).filled(lost_at)
+    if lost_at is None or _nobody(lost_at):
+        return _passed(ledger.joined(names), names, passages)
     found: Sites = sites()
-    here = lost_at >= 0
+    mine = _home([lost_at, s, found.s, *(() if turns is None else (turns.turn, turns.length))])
+    lost_at, begin, ledger = mine(lost_at), mine(s), ledger.map(mine).joined(names)
+    xp, here = namespace(lost_at), lost_at >= 0
+    ledger = ledger.filled(lost_at)
     at = xp.where(here, lost_at, xp.zeros_like(lost_at))
     place = np.asarray([ledger.names.index(name) for name in names], dtype=np.int32)
-    element = _at(xp.asarray(place[found.element]), at)
-    site = 2 * element + _at(xp.asarray(found.reason), at)
-    passage = _at(xp.asarray(found.nth), at) + _at(ledger.passed, element)
-    begin = xp.asarray(s)
-    way = (begin[..., None] if begin.ndim else begin) + _at(xp.asarray(found.s), at)
+    element = _at(mine(place[found.element]), at)
+    site = 2 * element + _at(mine(found.reason), at)
+    passage = _at(mine(found.nth), at) + _at(ledger.passed, element)
+    way = (begin[..., None] if begin.ndim else begin) + _at(mine(found.s), at)
     if turns is not None:
-        earlier = xp.where(here, xp.asarray(turns.turn), xp.zeros_like(at))
-        passage = passage + earlier * _at(xp.asarray(turns.passages[found.element]), at)
-        way = way + earlier * turns.length
+        earlier, length = xp.where(here, mine(turns.turn), xp.zeros_like(at)), mine(turns.length)
+        passage = passage + earlier * _at(mine(turns.passages[found.element]), at)
+        way = way + earlier * (length[..., None] if length.ndim else length)
     now = Ledger(
         ledger.names,
         ledger.passed,
@@ -148,6 +146,22 @@ def entered(
         xp.where(here, way, xp.astype(ledger.s, way.dtype)),
     )
     return _passed(now, names, passages)
+
+
+def _nobody(lost_at: Array) -> bool:
+    """Whether it can be seen that nobody was lost."""
+    xp = namespace(lost_at)
+    return not backends.of(lost_at).traced([lost_at]) and not bool(xp.any(lost_at >= 0))
+
+
+def _home(values: list[Any]) -> Any:
+    """What brings numbers and arrays together: to NumPy, or where one of them is traced to its library."""
+    arrays = [value for value in values if hasattr(value, "shape")]
+    for array in arrays:
+        backend = backends.of(array)
+        if backend.traced([array]):
+            return lambda value: backend.constant(backend.namespace.asarray(value))
+    return lambda value: host(value) if hasattr(value, "shape") else np.asarray(value)
 
 
 def _passed(ledger: Ledger, names: tuple[str, ...], passages: np.ndarray) -> Ledger:

@@ -205,23 +205,25 @@ class Run:
     def result(self, state: State, plan: Plan, readings: tuple[Array, ...], s: Any = None) -> Beam:
         """The beam of a state at the end of a plan; ``s`` is where, if it is not the sum of the lengths."""
         s = self.beam.s + self.course.length if s is None else s
-        return self.seen(state, plan, readings, s, self.course.turns * len(self.line), turn_places(plan))
+        passed = self.course.turns * len(self.line)
+        return self.seen(state, plan, readings, s, passed, turn_places(plan) if may_lose(plan) else None)
 
     def seen(
-        self, state: State, readers: Plan, readings: tuple[Array, ...], s: Any, passed: int, places: int = 0
+        self, state: State, readers: Plan, readings: tuple[Array, ...], s: Any, passed: int, places: int | None = 0
     ) -> Beam:
         """The beam of a state at s, with so many elements behind it.
 
-        ``places`` is by how much the numbers of the lost grow in a turn; 0: there are no turns.
+        ``places`` is by how much the numbers of the lost grow in a turn; 0: there are no turns; None: no losses.
         """
         xp, now, turns = namespace(state.X), state.lost_at, None
         if places:
-            gone = now >= 0
-            turn = xp.where(gone, passed // len(self.line) - 1 - now // places, xp.zeros_like(now))
+            lost = now >= 0
+            turn = xp.where(lost, passed // len(self.line) - 1 - now // places, xp.zeros_like(now))
             turns = Turned(turn, self.line.passages(len(self.line))[1], self.line.length)
-            now = xp.where(gone, now % places, now)
+            now = xp.where(lost, now % places, now)
+        gone = None if places is None else now
         ledger = entered(
-            self.beam.ledger, *self.line.passages(passed), now, lambda: self.course.sites, self.beam.s, turns
+            self.beam.ledger, *self.line.passages(passed), gone, lambda: self.course.sites, self.beam.s, turns
         )
         lost_at = now if turns is None else xp.where(now >= 0, turns.turn * places + now, now)
         before = xp.broadcast_to(self.beam.lost_at, now.shape)
