@@ -88,6 +88,14 @@ def dynamic_aperture(
     ------
     InputError
         For amplitudes that do not grow from above 0, and for emittances that are not positive.
+
+    Examples
+    --------
+    >>> ring = bb.Line([bb.Quadrupole(0.2, k1=2.0), bb.Drift(1.0), bb.Quadrupole(0.2, k1=-2.0), bb.Drift(1.0)])
+    >>> reference = bb.Reference.from_kinetic_energy(1e9, "proton")
+    >>> found = bb.dynamic_aperture(ring, reference, 5, emittance_x=1e-6, emittance_y=1e-6, amplitudes=[1.0, 2.0])
+    >>> float(found.border.min())
+    2.0
     """
     radii, turned = (tuple(float(v) for v in values) for values in (amplitudes, angles))
     if not radii or any(b <= a for a, b in zip((0.0, *radii), radii, strict=False)):

@@ -18,6 +18,14 @@ class InputError(BackbeamError, ValueError):
         The value that was given.
     allowed:
         What would have been accepted.
+
+    Examples
+    --------
+    >>> try:
+    ...     bb.Drift(float("nan"))
+    ... except bb.InputError as error:
+    ...     print(error)
+    drift.length is nan; allowed: a finite number in m
     """
 
     def __init__(self, field: str, value: object, allowed: str) -> None:

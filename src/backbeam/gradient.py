@@ -107,6 +107,14 @@ def value_and_grad(
         For a name that is not known, or an objective that has no pullback here.
     TrackingError
         If the adjoint finds that its gradient is not to be trusted.
+
+    Examples
+    --------
+    >>> line = bb.Line([bb.Quadrupole(0.2, k1=3.0, name="q"), bb.Drift(1.0)])
+    >>> beam = bb.Beam.gaussian(n=1000, species="electron", kinetic_energy=50e6, charge=1e-9, sigma_x=1e-3)
+    >>> value, gradient = bb.value_and_grad(bb.observables.sigma("x"), line, beam, ["q.k1", "beam.sigma_x"])
+    >>> sorted(gradient), bool(gradient["q.k1"] < 0.0)
+    (['beam.sigma_x', 'q.k1'], True)
     """
     from backbeam.lattice_functions.objectives import differentiate_optics, is_of_optics
     from backbeam.moment_beam import MomentBeam
@@ -138,7 +146,16 @@ def differentiate(
     record: Record | None = None,
     adjoint: Adjoint | str | None = None,
 ) -> Gradient:
-    """`value_and_grad` with all that is known besides: the final beam, and the adjoint's report."""
+    """`value_and_grad` with all that is known besides: the final beam, and the adjoint's report.
+
+    Examples
+    --------
+    >>> line = bb.Line([bb.Quadrupole(0.2, k1=3.0, name="q"), bb.Drift(1.0)])
+    >>> beam = bb.Beam.gaussian(n=1000, species="electron", kinetic_energy=50e6, charge=1e-9, sigma_x=1e-3)
+    >>> found = bb.differentiate(bb.observables.sigma("x"), line, beam, ["q.k1"])
+    >>> list(found.gradient), found.value.shape
+    (['q.k1'], ())
+    """
     options: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn, "turns": turns, "record": record}
     course = Course.of(line, space_charge=space_charge, effects=effects, **options)
     return differentiate_course(objective, course, beam, wrt, adjoint=adjoint)

@@ -44,6 +44,15 @@ class Line:
     ------
     InputError
         If an item is neither element nor line, if two different elements bear one name, or two different knobs.
+
+    Examples
+    --------
+    >>> cell = bb.Line([bb.Quadrupole(0.2, k1=3.0, name="qf"), bb.Drift(1.0, name="d")])
+    >>> ring = cell * 8
+    >>> len(ring), f"{ring.length:.1f} m"
+    (16, '9.6 m')
+    >>> ring.replace({"qf.k1": 4.0}).get("qf.k1")
+    4.0
     """
 
     def __init__(

@@ -29,6 +29,13 @@ def tunes_of(positions: Array, momenta: Array | None = None, *, newton: int = 8)
     tunes
         Fractional parts ``(...)``; NaN for data that stand still. With a Hann window the error falls like 1/T^4
         (Laskar, Physica D 67 (1993) 257).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> positions = np.cos(2 * np.pi * 0.2314 * np.arange(256))
+    >>> f"{float(bb.tunes_of(positions)):.4f}"
+    '0.2314'
     """
     xp = namespace(positions)
     T = positions.shape[-1]

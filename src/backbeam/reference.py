@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from backbeam.arrays import Array, namespace
 from backbeam.errors import InputError
-from backbeam.species import Species
+from backbeam.species import Species, species_named
 
 HIGHEST_ENERGY = 1e24
 """More than this [eV], some thousand times that of any particle ever seen, is taken for a slip."""
@@ -26,14 +28,26 @@ class Reference:
         P0/(m c), an array of the batch shape ``(...)``, usually 0-d.
     species:
         Mass and charge number.
+
+    Examples
+    --------
+    >>> reference = bb.Reference.from_kinetic_energy(1e9, "proton")
+    >>> f"{float(reference.gamma):.4f}"
+    '2.0658'
     """
 
     beta_gamma: Array
     species: Species
 
     @classmethod
-    def from_kinetic_energy(cls, kinetic_energy: Array, species: Species) -> Reference:
-        """Reference of kinetic energy (gamma0 - 1) m c^2 in eV: beta gamma = sqrt(t (t + 2)), t = T/m."""
+    def from_kinetic_energy(cls, kinetic_energy: Array | float, species: str | Species) -> Reference:
+        """Reference of kinetic energy (gamma0 - 1) m c^2 in eV: beta gamma = sqrt(t (t + 2)), t = T/m.
+
+        A number is one of NumPy's; a species may be called by its name.
+        """
+        species = species_named(species)
+        if isinstance(kinetic_energy, int | float):
+            kinetic_energy = np.asarray(float(kinetic_energy))
         t = kinetic_energy / species.mass
         return cls(namespace(t).sqrt(t * (t + 2.0)), species)
 

@@ -32,6 +32,13 @@ class Species:
     ------
     InputError
         If the mass is not positive.
+
+    Examples
+    --------
+    >>> bb.Species("kaon+", 493_677_000.0, +1.0)
+    Species(name='kaon+', mass=493677000.0, charge_number=1.0)
+    >>> "proton" in bb.Species.known()
+    True
     """
 
     name: str

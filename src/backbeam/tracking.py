@@ -90,6 +90,13 @@ def track(
     TrackingError
         If a particle turns round and that is to be an error, if the reference comes to rest, and where space charge has
         no answer; it says where.
+
+    Examples
+    --------
+    >>> line = bb.Line([bb.Quadrupole(0.2, k1=3.0, name="q"), bb.Drift(1.0, name="d")])
+    >>> beam = bb.Beam.gaussian(n=1000, species="electron", kinetic_energy=50e6, charge=1e-9, sigma_x=1e-3)
+    >>> bb.track(line, beam).s
+    1.2
     """
     from backbeam.moment_beam import MomentBeam
 
@@ -156,6 +163,13 @@ def trace(
 
     Without effects too, thick elements are cut into slices, to look at. Looking changes nothing: the beam goes on as in
     `track`, to the same bits, and what is seen within an element is a side branch of its way.
+
+    Examples
+    --------
+    >>> line = bb.Line([bb.Drift(1.0), bb.Quadrupole(0.2, k1=3.0)])
+    >>> beam = bb.Beam.gaussian(n=1000, species="electron", kinetic_energy=50e6, charge=1e-9, sigma_x=1e-3)
+    >>> [round(float(s), 1) for s, element, beam in bb.trace(line, beam)]
+    [0.0, 1.0, 1.2]
     """
     return trace_course(Course.of(line, space_charge=space_charge, effects=effects, slices=slices, step=step), beam)
 
@@ -207,7 +221,13 @@ def count_kicks(
     slices: int | None = None,
     step: float | None = None,
 ) -> int:
-    """Number of kicks that `track` would make with these arguments."""
+    """Number of kicks that `track` would make with these arguments.
+
+    Examples
+    --------
+    >>> bb.count_kicks(bb.Line([bb.Drift(1.0)]), space_charge=bb.SpaceCharge3D(), slices=5)
+    5
+    """
     return Course.of(line, space_charge=space_charge, effects=effects, slices=slices, step=step).kicks
 
 

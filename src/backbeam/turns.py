@@ -31,6 +31,14 @@ class Record:
     ----------
     particles:
         Indices of those whose coordinates are noted.
+
+    Examples
+    --------
+    >>> ring = bb.Line([bb.Drift(1.0)])
+    >>> beam = bb.Beam.gaussian(n=1000, species="electron", kinetic_energy=50e6, charge=1e-9, sigma_x=1e-3)
+    >>> out = bb.track(ring, beam, turns=3, record=bb.Record(particles=[0]))
+    >>> out.readings["turns"].mean.shape
+    (6, 4)
     """
 
     particles: tuple[int, ...] = ()

@@ -20,6 +20,11 @@ class Auto(Adjoint):
 
     The choice is made anew each time. All adjoints give the same gradient to rounding; where the choice itself must not
     change from run to run, name one.
+
+    Examples
+    --------
+    >>> bb.Auto(budget=2**31)
+    Auto(budget=2147483648)
     """
 
     budget: int | None = None

@@ -29,6 +29,11 @@ class Checkpoint(Adjoint):
     Nothing is undone, so it serves maps that cannot be. Source: Griewank & Walther, ACM TOMS 26 (2000) 19.
 
     Under a JAX trace the schedule is unrolled, so compile time grows with the number of kicks.
+
+    Examples
+    --------
+    >>> bb.Checkpoint(slots=4)
+    Checkpoint(slots=4)
     """
 
     slots: int = field(default=10, metadata={"option": "slots"})

@@ -47,6 +47,11 @@ class Reversible(Adjoint):
 
     Not for lines that cannot be undone: maps that lose digits (a nearly singular matrix), chaotic motion over many
     turns in float32. There use anchors, `Checkpoint` or `Store`.
+
+    Examples
+    --------
+    >>> bb.Reversible(anchor_every=10)
+    Reversible(anchor_every=10, tolerance=None)
     """
 
     anchor_every: int | str | None = field(default="auto", metadata={"option": "anchors"})

@@ -23,6 +23,11 @@ class Store(Adjoint):
     """Keep the state before every kick (with the maps that lead to it): 48 B/particle a kick in float64, 0 B/cell.
 
     Use it where steps cannot be undone well, or where memory is plenty. Maps between kicks are recomputed.
+
+    Examples
+    --------
+    >>> bb.Store().name
+    'store'
     """
 
     resumes: ClassVar[bool] = True

@@ -17,6 +17,11 @@ class Tape(Adjoint):
 
     Costs all that the library keeps, some thousand bytes a particle and a kick. It is the independent witness of the
     other adjoints, and the way to forward mode (`jvp`) and to second derivatives.
+
+    Examples
+    --------
+    >>> bb.Tape().name
+    'tape'
     """
 
     taped: ClassVar[bool] = True

@@ -67,6 +67,14 @@ class Beam(Constructors, Measures):
         What the line's monitors and screens saw, by name.
     ledger:
         What is known of the losses, and how often each element was passed; see `losses`.
+
+    Examples
+    --------
+    >>> beam = bb.Beam.gaussian(n=1000, species="electron", kinetic_energy=50e6, charge=1e-9, sigma_x=1e-3)
+    >>> beam
+    Beam(n=1000, species='electron', numpy float64)
+    >>> bool(beam.sigma("x") > 0.9e-3), beam.with_parameters(charge=2e-9).species.name
+    (True, 'electron')
     """
 
     coordinates: Array

@@ -146,6 +146,13 @@ class Effect(Parametrised):
         Names of the elements along which it acts; None: all that it acts in.
     name:
         How gradients refer to it; those without one are numbered by kind.
+
+    Examples
+    --------
+    >>> bb.CSR.kind in bb.Effect.kinds
+    True
+    >>> bb.CSR(slices=4).slices
+    4
     """
 
     slices: int | None = None

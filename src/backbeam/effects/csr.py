@@ -40,6 +40,13 @@ class CSR(LineKick):
     ----------
     nodes:
         Number of nodes along the bunch. What acts is the slope of its density, whose noise grows with them.
+
+    Examples
+    --------
+    >>> line = bb.Line([bb.SectorBend(0.2, angle=0.1, name="b"), bb.Drift(1.0)])
+    >>> beam = bb.Beam.gaussian(n=1000, species="electron", kinetic_energy=250e6, charge=1e-9, sigma_tau=1e-4)
+    >>> bool(bb.track(line, beam, effects=[bb.CSR()], slices=2).mean("pt") < bb.track(line, beam).mean("pt"))
+    True
     """
 
     nodes: int = 128
@@ -109,6 +116,11 @@ class SteadyCSR(CSR):
     """Coherent synchrotron radiation of bends without end: the steady state in them, nothing behind.
 
     Right where the length sigma of a bunch is short against kappa^2 L^3/24 for the length L of the bend.
+
+    Examples
+    --------
+    >>> bb.SteadyCSR(nodes=200).nodes
+    200
     """
 
     kind: ClassVar[str] = "steady_csr"

@@ -26,6 +26,13 @@ class Aperture(Element):
         "transmit": what is outside is lost. "absorb": what is inside is lost.
     opening:
         Any other cross-section, instead of the sizes and the shape: see `backbeam.openings`.
+
+    Examples
+    --------
+    >>> line = bb.Line([bb.Aperture(half_x=1e-3, half_y=1e-3, name="iris")])
+    >>> beam = bb.Beam.gaussian(n=1000, species="electron", kinetic_energy=50e6, charge=1e-9, sigma_x=1e-3)
+    >>> int(bb.track(line, beam).lost)
+    316
     """
 
     half_x: float = 0.0

@@ -101,6 +101,13 @@ class Element(Parametrised):
     pivot:
         The point, and the axes, that errors are about: "entrance", "middle" of the chord, its axes along the chord
         (Bmad, PALS), or "exit".
+
+    Examples
+    --------
+    >>> bb.Drift(1.0).is_thick, bb.Marker().is_thick
+    (True, False)
+    >>> bb.Quadrupole(0.2, k1=3.0).replace(k1=4.0).k1
+    4.0
     """
 
     slices: int | None = field(default=None, kw_only=True)

@@ -147,6 +147,12 @@ class SectorBend(_Bend):
     model, order, steps:
         "exact" is the closed form without k0 and gradients; with them it is split to an order (2, 4, 6) in steps
         over the whole length (`backbeam.maps.combined_bend`). "linear" is its matrix, without k2.
+
+    Examples
+    --------
+    >>> line = bb.Line([bb.SectorBend(0.5, angle=0.1, e1=0.05, e2=0.05, name="b1")])
+    >>> line.get("b1.angle")
+    0.1
     """
 
     kind: ClassVar[str] = "sector_bend"
@@ -158,6 +164,11 @@ class RectangularBend(_Bend):
 
     As `SectorBend`, with ``length`` along the *arc*, not the chord, and e1 and e2 *added* to angle/2: both at
     0 or absent make an exact rectangle.
+
+    Examples
+    --------
+    >>> bb.RectangularBend(0.5, angle=0.1).angle
+    0.1
     """
 
     kind: ClassVar[str] = "rectangular_bend"
@@ -176,6 +187,11 @@ class DipoleEdge(Element):
         Angle of the face [rad].
     fint, hgap:
         Fringe field integral and half gap [m]; both or neither.
+
+    Examples
+    --------
+    >>> bb.DipoleEdge(curvature=0.5, e=0.1).kind
+    'dipole_edge'
     """
 
     curvature: Array | float = parameter(REQUIRED, unit="1/m")

@@ -76,6 +76,11 @@ class RFCavity(_Cavity):
     clock:
         Whether the field keeps time by itself: ``phase`` is then that at the moment at which the reference leaves the
         start of the line, and the phase on its arrival follows from its time of flight (`backbeam.clock`).
+
+    Examples
+    --------
+    >>> bb.RFCavity(1.0, voltage=20e6, frequency=1.3e9, name="c1").voltage
+    20000000.0
     """
 
     length: Array | float | None = parameter(None, unit="m", minimum=0.0)
@@ -143,6 +148,12 @@ class Buncher(_Cavity):
     ----------
     voltage, frequency, phase, model, radial_kick:
         As for `RFCavity`; the phase is -pi/2 unless given.
+
+    Examples
+    --------
+    >>> line = bb.Line([bb.Buncher(1e5, 1.3e9, name="buncher"), bb.Drift(1.0)])
+    >>> line.get("buncher.voltage")
+    100000.0
     """
 
     voltage: Array | float = parameter(REQUIRED, unit="V")

@@ -22,6 +22,11 @@ class ConstantFocusing(Element):
         Length [m].
     kx, ky, kt:
         Wave numbers of the oscillations: phase advance per metre, horizontal, vertical, longitudinal [1/m].
+
+    Examples
+    --------
+    >>> bb.ConstantFocusing(1.0, kx=2.0, ky=2.0, kt=0.0).kx
+    2.0
     """
 
     length: Array | float = parameter(REQUIRED, unit="m")

@@ -35,6 +35,11 @@ class CrabCavity(Element):
         deflects what is late towards +x and what is early towards -x.
     steps:
         Number of kicks over the whole length, with drifts between them; a slice has its part of them, at least one.
+
+    Examples
+    --------
+    >>> bb.CrabCavity(0.5, voltage=1e6, frequency=400e6).voltage
+    1000000.0
     """
 
     length: Array | float | None = parameter(None, unit="m", minimum=0.0)

@@ -21,7 +21,13 @@ MOST_PIXELS = 16_384
 
 @dataclass(frozen=True, eq=False)
 class Marker(Element):
-    """A name for a place."""
+    """A name for a place.
+
+    Examples
+    --------
+    >>> bb.Line([bb.Marker(name="start"), bb.Drift(1.0)]).sequence
+    ('start', 'drift_1')
+    """
 
     kind: ClassVar[str] = "marker"
 
@@ -36,6 +42,13 @@ class Monitor(Element):
     ----------
     length:
         Length [m], or None for a thin one. It is a drift, and reads in its middle.
+
+    Examples
+    --------
+    >>> line = bb.Line([bb.Drift(1.0), bb.Monitor(name="bpm")])
+    >>> beam = bb.Beam.gaussian(n=1000, species="electron", kinetic_energy=50e6, charge=1e-9, sigma_x=1e-3)
+    >>> bb.track(line, beam).readings["bpm"].shape
+    (2,)
     """
 
     length: Array | float | None = parameter(None, unit="m")
@@ -61,6 +74,13 @@ class Screen(Element):
         Half width and half height of the screen [m]; charge beyond it is not seen.
     pixels:
         Number of pixels in x and y.
+
+    Examples
+    --------
+    >>> line = bb.Line([bb.Screen(half_x=5e-3, half_y=5e-3, pixels=(20, 20), name="yag")])
+    >>> beam = bb.Beam.gaussian(n=1000, species="electron", kinetic_energy=50e6, charge=1e-9, sigma_x=1e-3)
+    >>> bb.track(line, beam).readings["yag"].shape
+    (20, 20)
     """
 
     half_x: float = 0.0

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Drift(Element):
-    """Field-free space of a length [m]."""
+    """Field-free space of a length [m].
+
+    Examples
+    --------
+    >>> line = bb.Line([bb.Drift(1.5, name="d1")])
+    >>> line.get("d1.length")
+    1.5
+    """
 
     length: Array | float = parameter(REQUIRED, unit="m")
     model: str = "exact"

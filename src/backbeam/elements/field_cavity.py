@@ -41,6 +41,12 @@ class FieldCavity(Element):
         Series a0, a1, ... and b0, b1, ..., of one length ``(..., n)``; b0 is not looked at.
     order, steps:
         Order of the splitting (2, 4, 6) and its steps over the whole length: twenty or more a cell.
+
+    Examples
+    --------
+    >>> cavity = bb.FieldCavity(1.0, scale=20e6, frequency=1.3e9, field_cos=[0.0, 1.0], name="c1")
+    >>> cavity.frequency / 1e9
+    1.3
     """
 
     length: Array | float = parameter(REQUIRED, unit="m", positive=True)

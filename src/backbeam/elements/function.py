@@ -35,6 +35,11 @@ class Function(Element):
 
     Where the library does not differentiate by itself, a gradient takes ``function.pullback(beam, coordinates_bar)``,
     which gives the cotangent of the coordinates before it.
+
+    Examples
+    --------
+    >>> bb.Function(lambda X: 2.0 * X, inverse=lambda X: X / 2.0, name="twice").name
+    'twice'
     """
 
     function: Callable[..., Any] = None  # type: ignore[assignment]

@@ -22,6 +22,12 @@ class LinearMap(Element):
     matrix:
         Array ``(..., 6, 6)`` of any library, between coordinates in SI units. It need not be symplectic, but
         a gradient that undoes steps needs it to be invertible.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> bb.LinearMap(np.eye(6), name="one").kind
+    'linear_map'
     """
 
     matrix: Array = parameter(REQUIRED, unit="1", shape=(6, 6))

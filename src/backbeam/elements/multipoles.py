@@ -71,6 +71,12 @@ class Quadrupole(_Straight):
         6 and 4 for drift-kick.
     splitting:
         "matrix-drift" or "drift-kick".
+
+    Examples
+    --------
+    >>> line = bb.Line([bb.Quadrupole(0.2, k1=3.0, name="q")])
+    >>> line.get("q.k1")
+    3.0
     """
 
     length: Array | float = parameter(REQUIRED, unit="m")
@@ -100,7 +106,13 @@ class Quadrupole(_Straight):
 
 @dataclass(frozen=True, eq=False)
 class Sextupole(_Straight):
-    """Sextupole: k2 = (d^2By/dx^2)/(B rho) [1/m^3], skew k2s. Its linear model is a drift."""
+    """Sextupole: k2 = (d^2By/dx^2)/(B rho) [1/m^3], skew k2s. Its linear model is a drift.
+
+    Examples
+    --------
+    >>> bb.Sextupole(0.2, k2=20.0).k2
+    20.0
+    """
 
     length: Array | float = parameter(REQUIRED, unit="m")
     k2: Array | float = parameter(REQUIRED, unit="1/m^3")
@@ -114,7 +126,13 @@ class Sextupole(_Straight):
 
 @dataclass(frozen=True, eq=False)
 class Octupole(_Straight):
-    """Octupole: k3 = (d^3By/dx^3)/(B rho) [1/m^4], skew k3s. Its linear model is a drift."""
+    """Octupole: k3 = (d^3By/dx^3)/(B rho) [1/m^4], skew k3s. Its linear model is a drift.
+
+    Examples
+    --------
+    >>> bb.Octupole(0.2, k3=100.0).k3
+    100.0
+    """
 
     length: Array | float = parameter(REQUIRED, unit="m")
     k3: Array | float = parameter(REQUIRED, unit="1/m^4")
@@ -132,6 +150,11 @@ class Multipole(_Straight):
 
     dpx - i dpy = -sum_j (k_j + i k_js)(x + iy)^j/j! per metre. The linear model knows k1 and drifts through the rest;
     it refuses k0, k0s and k1s, which its matrix cannot hold.
+
+    Examples
+    --------
+    >>> bb.Multipole(0.2, k1=1.0, k2=5.0).k2
+    5.0
     """
 
     length: Array | float = parameter(REQUIRED, unit="m")
@@ -174,6 +197,11 @@ class ThinMultipole(Element):
         bends the line has both ``angle`` and ``k0l``, the same unless it is set wrong.
     lrad:
         Length [m] over which k0l is spread, for the focusing k0l angle/lrad of a sector; None is none.
+
+    Examples
+    --------
+    >>> bb.ThinMultipole(k1l=0.3).k1l
+    0.3
     """
 
     k0l: Array | float | None = parameter(None, unit="1")
@@ -224,6 +252,13 @@ class Corrector(Element):
         Length [m], or None for a thin corrector.
     hkick, vkick:
         Change of px and py at the reference momentum [rad].
+
+    Examples
+    --------
+    >>> line = bb.Line([bb.Corrector(0.0, hkick=1e-4), bb.Drift(2.0)])
+    >>> beam = bb.Beam.gaussian(n=1000, species="electron", kinetic_energy=50e6, charge=1e-9, sigma_x=1e-3)
+    >>> f"{float(bb.track(line, beam).mean('px') - beam.mean('px')):.1e}"
+    '1.0e-04'
     """
 
     length: Array | float | None = parameter(None, unit="m")

@@ -29,6 +29,11 @@ class Patch(Element):
         Displacement [m] of the new axes, along the old ones.
     pitch, yaw, roll:
         Their rotations [rad]: from s towards y, from s towards x, from x towards y, the roll made first.
+
+    Examples
+    --------
+    >>> bb.Patch(dx=1e-3, yaw=0.01).dx
+    0.001
     """
 
     kind: ClassVar[str] = "patch"

@@ -32,6 +32,11 @@ class Solenoid(Element):
         "exact" is the closed form of the full Hamiltonian, "linear" its matrix. With a quadrupole only "exact".
     order, steps:
         Order (2, 4, 6) of the splitting into solenoids and kicks of the quadrupole, and its steps over the length.
+
+    Examples
+    --------
+    >>> bb.Solenoid(0.3, ks=0.5).ks
+    0.5
     """
 
     length: Array | float = parameter(REQUIRED, unit="m")

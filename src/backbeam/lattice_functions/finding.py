@@ -71,6 +71,13 @@ def optics(
         For arguments that do not fit together.
     TrackingError
         Where there is no closed orbit, or the motion about it is not stable.
+
+    Examples
+    --------
+    >>> cell = [bb.Quadrupole(0.2, k1=2.0), bb.Drift(1.0), bb.Quadrupole(0.2, k1=-2.0), bb.Drift(1.0)]
+    >>> table = bb.optics(bb.Line(cell), bb.Reference.from_kinetic_energy(1e9, "proton"))
+    >>> f"tune {float(table.tune_x):.4f}"
+    'tune 0.0727'
     """
     if not isinstance(line, Line):
         raise InputError("line", line, "a Line")

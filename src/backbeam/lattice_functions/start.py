@@ -30,6 +30,12 @@ class Twiss:
         Twiss alpha.
     dispersion_x, dispersion_px, dispersion_y, dispersion_py:
         Change of the orbit with pt [m, 1].
+
+    Examples
+    --------
+    >>> start = bb.Twiss(beta_x=10.0, alpha_x=-1.0, beta_y=5.0)
+    >>> start.beta_x
+    10.0
     """
 
     beta_x: Array | float

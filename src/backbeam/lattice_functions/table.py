@@ -67,6 +67,13 @@ class Optics:
     beta_y1, alpha_y1``, mode 2 in x and mode 1 in y (Mais-Ripken). Numbers of a ring ``(...)``: ``tune_x, tune_y,
     tune_z``; ``chromaticity_x, chromaticity_y``; without motion along s ``momentum_compaction`` and ``slip_factor``,
     by the orbit's own momentum whatever ``per`` says: alpha_c - 1/gamma^2 = slip_factor, positive above transition.
+
+    Examples
+    --------
+    >>> cell = [bb.Quadrupole(0.2, k1=2.0, name="qf"), bb.Drift(1.0), bb.Quadrupole(0.2, k1=-2.0), bb.Drift(1.0)]
+    >>> table = bb.optics(bb.Line(cell), bb.Reference.from_kinetic_energy(1e9, "proton"))
+    >>> f"{float(table['qf'].beta_x):.3f} m"
+    '6.504 m'
     """
 
     source: Source

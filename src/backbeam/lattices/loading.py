@@ -98,6 +98,16 @@ def load(
         For a format or a line that there is not.
     MissingExtraError
         If a library that the reader needs is not installed.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "cell.seq"
+    ...     _ = file.write_text("q: quadrupole, l=0.2, k1=3; s: sequence, l=1; q, at=0.5; endsequence;")
+    ...     bb.load(file).line.length
+    1.0
     """
     name, description, built = examine(path, *more, line=line, format=format, replace=replace, reference=reference)
     if built.line is None:

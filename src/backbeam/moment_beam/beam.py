@@ -43,6 +43,14 @@ class MomentBeam:
         Position along the line [m].
     readings:
         What monitors (centroid) and screens (image of a Gaussian) saw, by name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> reference = bb.Reference.from_kinetic_energy(50e6, "electron")
+    >>> beam = bb.MomentBeam(np.zeros(6), np.eye(6) * 1e-6, reference, 1e-9)
+    >>> f"{float(bb.track(bb.Line([bb.Drift(1.0)]), beam).sigma('x')):.6f}"
+    '0.001414'
     """
 
     mean_: Array

@@ -42,6 +42,11 @@ class LinearSpaceCharge:
     ----------
     length:
         Length [m] over which the charge of a long bunch or coasting beam is even; None: a bunch, an ellipsoid.
+
+    Examples
+    --------
+    >>> bb.LinearSpaceCharge()
+    LinearSpaceCharge(length=None)
     """
 
     length: float | None = None

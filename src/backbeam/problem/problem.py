@@ -46,6 +46,11 @@ class Problem:
     InputError
         For data that say nothing sensible: it names the path, the value and what is allowed. The numbers of
         the beam are looked at when it is drawn.
+
+    Examples
+    --------
+    >>> bb.Problem.load("fodo").run().lost
+    0
     """
 
     tree: Tree

@@ -42,6 +42,11 @@ class AutoExtent(BeamExtent):
     ----------
     levels:
         1 or 2 grids; None: as the beam is that a run begins with, 1 where values cannot be looked at.
+
+    Examples
+    --------
+    >>> bb.SpaceCharge3D().extent
+    AutoExtent(guard=1, levels=None)
     """
 
     levels: int | None = None

@@ -100,6 +100,11 @@ class BeamExtent(Extent):
 
     The gradient through the box goes to the outermost particles; where several are outermost, to each its
     share.
+
+    Examples
+    --------
+    >>> bb.SpaceCharge3D(extent=bb.BeamExtent()).extent
+    BeamExtent(guard=1)
     """
 
     guard: int = 1
@@ -173,6 +178,11 @@ class RmsExtent(Extent):
         Half the width of the box in rms sizes. A charge outside is an error:
         `backbeam.errors.TrackingError` where values can be looked at, NaN in the result where the library
         only traces.
+
+    Examples
+    --------
+    >>> bb.RmsExtent()
+    RmsExtent(sigmas=6.0, guard=1)
     """
 
     sigmas: float = 6.0
@@ -252,6 +262,11 @@ class FixedExtent(Extent):
     guard:
         0 leaves the guard cells out, at order 2: differences at the outer nodes are one-sided, as ImpactX makes them,
         and the beam's own field pushes it as a whole.
+
+    Examples
+    --------
+    >>> bb.FixedExtent((-5e-3, -5e-3, -1e-2), (5e-3, 5e-3, 1e-2)).guard
+    1
     """
 
     lower: tuple[float, float, float]

@@ -103,6 +103,16 @@ class SpaceCharge3D(SpaceCharge):
     ------
     InputError
         For a grid that is too small, or a name that is not known.
+
+    Examples
+    --------
+    >>> line = bb.Line([bb.Drift(1.0)])
+    >>> beam = bb.Beam.gaussian(
+    ...     n=1000, species="electron", kinetic_energy=5e6, charge=1e-9, sigma_x=1e-3, sigma_y=1e-3, sigma_tau=1e-3
+    ... )
+    >>> out = bb.track(line, beam, space_charge=bb.SpaceCharge3D(grid=(16, 16, 16)), slices=4)
+    >>> bool(out.sigma("px") > beam.sigma("px"))
+    True
     """
 
     grid: tuple[int, int, int] = (32, 32, 32)

@@ -35,6 +35,11 @@ class SpaceCharge25D(SpaceCharge3D):
         has its own shape, with the noise of the particles there.
 
     All others are those of `SpaceCharge3D`.
+
+    Examples
+    --------
+    >>> bb.SpaceCharge25D().kind
+    'space_charge_2.5d'
     """
 
     profile: str = "shared"

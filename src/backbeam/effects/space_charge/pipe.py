@@ -96,6 +96,11 @@ class SpaceCharge2DPipe(SpaceCharge):
     ------
     InputError
         For sizes that are not positive, no waves, or a name that is not known.
+
+    Examples
+    --------
+    >>> bb.SpaceCharge2DPipe(width=0.1, height=0.06, length=100.0, modes=(15, 15)).modes
+    (15, 15)
     """
 
     width: float = field(metadata=SIZE)

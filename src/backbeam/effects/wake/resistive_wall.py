@@ -47,6 +47,11 @@ class ResistiveWallWake(Wake):
         [S/m]; copper 5.96e7.
     length:
         Length of pipe behind each of the points ``at`` [m]; along elements theirs is taken.
+
+    Examples
+    --------
+    >>> bb.ResistiveWallWake(along="pipe", radius=5e-3, conductivity=5.8e7).radius
+    0.005
     """
 
     radius: Array | float = parameter(REQUIRED, unit="m", positive=True)

@@ -45,6 +45,11 @@ class ResonatorWake(Wake):
         Quality factor, greater than 1/2.
     frequency:
         Resonance frequency [Hz].
+
+    Examples
+    --------
+    >>> bb.ResonatorWake(at="c1", R=1e6, Q=1e3, frequency=1.3e9).R
+    1000000.0
     """
 
     R: Array | float = parameter(REQUIRED, unit="Ohm")

@@ -37,6 +37,12 @@ class TableWake(Wake):
         W there [V/C], [V/(C m)] transverse; along elements that of each metre.
     scale:
         What it is multiplied by.
+
+    Examples
+    --------
+    >>> wake = bb.TableWake(at="c1", distance=[0.0, 1e-3, 2e-3], wake=[1e15, 5e14, 2e14])
+    >>> wake.at
+    ('c1',)
     """
 
     distance: tuple[float, ...] = field(kw_only=False)
