@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bunches import COULOMB, at_rest, expected_kick, momenta, reference, run
+from bunches import COULOMB, at_rest, expected_kick, momenta, reference, run, worst
 from called import forward, pullback
 from scipy.special import elliprd
 
 from backbeam import backends
 from backbeam.effects.space_charge import SpaceCharge3D
+from backbeam.effects.space_charge.green import green_slope
+from backbeam.effects.space_charge.steep import Steep
+from backbeam.effects.space_charge.steep_green import steep_green
+from backbeam.effects.space_charge.stencil import difference
 from backbeam.reference import Reference
 
 REF, DS, CHARGE = reference("electron", 250e6), np.asarray(0.1), -1e-9
@@ -53,10 +57,10 @@ def bunch(shape, n=2000):
     return tuple(a.astype(np.float32).astype(float) for a in (X, np.full(n, CHARGE / n), bar))
 
 
-def found(dtype, X, q, bar, as_array=np.asarray):
+def found(dtype, X, q, bar, order=4):
     """Kick and cotangents of positions, charges, energy and length, in float64."""
-    X, q, u, ds, bar = (as_array(a, dtype=dtype) for a in (X, q, REF.beta_gamma, DS, bar))
-    model, given = SpaceCharge3D((16, 16, 16)), (X, q, None, Reference(u, REF.species), ds)
+    X, q, u, ds, bar = (np.asarray(a, dtype=dtype) for a in (X, q, REF.beta_gamma, DS, bar))
+    model, given = SpaceCharge3D((16, 16, 16), order=order), (X, q, None, Reference(u, REF.species), ds)
     X_bar, *bars = pullback(model, *given, bar)
     rows = [*(forward(model, *given) - X)[[1, 3, 5], :], *X_bar[[0, 2, 4], :], *bars]
     assert all(str(a.dtype) == dtype for a in rows)
@@ -73,3 +77,32 @@ def test_float32_is_float64(shape):
     """Value and gradient to its rounding, beside a potential and a Green function in float64."""
     for a, b in zip(found("float32", *bunch(shape)), found("float64", *bunch(shape)), strict=True):
         assert off(a, b) < 1e-4
+
+
+@pytest.mark.parametrize("order", [2, 4])
+@every_shape
+def test_where_there_is_no_float64(shape, order, monkeypatch):
+    """As the same, in grids made in float32 throughout: differences of potentials would be off by all of a field."""
+    wanted = found("float64", *bunch(shape), order=order)
+    monkeypatch.setattr(SpaceCharge3D, "_gridded", lambda self, mesh, drive: Steep(mesh, drive.stretch, self.order))
+    for a, b in zip(found("float32", *bunch(shape), order=order), wanted, strict=True):
+        assert off(a, b) < 2e-3
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "array_api_strict"])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_differences_of_the_green_function(library, axis):
+    """In float64, where they can be taken, with their derivatives; as far as two nodes within the guards are apart."""
+    shape, backend = (9, 10, 11), backends.get(library)
+    spacing = np.array([[1.0, 1e-3], [0.5, 2.0], [3.0, 1.0]])
+    larger = tuple(n + 3 for n in shape)
+    within = (slice(None), *(slice(n - 5) for n in shape))
+    for order in (2, 4):
+        value, slopes = steep_green(shape, backend.asarray(spacing), axis, order)
+        wanted, wanted_slopes = green_slope(larger, spacing, order)
+        for a, g in zip((value, *slopes), (wanted, *wanted_slopes), strict=True):
+            mirrored = np.flip(np.take(g, range(1, 4), axis=axis + 1), axis=axis + 1)
+            step = difference(np.concatenate([mirrored, g], axis=axis + 1), axis - 3, order)
+            step = np.take(step, range(3, 3 + shape[axis]), axis=axis + 1)[within]
+            for k in range(2):
+                assert worst(backend.to_numpy(a)[within][k], step[k]) < 1e-6

@@ -19,6 +19,8 @@ own:
 ``transforms``      coordinates at fixed s and at fixed t
 ``cloud_in_cell``   particles to nodes and back with the same weights
 ``green``           potential of a uniformly charged cell
+``steep``           a grid where there is no float64, and
+``steep_green``     differences of the Green function, for it
 ``poisson``         convolution with it by FFT
 ``stencil``         difference quotients
 ``field``           potential and field of a charged grid, and the way back

@@ -39,6 +39,7 @@ from backbeam.effects.space_charge.gridded import Gridded
 from backbeam.effects.space_charge.levels import OneLevel, TwoLevels, limits, window
 from backbeam.effects.space_charge.mesh import block_of, meshed
 from backbeam.effects.space_charge.named import extent_named
+from backbeam.effects.space_charge.steep import Steep
 from backbeam.errors import InputError
 
 if TYPE_CHECKING:
@@ -303,8 +304,10 @@ class SpaceCharge3D(SpaceCharge):
         return Box(*(backends.of(part).constant(part) for part in box))
 
     def _gridded(self, mesh: Mesh, drive: Drive) -> Gridded:
-        """The field of charges on a mesh."""
-        return Gridded(mesh, drive.stretch, self.order)
+        """The field of charges on a mesh; without guards differences are one-sided, which no convolution is."""
+        has_wide = backends.of(drive.stretch).wide(drive.stretch) == namespace(drive.stretch).float64
+        kind = Gridded if has_wide or not self.guard else Steep
+        return kind(mesh, drive.stretch, self.order)
 
     def _kicked(self, beam: _Beam, sign: float) -> Array:
         """Three passes over the particles: box and energy, charge on the nodes, field and kick."""
