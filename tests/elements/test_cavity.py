@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import backbeam as bb
-
 from backbeam.elements.cavity import Buncher, RFCavity
 from backbeam.errors import InputError
 from backbeam.maps.drift import drift

@@ -212,3 +212,19 @@ def test_particles_that_are_none(particles):
 def test_a_record_needs_its_name():
     with pytest.raises(InputError, match="an element called turns"):
         bb.track(bb.Line([bb.Monitor(name="turns")]), swarm(), record=bb.Record())
+
+
+def test_the_planner_knows_turns():
+    from backbeam.course import Course
+    from backbeam.memory.forecast import model_of
+
+    line, beam = ramp(), swarm(n=2000)
+    once, many = (model_of(Course.of(line, space_charge=SPACE_CHARGE, turns=turns), beam) for turns in (1, 10))
+    reversible, store, few = bb.Reversible(), bb.Store(), bb.Checkpoint(3)
+    assert many.needs(reversible).kicks == 10 * once.needs(reversible).kicks
+    assert many.needs(reversible).predicted_peak_bytes == once.needs(reversible).predicted_peak_bytes
+    assert many.needs(store).kept_bytes == 9 * beam.coordinates.nbytes  # one a turn
+    assert many.needs(few).kept_bytes == 3 * beam.coordinates.nbytes
+    found = bb.value_and_grad(bb.observables.sigma("x"), line, beam, ["qf.k1"], turns=2, adjoint="auto")
+    expected = bb.value_and_grad(bb.observables.sigma("x"), line * 2, beam, ["qf.k1"], adjoint=store)
+    assert np.isclose(found[1]["qf.k1"], expected[1]["qf.k1"], rtol=1e-9)

@@ -17,7 +17,7 @@ from backbeam.scalars import make_plain
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
-    from backbeam.plan import Parameters, Plan, Setting
+    from backbeam.plan import Parameters, Plan, Setting, Step
     from backbeam_backends import Backend
 
 
@@ -171,9 +171,15 @@ single block, where it was there already."""
 
 def longest_piece(plan: Plan) -> int:
     """The most maps of a piece between two kicks, which `Checkpoint` makes anew together."""
-    if count_kicks(plan) == 0:
+    pieces = cut(unroll(plan), 1)
+    if count_kicks(plan) == 0 and not any(turn_of(step) for step in plan):
         return 1
-    return max(sum(s.moves and not s.kicks for s in piece) for piece in cut(unroll(plan), 1))
+    return max(sum(turn_of(s) or (s.moves and not s.kicks) for s in piece) for piece in pieces)
+
+
+def turn_of(step: Step) -> int:
+    """Maps of a turn of a step that takes turns, which are made anew together; 0 for any other."""
+    return sum(inner.moves and not inner.kicks for inner, _ in step.inner()) if len(step.inner()) > 1 else 0
 
 
 def longest_stretch(pieces: int, slots: int) -> int:

@@ -123,8 +123,8 @@ class Model:
     @property
     def _cells(self) -> int:
         """Nodes of the grids of all beams."""
-        kicks = {step.alike: step for step in self.plan if step.kicks}
-        return int(max((features(s, self.n, self.batch).get("cell", 0.0) for s in kicks.values()), default=0.0))
+        kicks = [step for _, step, _ in kinds(self.plan) if step.kicks]
+        return int(max((features(s, self.n, self.batch).get("cell", 0.0) for s in kicks), default=0.0))
 
     def _working(self, adjoint: Adjoint) -> tuple[float, dict[str, float], Features]:
         """Bytes of the working set, the coefficients that make it so large, and what they count."""
@@ -155,10 +155,10 @@ class Model:
 def kinds(plan: Plan) -> Iterator[tuple[str, Step, int]]:
     """Kind, one step, and number of the steps that are alike."""
     counted: dict[Any, tuple[Step, int]] = {}
-    for step in plan:
+    for step, times in (found for outer in plan for found in outer.inner()):
         alike = step.alike
         first, count = counted.get(alike, (step, 0))
-        counted[alike] = first, count + 1
+        counted[alike] = first, count + times
     for step, count in counted.values():
         yield step.kind, step, count
 

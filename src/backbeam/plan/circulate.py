@@ -116,6 +116,10 @@ class Circulate(Step):
         """Turns stay turns; within each the steps are one by one."""
         return (self.inside(unroll),)
 
+    def inner(self) -> tuple[tuple[Step, int], ...]:
+        """Those of a turn."""
+        return tuple((step, self.turns * count) for outer in self.steps for step, count in outer.inner())
+
     def turn_by_turn(self) -> tuple[Step, ...]:
         """Each turn by itself."""
         return self.turns * (replace(self, turns=1),)

@@ -141,6 +141,10 @@ class Step:
         """Its steps one by one."""
         return (self,)
 
+    def inner(self) -> tuple[tuple[Step, int], ...]:
+        """The steps that it is made of, each with how often it is taken."""
+        return ((self, 1),)
+
     def turn_by_turn(self) -> tuple[Step, ...]:
         """Its turns one by one, where it has such."""
         return (self,)
