@@ -45,7 +45,7 @@ def get(name: str) -> Backend:
         If its library is not installed; the message names the extra that brings it.
     """
     points = _entry_points()
-    if name not in points:
+    if not isinstance(name, str) or name not in points:
         raise InputError("backend", name, f"one of {', '.join(points)}")
     try:
         backend = points[name].load()()

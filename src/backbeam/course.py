@@ -69,6 +69,8 @@ class Course:
         """
         if not isinstance(line, Line):
             raise InputError("line", line, "a Line")
+        if not isinstance(effects, Effect | Iterable):
+            raise InputError("effects", effects, "a list of effects, such as [CSR()]")
         given = [effects] if isinstance(effects, Effect) else list(effects)
         if space_charge is not None:
             given.insert(0, space_charge)
@@ -80,7 +82,7 @@ class Course:
                 line[name]
             if why := effect.idle(line.elements):
                 warnings.warn(f"{effect.name or effect.kind} does nothing: {why}", BackbeamWarning, stacklevel=3)
-        if on_turn not in ON_TURN:
+        if not isinstance(on_turn, str) or on_turn not in ON_TURN:
             raise InputError("track.on_turn", on_turn, " or ".join(ON_TURN))
         turns = plain(turns)
         if isinstance(turns, bool) or not isinstance(turns, int) or turns < 1:

@@ -171,6 +171,8 @@ def differentiate_course(
     journal: Journal | None = None,
 ) -> Gradient:
     """`differentiate` along a course; with a journal it tells where it can be left, or goes on from where it was."""
+    if not isinstance(beam, Beam):
+        raise InputError("beam", beam, "a Beam")
     asked = Wanted.of(course.line, wrt)
     names = _checked_names(asked, beam)
     course = course.with_present(of_line(names, course.line))

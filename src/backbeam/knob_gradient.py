@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backbeam.arrays import Array
 from backbeam.beam import Beam
+from backbeam.errors import InputError
 
 if TYPE_CHECKING:
     from backbeam.lattice_functions import Optics
@@ -25,6 +26,8 @@ class Wanted(NamedTuple):
     @classmethod
     def of(cls, line: Line, wrt: str | Sequence[str]) -> Wanted:
         """Find the parameters that follow the knobs among the names."""
+        if not isinstance(wrt, Iterable):
+            raise InputError("wrt", wrt, "a list of names, such as ['qf.k1']")
         names = (wrt,) if isinstance(wrt, str) else tuple(str(name) for name in wrt)
         knobs = frozenset(name for name in names if name in line.knobs)
         following = [p for p, f in line.formulas().items() if knobs & line.knobs.behind(f)] if knobs else []

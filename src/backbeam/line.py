@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -22,6 +23,9 @@ from backbeam.knobs import Knobs
 if TYPE_CHECKING:
     from backbeam.floor import Floor
     from backbeam.reference import Reference
+
+MOST_TIMES = 1_000_000
+"""A line repeated more often than this is taken for a slip."""
 
 
 class Line:
@@ -58,7 +62,10 @@ class Line:
     def __init__(
         self, items: Iterable[Element | Line], name: str | None = None, *, knobs: Mapping[str, Any] | None = None
     ) -> None:
-        self.items: tuple[Element | Line, ...] = tuple(items)
+        try:
+            self.items: tuple[Element | Line, ...] = tuple(items)
+        except TypeError:
+            raise InputError("line", items, "a list of elements and lines") from None
         self.name = name
         for k, item in enumerate(self.items):
             if not isinstance(item, Element | Line):
@@ -158,7 +165,9 @@ class Line:
         return line
 
     def __mul__(self, count: int) -> Line:
-        return Line([self] * count, name=self.name)
+        if isinstance(count, bool) or not isinstance(count, Integral) or not 0 <= count <= MOST_TIMES:
+            raise InputError("line *", count, f"a whole number of times, from 0 to {MOST_TIMES}")
+        return Line([self] * int(count), name=self.name)
 
     __rmul__ = __mul__
 
@@ -270,6 +279,8 @@ class Line:
         InputError
             For an unknown element, parameter or knob.
         """
+        if not isinstance(changes, Mapping):
+            raise InputError("changes", changes, "a mapping such as {'qf.k1': 30.0}")
         turned = {name: value for name, value in changes.items() if name in self.knobs}
         knobs = self.knobs.replace(turned) if turned else self.knobs
         by_element = self._following(knobs, frozenset(turned)) if turned else {}

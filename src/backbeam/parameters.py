@@ -7,7 +7,7 @@ absent: it costs nothing. All other fields are static, and compiled code may dep
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -76,6 +76,8 @@ class Parametrised:
 
     def _check_parameter(self, name: str, rule: Mapping[str, Any]) -> None:
         value = getattr(self, name)
+        if value is None and self.__dataclass_fields__[name].default is MISSING:
+            raise InputError(self._label(name), value, f"a number in {rule['unit']}")
         if value is None or hasattr(value, "shape"):
             return  # absent, or an array: looked at by `track`, which knows its library
         unit = "without unit" if rule["unit"] == "1" else f"in {rule['unit']}"
@@ -85,7 +87,7 @@ class Parametrised:
             if callable(getattr(value, "__array_namespace__", None)) or type(value).__module__ != "builtins":
                 return  # an array-like or a placeholder of a pytree
             raise InputError(self._label(name), value, f"a number {unit}")
-        if not math.isfinite(value):
+        if not _is_finite(value):
             raise InputError(self._label(name), value, f"a finite number {unit}")
         if rule["positive"] and not value > 0:
             raise InputError(self._label(name), value, f"a number {unit}, greater than 0")
@@ -121,6 +123,14 @@ class Parametrised:
             if name not in {f.name for f in fields(self)}:
                 raise InputError(self._label(name), changes[name], f"one of {', '.join(f.name for f in fields(self))}")
         return replace(self, **changes)
+
+
+def _is_finite(value: float) -> bool:
+    """Whether a number is one; a whole number may be too large for a float."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 @cache

@@ -127,7 +127,12 @@ class Run:
             raise InputError(path, f"an array of {backends.of(value).name}", allowed)
         traced = self.backend.traced([self.beam.coordinates])
         device = self.beam.device if host and not traced else None
-        array = self.backend.asarray(value, dtype=self.beam.dtype, device=device)
+        if "complex" in str(getattr(value, "dtype", "")):
+            raise InputError(path, value, "real numbers")
+        try:
+            array = self.backend.asarray(value, dtype=self.beam.dtype, device=device)
+        except (TypeError, ValueError):
+            raise InputError(path, value, "a number, or an array of numbers") from None
         return array if self.recorded else self.backend.unrecorded(array)
 
     def core_shape(self, name: str, field: str) -> tuple[int | None, ...]:

@@ -131,6 +131,8 @@ def read_and_run(text: str, differentiate: bool) -> str:
         for number in numbers_in(problem.tree.get(section)):
             if not math.isfinite(number):
                 raise Fault(f"accepted {number} in {section}")
+    if any(isinstance(n, int) and n > 200 for n in steps_in(problem.tree["lattice"])):
+        return "accepted, too large to run"
     course = problem.course()
     size = problem.tree["beam"].get("n", 0)
     size = size if isinstance(size, int | float) else 0
@@ -173,6 +175,13 @@ def check_summary(found: dict[str, Any]) -> None:
                 raise Fault(f"accepted, and {name} of the {when} beam is {found[when][name]}")
     if not 0 <= found["lost"] <= found["particles"]:
         raise Fault(f"{found['lost']} of {found['particles']} lost")
+
+
+def steps_in(value: Any) -> list[Any]:
+    """All that is called steps in plain data."""
+    if isinstance(value, dict):
+        return [value["steps"]] * ("steps" in value) + [n for one in value.values() for n in steps_in(one)]
+    return [n for one in value for n in steps_in(one)] if isinstance(value, list) else []
 
 
 def numbers_in(value: Any) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -60,9 +61,9 @@ class Reversible(Adjoint):
     def __post_init__(self) -> None:
         make_plain(self)
         every = self.anchor_every
-        if every is not None and every != "auto" and (type(every) is not int or every < 1):
+        if not (every is None or (isinstance(every, str) and every == "auto") or (type(every) is int and every > 0)):
             raise InputError("adjoint.anchor_every", every, "a whole number, at least 1, or None, or 'auto'")
-        if self.tolerance is not None and not self.tolerance > 0:
+        if self.tolerance is not None and not (_is_number(self.tolerance) and 0 < self.tolerance < math.inf):
             raise InputError("adjoint.tolerance", self.tolerance, "a number greater than 0")
 
     resumes: ClassVar[bool] = True
@@ -196,6 +197,10 @@ def apart(piece: Plan) -> list[Plan]:
         some = tuple(steps)
         found += (some,) if undoes else ((step,) for step in some)
     return found or [()]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_float32(state: State) -> bool:

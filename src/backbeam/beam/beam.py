@@ -21,7 +21,7 @@ from backbeam.beam.constructors import Constructors
 from backbeam.beam.measures import Measures
 from backbeam.beam.parameters import parameters, remade
 from backbeam.distributions import Distribution
-from backbeam.distributions.inputs import Home, dtype_of
+from backbeam.distributions.inputs import Home, check_words, dtype_of
 from backbeam.errors import InputError
 from backbeam.losses import Ledger, Losses, host, losses_of
 from backbeam.reference import Reference
@@ -167,6 +167,7 @@ class Beam(Constructors, Measures):
         Within a library, gradients flow through; to another one, they do not.
         """
         mine = self.backend
+        check_words(backend=backend, device=device, dtype=dtype)
         same = backend in (None, mine.name)
         home = Home.named(backend or mine.name, device or (self._device() if same else None), dtype or self.dtype)
 

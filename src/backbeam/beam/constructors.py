@@ -98,7 +98,10 @@ class Constructors:
         # A NumPy array stays the user's, to change as they like.
         coordinates, charges = (a.copy() if isinstance(a, np.ndarray) else a for a in (coordinates, charges))
         if isinstance(coordinates, list | tuple):
-            coordinates = np.asarray(coordinates, dtype=np.float64)
+            try:
+                coordinates = np.asarray(coordinates, dtype=np.float64)
+            except (TypeError, ValueError):
+                raise InputError("beam.coordinates", coordinates, "numbers, an array (..., 6, n)") from None
         try:
             source = backends.of(coordinates)
         except TypeError:
@@ -218,7 +221,7 @@ class Constructors:
             For parameters that are unknown, contradictory or out of range, and for particles that would turn
             round; it names the field.
         """
-        if kind not in kinds():
+        if not isinstance(kind, str) or kind not in kinds():
             raise InputError("beam.distribution", kind, f"one of {', '.join(kinds())}")
         species = species_named(species)
         n, seed = whole_number("beam.n", n, 1, MOST_PARTICLES), whole_number("beam.seed", seed, 0)

@@ -151,13 +151,13 @@ class Measures:
 
     def pair(self, plane: str) -> Array:
         """Rows (q, p) of plane x, y or z, ``(..., 2, n)``."""
-        if plane not in PLANES:
+        if not isinstance(plane, str) or plane not in PLANES:
             raise InputError("plane", plane, f"one of {', '.join(PLANES)}")
         first = PLANES[plane]
         return self.coordinates[..., first : first + 2, :]
 
     def _row(self, name: str) -> Array:
-        if name not in COORDINATES:
+        if not isinstance(name, str) or name not in COORDINATES:
             raise InputError("coordinate", name, f"one of {', '.join(COORDINATES)}")
         k = COORDINATES.index(name)
         return self.coordinates[..., k : k + 1, :]

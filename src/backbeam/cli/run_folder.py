@@ -35,7 +35,7 @@ def run_files(problem: Problem, outcome: Outcome, name: str) -> dict[str, bytes]
         **origin(problem, outcome.final.backend),
     }
     archive = io.BytesIO()
-    np.savez_compressed(archive, **arrays_of(outcome.final))
+    np.savez(archive, **arrays_of(outcome.final))  # coordinates do not compress
     return {
         "summary.json": (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode(),
         "moments.csv": moments_csv(outcome.rows).encode(),

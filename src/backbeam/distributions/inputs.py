@@ -30,9 +30,13 @@ class Rule(NamedTuple):
     """True where a finite value is allowed."""
 
 
+LARGEST = 1e9
+"""A size, an offset or an emittance beyond this, in m or without unit, is taken for a slip."""
+
+
 def at_least_zero(what: str) -> Rule:
     """Rule of a number that is not negative."""
-    return Rule(f"{what}, at least 0", lambda v: v >= 0)
+    return Rule(f"{what}, at least 0 and at most {LARGEST:g}", lambda v: (v >= 0) & (v <= LARGEST))
 
 
 def positive(what: str) -> Rule:
@@ -49,7 +53,7 @@ KINETIC_ENERGY = energetic("a kinetic energy in eV")
 REFERENCE_MOMENTUM = energetic("a momentum P0 c in eV")
 _ANY = Rule("a number", lambda v: np.ones_like(v, dtype=bool))
 _BY_PREFIX = (
-    ("mean_", Rule("a finite number, in m or without unit", _ANY.test)),
+    ("mean_", Rule(f"a number in m or without unit, at most {LARGEST:g} either way", lambda v: abs(v) <= LARGEST)),
     ("correlation_", Rule("a correlation in [-1, 1]", lambda v: abs(v) <= 1)),
     ("beta_", positive("a Twiss beta in m")),
     ("alpha_", Rule("a finite number without unit", _ANY.test)),
@@ -87,6 +91,13 @@ DRAWN = 18
 """Numbers a particle that are in memory while a beam is drawn: variates, coordinates, and those on the way."""
 
 
+def check_words(**names: Any) -> None:
+    """Raise `InputError` for a list or an array where something is called by its name."""
+    for field, value in names.items():
+        if hasattr(value, "__len__") and not isinstance(value, str):
+            raise InputError(f"beam.{field}", value, "a name")
+
+
 @dataclass(frozen=True)
 class Home:
     """Where arrays are made: the library, the device and the data type."""
@@ -104,6 +115,7 @@ class Home:
         InputError
             For a library, device or data type that there is not; its line says which there are.
         """
+        check_words(backend=backend, device=device, dtype=dtype)
         adapter = backends.get(backend)
         for field, value, check in (
             ("dtype", dtype, partial(adapter.check_dtype, dtype)),
@@ -143,13 +155,13 @@ class Home:
         InputError
             For what is no number, an array of another library, or a value that the rule forbids.
         """
-        if value is None or isinstance(value, bool | str | bytes):
+        if value is None or isinstance(value, bool | str | bytes) or "complex" in str(getattr(value, "dtype", "")):
             raise InputError(field, value, rule.allowed)
         if not isinstance(value, Real | list | tuple):
             self.check_mine(field, value)
         try:
             array = self.asarray(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise InputError(field, value, rule.allowed) from None
         if not self.backend.traced([array]):
             host = self.backend.to_numpy(array)

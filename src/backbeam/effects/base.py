@@ -26,7 +26,6 @@ To add an effect: a file with one class, and a case in ``tests/effects/effect_ca
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
@@ -43,6 +42,8 @@ if TYPE_CHECKING:
 
     Parameters = Mapping[str, Array]
 
+LONGEST = 1e30
+"""A step or a radius beyond this [m] is taken for a slip."""
 Term = tuple[str, str, float]
 """(name of the owner, its parameter, factor)"""
 
@@ -186,7 +187,7 @@ class Effect(Parametrised):
         for field in ("step", "every"):
             value = getattr(self, field)
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if value is not None and not (is_number and 0 < value < math.inf):
+            if value is not None and not (is_number and 0 < value <= LONGEST):
                 raise InputError(self._label(field), value, "a length in m, greater than 0")
         if self.every is not None and type(self).needs is not Effect.needs:
             raise InputError(

@@ -151,7 +151,7 @@ class Element(Parametrised):
             raise InputError("name", self.name, "text without spaces and control characters")
         self._check_parameters()
         model = getattr(self, "model", "exact")
-        if model not in MODELS:
+        if not isinstance(model, str) or model not in MODELS:
             raise InputError(self._label("model"), model, " or ".join(MODELS))
         if self.aperture is not None:
             object.__setattr__(self, "aperture", opening_of(self.aperture, self._label("aperture")))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backbeam.adjoint import Adjoint, Auto, Reversible, adjoint_named
-from backbeam.errors import BackbeamError
+from backbeam.errors import BackbeamError, InputError
 from backbeam.memory.amounts import show_bytes
 from backbeam.memory.model import Model, Needs
 
@@ -62,7 +62,15 @@ def _candidates(model: Model, budget: int) -> list[Adjoint]:
 
 def is_taped(adjoint: Adjoint | str | None) -> bool:
     """Whether the tape of the beam's library was asked for."""
-    return adjoint is not None and (adjoint_named(adjoint) if isinstance(adjoint, str) else adjoint).taped
+    return adjoint is not None and _of_its_name(adjoint).taped
+
+
+def _of_its_name(adjoint: Any) -> Adjoint:
+    """An adjoint, which a name may stand for."""
+    chosen = adjoint_named(adjoint) if isinstance(adjoint, str) else adjoint
+    if not isinstance(chosen, Adjoint):
+        raise InputError("adjoint", chosen, "an adjoint, such as Store(), or its name")
+    return chosen
 
 
 def resolve(adjoint: Adjoint | str | None, run: Run, plan: Plan) -> Adjoint:
@@ -75,7 +83,7 @@ def resolve(adjoint: Adjoint | str | None, run: Run, plan: Plan) -> Adjoint:
     """
     if adjoint is None:
         return Reversible()
-    chosen = adjoint_named(adjoint) if isinstance(adjoint, str) else adjoint
+    chosen = _of_its_name(adjoint)
     if not isinstance(chosen, Auto):
         return chosen
     budget = chosen.budget

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from backbeam.maps.base import Map
 
 
+LONGEST_STEP = 1e30
+"""A step beyond this [m] is taken for a slip."""
 MOST_SLICES = 1_000_000
 """More slices of one element than this are taken for a slip."""
 
@@ -67,7 +69,7 @@ class Slicing:
             raise InputError("track.slices", self.slices, f"a whole number, at least 0 and at most {MOST_SLICES}")
         step = self.step
         is_number = isinstance(step, int | float) and not isinstance(step, bool)
-        if step is not None and not (is_number and 0 < step < math.inf):
+        if step is not None and not (is_number and 0 < step <= LONGEST_STEP):
             raise InputError("track.step", step, "a length in m, greater than 0")
 
     def count(self, element: Element, name: str, effect: Effect | None = None) -> int:

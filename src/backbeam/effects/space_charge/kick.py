@@ -133,15 +133,15 @@ class SpaceCharge3D(SpaceCharge):
             object.__setattr__(self, "at", None)
         super().__post_init__()
         object.__setattr__(self, "extent", extent_named(self.extent))
-        if self.plane not in PLANES:
+        if not isinstance(self.plane, str) or self.plane not in PLANES:
             raise InputError("space_charge.plane", self.plane, " or ".join(PLANES))
         object.__setattr__(self, "order", PLANES[self.plane] if self.order is None else self.order)
-        if isinstance(self.order, bool) or self.order not in ORDERS:
+        if isinstance(self.order, bool) or not isinstance(self.order, int) or self.order not in ORDERS:
             raise InputError("space_charge.order", self.order, "2 or 4")
         object.__setattr__(self, "grid", checked_grid(self.grid, 2 * self.guard + 2))
         if self.far is not None and not isinstance(self.far, bool):
             raise InputError("space_charge.far", self.far, "True, False, or None for where it is wanted")
-        if self.grid_gradient not in GRID_GRADIENTS:
+        if not isinstance(self.grid_gradient, str) or self.grid_gradient not in GRID_GRADIENTS:
             raise InputError("space_charge.grid_gradient", self.grid_gradient, " or ".join(GRID_GRADIENTS))
 
     @property
@@ -373,7 +373,7 @@ def checked_grid(given: Any, least: int) -> tuple[int, int, int]:
     try:
         nx, ny, nz = (int(n) for n in given)
         usable = min(nx, ny, nz) >= least and (nx, ny, nz) == tuple(given)
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # whatever it is, it is no grid
         usable = False
     if not usable:
         raise InputError("space_charge.grid", given, f"three numbers of nodes (nx, ny, nz), each at least {least}")
