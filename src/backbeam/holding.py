@@ -7,9 +7,10 @@ has another momentum, and a line that is stated in strengths would set all its m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from backbeam import backends
+from backbeam import backends, clock
 from backbeam.arrays import namespace
 from backbeam.errors import InputError
 from backbeam.maps.held import DESIGN
@@ -36,6 +37,7 @@ def hold_fields(line: Line, reference: Reference) -> Line:
         If one element is passed at two momenta, so that its strength means two fields.
     """
     design: dict[str, Any] = {}
+    phases = _phases_on_arrival(line, reference) if line.has_clocks else {}
     for element, name in zip(line.elements, line.sequence, strict=True):
         if element.strengths():
             momentum = _number(reference.momentum)
@@ -43,7 +45,7 @@ def hold_fields(line: Line, reference: Reference) -> Line:
                 allowed = "an element that is passed at one momentum: give each passage a name of its own"
                 raise InputError(f"{name}.{DESIGN}", f"both {design[name]} and {momentum}", allowed)
             design[name] = momentum
-        reference = _after(element, reference)
+        reference = _after(element, reference, {"phase": phases[name]} if name in phases else {})
     return line.with_elements({name: _held(line[name], momentum) for name, momentum in design.items()})
 
 
@@ -55,15 +57,23 @@ def _held(element: Element, momentum: Any) -> Element:
     return element.replace(**changes)
 
 
-def _after(element: Element, reference: Reference) -> Reference:
-    """Reference behind an element."""
+def _phases_on_arrival(line: Line, reference: Reference) -> dict[str, Any]:
+    """Of cavities whose field keeps time by itself."""
+    clock.cavities_with_clock(line)
+    zero = namespace(reference.beta_gamma).zeros_like(reference.beta_gamma)
+    values = {name: {p: v + zero for p, v in line[name].parameters().items()} for name in line.names}
+    return clock.on_arrival(line, values, reference)
+
+
+def _after(element: Element, reference: Reference, other: Mapping[str, Any]) -> Reference:
+    """Reference behind an element, some of whose parameters are others."""
     accelerating = [
         bound for bound in (*element.body(1.0), *element.exit()) if getattr(bound.map, "accelerates", False)
     ]
     if not accelerating:
         return reference
     zero = namespace(reference.beta_gamma).zeros_like(reference.beta_gamma)
-    values = {name: value + zero for name, value in element.parameters().items()}
+    values = {name: value + zero for name, value in {**element.parameters(), **other}.items()}
     for bound in accelerating:
         reference = bound.map.reference_after(reference, {mine: values[field] for mine, field in bound.names})
     return reference

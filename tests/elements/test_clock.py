@@ -110,6 +110,15 @@ def test_a_batch_is_a_loop():
     assert len({float(energy) for energy in several.kinetic_energy}) == 3
 
 
+def test_fields_are_held_at_the_momentum_that_there_is():
+    """Behind a cavity with a clock the design momentum is the tracked one, and a held line is the line."""
+    line, first = linac() + bb.Line([bb.Quadrupole(0.2, k1=2.0, name="last")]), beam()
+    held = line.hold_fields(first.reference)
+    out = bb.track(line, first)
+    assert held["last"].design_momentum == pytest.approx(float(out.reference.momentum), rel=1e-12)
+    np.testing.assert_allclose(bb.track(held, first).coordinates, out.coordinates, rtol=1e-11, atol=1e-15)
+
+
 def test_in_a_file_and_where_it_has_no_answer():
     problem = Problem.parse("""
 beam: {distribution: gaussian, species: electron, n: 20, charge: 0, kinetic_energy: 1e6, sigma_x: 1e-3}
