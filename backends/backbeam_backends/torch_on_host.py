@@ -56,7 +56,8 @@ def lent(function: Callable[..., Any], *trees: Any) -> Any:
 def tensor_of(array: Any) -> torch.Tensor:
     """A tensor in the memory of an array; of a number or of what must not be written to, in memory of its own."""
     array = np.asarray(array)
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    lendable = array.flags.writeable and min(array.strides, default=0) >= 0  # PyTorch knows no rows that run back
+    return torch.from_numpy(array if lendable else array.copy())
 
 
 class LentCloudInCell(CloudInCell):

@@ -25,7 +25,6 @@ from backbeam.distributions.inputs import Home, check_words, dtype_of
 from backbeam.errors import InputError
 from backbeam.losses import Ledger, Losses, host, losses_of
 from backbeam.reference import Reference
-from backbeam.species import Species
 
 if TYPE_CHECKING:
     from backbeam.line import Line
@@ -102,26 +101,6 @@ class Beam(Constructors, Measures):
     def device(self) -> str:
         """Name of the device that holds the beam."""
         return self.backend.device_name(self.coordinates)
-
-    @property
-    def species(self) -> Species:
-        """Kind of particle."""
-        return self.reference.species
-
-    @property
-    def kinetic_energy(self) -> Array:
-        """Of the reference [eV]."""
-        return self.reference.kinetic_energy
-
-    @property
-    def gamma(self) -> Array:
-        """Lorentz factor of the reference."""
-        return self.reference.gamma
-
-    @property
-    def beta(self) -> Array:
-        """Velocity of the reference over c."""
-        return self.reference.beta
 
     def home(self) -> Home:
         """Its library, data type and device; under a JAX trace, the device is left open."""

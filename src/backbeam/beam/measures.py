@@ -15,6 +15,7 @@ from backbeam.moments import Plane
 
 if TYPE_CHECKING:
     from backbeam.reference import Reference
+    from backbeam.species import Species
 
 PLANES = {"x": 0, "y": 2, "z": 4}
 """First row of each plane's pair; z is (tau, pt)."""
@@ -33,12 +34,54 @@ class PlaneTwiss(NamedTuple):
     """rms geometric emittance [m]"""
 
 
-class Measures:
+class OfPlanes:
+    """What follows from the second moments of a plane and the reference, for particles and for moments alike."""
+
+    reference: Reference
+
+    def plane(self, plane: str) -> Plane:
+        """Second moments of plane x, y or z, which is (tau, pt)."""
+        raise NotImplementedError
+
+    @property
+    def species(self) -> Species:
+        """Kind of particle."""
+        return self.reference.species
+
+    @property
+    def kinetic_energy(self) -> Array:
+        """Of the reference [eV]."""
+        return self.reference.kinetic_energy
+
+    @property
+    def gamma(self) -> Array:
+        """Lorentz factor of the reference."""
+        return self.reference.gamma
+
+    @property
+    def beta(self) -> Array:
+        """Velocity of the reference over c."""
+        return self.reference.beta
+
+    def emittance(self, plane: str) -> Array:
+        """Geometric rms emittance [m] of plane x, y or z, ``(...)``; never negative."""
+        return self.plane(plane).emittance
+
+    def normalized_emittance(self, plane: str) -> Array:
+        """beta0 gamma0 times the geometric emittance [m], in plane z too, ``(...)``."""
+        return self.reference.beta_gamma * self.emittance(plane)
+
+    def twiss(self, plane: str) -> PlaneTwiss:
+        """Twiss parameters of plane x, y or z."""
+        p = self.plane(plane)
+        return PlaneTwiss(p.beta, p.alpha, p.gamma, p.emittance)
+
+
+class Measures(OfPlanes):
     """Rows and moments of what has coordinates, charges, a reference and losses."""
 
     coordinates: Array
     charges: Array
-    reference: Reference
     lost_at: Array
 
     @property
@@ -119,19 +162,6 @@ class Measures:
     def plane(self, plane: str) -> Plane:
         """Second moments of plane x, y or z, which is (tau, pt)."""
         return moments.plane(self.pair(plane), self.charges, self.alive)
-
-    def emittance(self, plane: str) -> Array:
-        """Geometric rms emittance [m] of plane x, y or z, ``(...)``; never negative."""
-        return self.plane(plane).emittance
-
-    def normalized_emittance(self, plane: str) -> Array:
-        """beta0 gamma0 times the geometric emittance [m], in plane z too, ``(...)``."""
-        return self.reference.beta_gamma * self.emittance(plane)
-
-    def twiss(self, plane: str) -> PlaneTwiss:
-        """Twiss parameters of plane x, y or z."""
-        p = self.plane(plane)
-        return PlaneTwiss(p.beta, p.alpha, p.gamma, p.emittance)
 
     def dispersion(self, plane: str) -> tuple[Array, Array]:
         """Dispersion and its slope in plane x or y, <q pt>/<pt^2> [m] and <p pt>/<pt^2>, each ``(...)``.

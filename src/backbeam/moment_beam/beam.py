@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from backbeam import backends, moments
 from backbeam.arrays import COORDINATES, Array, namespace
-from backbeam.beam import PLANES, Beam, PlaneTwiss
+from backbeam.beam import PLANES, Beam
+from backbeam.beam.measures import OfPlanes
 from backbeam.errors import InputError
 from backbeam.reference import Reference
 
@@ -16,14 +17,13 @@ if TYPE_CHECKING:
     from backbeam.lattice_functions import Optics
     from backbeam.line import Line
     from backbeam.moment_beam.linear_space_charge import LinearSpaceCharge
-    from backbeam.species import Species
 
 ROUNDING = 4.0
 """Rounding units of a plane's <p^2> that are no emittance: what it is a difference of is known to these."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MomentBeam:
+class MomentBeam(OfPlanes):
     """First and second moments of a beam about its reference. It goes through the same lines as particles do.
 
     Its centroid is tracked by the exact maps, its covariance by their matrices about the centroid: exact for linear
@@ -109,16 +109,6 @@ class MomentBeam:
 
     # -- looking at it, in the words of `Beam` -----------------------------------------------------------------------
 
-    @property
-    def species(self) -> Species:
-        """Kind of particle."""
-        return self.reference.species
-
-    @property
-    def kinetic_energy(self) -> Array:
-        """Of the reference [eV]."""
-        return self.reference.kinetic_energy
-
     def mean(self, name: str | None = None) -> Array:
         """Mean of all coordinates ``(..., 6)``, or of one ``(...)``."""
         return self.mean_ if name is None else self.mean_[..., _row(name)]
@@ -145,19 +135,6 @@ class MomentBeam:
         rest = square - slope * both
         is_rounding = rest <= ROUNDING * float(xp.finfo(rest.dtype).eps) * square
         return moments.Plane(size, slope, xp.where(is_rounding, xp.zeros_like(rest), rest))
-
-    def emittance(self, plane: str) -> Array:
-        """Geometric rms emittance [m] of plane x, y or z."""
-        return self.plane(plane).emittance
-
-    def normalized_emittance(self, plane: str) -> Array:
-        """beta0 gamma0 times the geometric emittance [m]."""
-        return self.reference.beta_gamma * self.emittance(plane)
-
-    def twiss(self, plane: str) -> PlaneTwiss:
-        """Twiss parameters of plane x, y or z."""
-        p = self.plane(plane)
-        return PlaneTwiss(p.beta, p.alpha, p.gamma, p.emittance)
 
     # -- moving it ---------------------------------------------------------------------------------------------------
 
