@@ -132,7 +132,9 @@ def beam_of(backend, n=40):
 SIZE = bb.observables.sigma("x")
 
 
-def test_gradient_by_a_knob_is_the_sum_over_magnets_and_differences(backend):
+@pytest.mark.parametrize("library", ["numpy", "torch", "array_api_strict"])  # on JAX: by a knob of MAD-X, of optics
+def test_gradient_by_a_knob_is_the_sum_over_magnets_and_differences(library):
+    backend = bb.backends.get(library)
     ring, beam = line(), beam_of(backend)
     knobs = ["kqf", "kqd", "trim", "ld"]
     _, found = bb.value_and_grad(SIZE, ring, beam, [*knobs, "qf.k1", "beam.charge"])
