@@ -78,7 +78,7 @@ def compare(case: dict, folder: Path, python: str) -> dict:
         out["tunes_of_phases"] = [abs(float(t) - columns[mu][-1]) for t, mu in ((o.tune_x, "mux"), (o.tune_y, "muy"))]
         out["compaction"] = abs(float(o.momentum_compaction) - numbers["alfa"])
         out["chromaticity"] = [float(o.chromaticity_x), float(o.chromaticity_y)]
-        out["chromaticity_hard"] = hard_faced(line, reference)
+        out["chromaticity_linear"] = linear_faced(line, reference)
         out["chromaticity_madx"] = [numbers["dq1"], numbers["dq2"]]
     return out
 
@@ -94,10 +94,10 @@ def edwards_teng(o: bb.Optics) -> tuple[np.ndarray, np.ndarray]:
     return first, second
 
 
-def hard_faced(line: bb.Line, reference: Reference) -> list[float]:
-    """Chromaticities with the nonlinear faces of bends that MAD-X's maps of second order have."""
-    hard = {name: bend.replace(fringe="hard") for name, bend in line._named.items() if hasattr(bend, "fringe")}
-    o = bb.optics(line.with_elements(hard), reference)
+def linear_faced(line: bb.Line, reference: Reference) -> list[float]:
+    """Chromaticities with linear faces of bends."""
+    linear = {name: bend.replace(fringe="linear") for name, bend in line._named.items() if hasattr(bend, "fringe")}
+    o = bb.optics(line.with_elements(linear), reference)
     return [float(o.chromaticity_x), float(o.chromaticity_y)]
 
 
@@ -106,7 +106,7 @@ def table(found: dict[str, dict]) -> str:
     head = ["lattice", "elements", "largest orbit [m]", *(ours for ours, _, _ in PAIRS),
             "betas of Edwards-Teng", "tunes",
             "tunes of its phases", "compaction", "floor [m, rad]",
-            "chromaticities per pt", "with hard faces", "MAD-X's"]  # fmt: skip
+            "chromaticities per pt", "with linear faces", "MAD-X's"]  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, case in found.items():
         if "refused" in case:
@@ -118,7 +118,7 @@ def table(found: dict[str, dict]) -> str:
         cells.append(f"{max(case['edwards_teng']):.1e}")
         cells += [f"{max(case[key]):.1e}" if ring else "" for key in ("tunes", "tunes_of_phases")]
         cells += [f"{case['compaction']:.1e}" if ring else "", f"{case['floor']:.1e}"]
-        for key in ("chromaticity", "chromaticity_hard", "chromaticity_madx"):
+        for key in ("chromaticity", "chromaticity_linear", "chromaticity_madx"):
             cells.append(", ".join(f"{v:.8g}" for v in case[key]) if key in case else "")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -151,9 +151,10 @@ largest of all six. Cavities are off.
   its columns by as much as it is off ours.
 - *TI2* is coupled behind a rotation of its frame, *LEIR* by skew quadrupoles. MAD-X's betas are those of Edwards and
   Teng, ours those of Mais and Ripken: the same only without coupling. Edwards-Teng's, made from our normal form, are in
-  a column of their own; what TI2 is off in it goes with its orbit.
-- *Chromaticities* of the exact maps, with linear faces of bends as everywhere in backbeam, and once more with
-  `fringe="hard"`, whose nonlinear faces MAD-X's maps of second order have.
+  a column of their own.
+- *Chromaticities* of the exact maps, with the nonlinear faces of bends that a MAD-X file means (`fringe="hard"`) and
+  its maps of second order have; and once more with linear ones. Bends with both k1 and turned faces (booster, SPEAR3)
+  have a wedge of gradient at each in MAD-X, and not here.
 - *LEIR* is without its orbit bump of 17 cm, beyond maps of second order, and without solenoids.
 
 {table(found)}
