@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
+import backbeam as bb
 from backbeam_backends import jax_programs
 from backbeam_backends.jax_programs import Programs
 
@@ -37,3 +40,31 @@ def test_static_arguments_and_functions_have_programs_of_their_own():
 
 def test_this_system_counts_maps():
     assert 10 < jax_programs.maps_in_use() < jax_programs.most_maps()
+
+
+def test_quick_programs_are_for_arrays_of_the_processor_alone():
+    def function(x):
+        return jnp.sin(2.0 * x)
+
+    programs, x = Programs(), jnp.arange(5.0)
+    assert jax_programs.on_processor([x, 3]) and jax_programs.quick()
+    quick = programs.find(function, (), [x])
+    inside = []
+
+    def outer(y):
+        inside.append(programs.find(function, (), [y]))
+        return inside[0](y)
+
+    np.testing.assert_allclose(jax.jit(outer)(x), quick(x), rtol=1e-15)  # what is jitted within a jit has no options
+    assert inside[0] is not quick
+
+
+def test_a_jitted_function_may_close_over_a_beam_with_space_charge():
+    beam = bb.Beam.gaussian(n=20, species="electron", kinetic_energy=1e7, charge=1e-9, backend="jax", seed=1,
+                            sigma_x=1e-3, sigma_y=1e-3, sigma_tau=1e-3)  # fmt: skip
+    line = bb.Line([bb.Quadrupole(0.2, k1=1.0, name="q")])
+    space_charge = bb.SpaceCharge3D(grid=(6, 6, 6))
+    found = jax.eval_shape(
+        lambda k1: bb.track(line.replace({"q.k1": k1}), beam, space_charge=space_charge).sigma("x"), 1.0
+    )
+    assert found.shape == ()

@@ -181,7 +181,8 @@ class SpaceCharge3D(SpaceCharge):
 
     def settled(self, bunch: Bunch) -> SpaceCharge3D:
         """With the grids that the bunch wants; as it is where values cannot be looked at."""
-        if backends.of(bunch.X).traced((bunch.X, bunch.q, bunch.reference.beta_gamma)):
+        # Under a trace what is computed cannot be looked at, even of numbers that can: so the sum is among them.
+        if backends.of(bunch.X).traced((bunch.X, namespace(bunch.q).sum(bunch.q), bunch.reference.beta_gamma)):
             return self
         beam = _flat(*bunch, 0.0)
         validity.ask(beam.X, beam.q, beam.reference, self.plane)
