@@ -29,6 +29,11 @@ class Call(Step):
         return self.called.inverse is not None
 
     @property
+    def alike_compiled(self) -> str:
+        """Nothing is compiled for it."""
+        return self.element
+
+    @property
     def calls_library(self) -> bool:
         """The function is the user's."""
         return True

@@ -193,6 +193,11 @@ class Step:
         """The step as it is compiled."""
         return _bare(self)
 
+    @property
+    def alike_compiled(self) -> Any:
+        """The same for steps that share what is compiled."""
+        return self.bare
+
     def anonymous(self) -> Self:
         """The step with numbers in the place of its owners."""
         return self.renamed({owner: str(k) for k, owner in enumerate(self.owners)})

@@ -49,6 +49,11 @@ class Stretch:
         """None."""
         return 0
 
+    @property
+    def alike_compiled(self) -> Any:
+        """The same for stretches that share what is compiled."""
+        return _bare(self.steps)
+
     def shared_by_turns(self, turns: int) -> SharedStretch:
         """The stretch for so many turns, with what its steps are given kept from one to the next."""
         return SharedStretch(self.steps, turns)

@@ -16,9 +16,10 @@ from backbeam.beam import PLANES, Beam
 from backbeam.course import Course
 from backbeam.errors import TrackingError
 from backbeam.line import Line
+from backbeam.plan import stretches, unroll
 from backbeam.problem.journey import Halt, Pass, Row, nothing, send
 from backbeam.problem.progress import Progress
-from backbeam.tracking import track_course
+from backbeam.run import Run
 
 WARM_UP_PARTICLES = 1000
 
@@ -114,9 +115,17 @@ def compiles(beam: Beam) -> bool:
 
 
 def _warm_up(course: Course, beam: Beam) -> None:
-    """Send a few particles along, so that what is loaded or compiled when first used is there."""
+    """Send a few particles through each kind of part of the way, so that what is loaded or compiled when first used is
+    there.
+    """
+    run = Run(*rehearsal(course, beam))
+    plan, state = run.course.plan, run.state()
+    parts: dict[Any, Any] = {}
+    for part in stretches(unroll(plan)):
+        parts.setdefault(part.alike_compiled, part)
     with quiet(), suppress(TrackingError):  # the run itself will say it
-        track_course(*rehearsal(course, beam))
+        for part in parts.values():
+            state = part.advance(run.setting(plan), state, run.parameters, [])
 
 
 def rehearsal(course: Course, beam: Beam) -> tuple[Course, Beam]:
