@@ -60,8 +60,12 @@ def circles(edges):
     return {frozenset({a, *(b for b in reached[a] if a in reached.get(b, ()))}) for a in edges if a in reached[a]}
 
 
-DOORS = {("beam", "beams"), ("beam", "moment_beam"), ("lattices", "problem"), ("observables", "lattice_functions")}
-"""(who, whom) it asks only when it is called: `Beam.load`, `Beam.matched`, our own format of a lattice, `bb.optics`."""
+DOORS = {
+    ("beam", "beams"), ("beam", "moment_beam"), ("lattices", "problem"), ("line", "floor"),
+    ("observables", "lattice_functions"),
+}  # fmt: skip
+"""(who, whom) it asks only when it is called: `Beam.load`, `Beam.matched`, our own format of a lattice, `Line.floor`,
+`observables.optics`."""
 
 
 def test_there_are_no_circles():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -198,5 +200,5 @@ def test_space_charge_between_the_gaps_is_that_between_gaps_written_out():
         assert float(one.kinetic_energy) == pytest.approx(2e6 + 15e6 * np.cos(0.2), rel=1e-13)
         apart.append(one.sigma() / two.sigma() - 1.0)
     assert np.abs(apart[2][[0, 1, 4, 5]]).max() < 0.01
-    for coarse, fine in zip(apart, apart[1:], strict=False):
+    for coarse, fine in pairwise(apart):
         assert np.all(np.abs(coarse / fine - 4.0)[[0, 1, 4, 5]] < 1.0)
