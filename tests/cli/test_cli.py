@@ -16,7 +16,7 @@ from backbeam.cli.app import COMMANDS, app
 from backbeam.problem import Problem, example_names
 
 FEW = ["--set", "beam.n=400", "--set", "space_charge.grid=[8,8,8]"]
-KEYS = ["backend", "device", "dtype", "particles", "kicks", "seconds", "lost", "initial", "final", "warnings"]
+KEYS = ["backend", "device", "dtype", "particles", "kicks", "seconds", "lost", "losses", "initial", "final", "warnings"]
 MOMENTS = ["s", "alive", "charge", "mean", "sigma", "emittance", "normalized_emittance"]
 COORDINATES = ["x", "px", "y", "py", "tau", "pt"]
 

@@ -30,7 +30,7 @@ _TOKEN = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 _PATH = re.compile(r"[^.\[\]]+(?:\[\d+\])*(?:\.[^.\[\]]+(?:\[\d+\])*)*")
 
 
-def split_override(text: str, tree: Tree) -> tuple[str, Any]:
+def split_override(text: str, tree: Tree | None = None) -> tuple[str, Any]:
     """Return path and value of ``path=value``. The name of an element of the problem may have a ``=`` itself.
 
     Raises
@@ -43,7 +43,7 @@ def split_override(text: str, tree: Tree) -> tuple[str, Any]:
     path, equals, value = text.partition("=")
     if "=" in value and path.startswith("lattice."):
         cuts = (k for k, character in enumerate(text) if character == "=")
-        at = next((k for k in cuts if _names_element(tree, text[:k].strip())), len(path))
+        at = next((k for k in cuts if _names_element(tree or {}, text[:k].strip())), len(path))
         path, value = text[:at], text[at + 1 :]
     if not equals or not path.strip():
         raise InputError("--set", text, "path=value, such as beam.n=1000000")

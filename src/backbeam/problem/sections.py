@@ -72,7 +72,8 @@ class TrackSection(Section):
     def options(self) -> dict[str, Any]:
         """Keyword arguments of `backbeam.track`."""
         Slicing(self.slices, self.step)
-        given = {"slices": self.slices, "step": self.step, "on_turn": self.on_turn, "turns": self.turns}
+        given: dict[str, Any] = {"slices": self.slices, "step": self.step, "on_turn": self.on_turn}
+        given["turns"] = None if self.turns == 1 else self.turns
         return {name: value for name, value in given.items() if value is not None}
 
 
