@@ -208,7 +208,10 @@ def picture(races: dict[int, list[Racer]], grids: list[int]) -> object:
         ax.set(xscale="log", yscale="log", xlabel="time of a kick [ms]", title=shape)
         ax.grid(alpha=0.3)
     axes[0].set_ylabel("error of the field in the core [%]")
+    shown = {racer.label for racers in races.values() for racer in racers if racer.errors}
     for label, colour in colours.items():
+        if label not in shown:
+            continue
         axes[0].plot([], [], "o-", color=colour, label=label)
     axes[0].legend(frameon=False, fontsize=8)
     last = ", ".join(f"{n:.0e}" for n in sorted(races))

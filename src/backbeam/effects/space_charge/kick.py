@@ -193,7 +193,7 @@ class SpaceCharge3D(SpaceCharge):
         if self.far is None:
             found = found.replace(far=particles.some_without_charge(beam.q, beam.alive))
         if found.far:
-            levels = found._prepared(self._entered(beam))[2]
+            levels = found._prepared(_on_host(self._entered(beam)))[2]
             validity.ask_of_places(levels.farther() if isinstance(levels, Beyond) else 0)
         return found
 
@@ -407,6 +407,15 @@ def _flat(X: Array, q: Array, alive: Array | None, reference: Reference, ds: Arr
         q = xp.where(alive, q, xp.zeros_like(q))
     reference = reference.with_beta_gamma(xp.reshape(zero + reference.beta_gamma, (-1,)))
     return _Beam(X, q, alive, reference, xp.reshape(zero + ds, (-1,)))
+
+
+def _on_host(beam: _Beam) -> _Beam:
+    """In NumPy, where a look costs no compilation."""
+    host = backends.of(beam.X).to_numpy
+    reference = beam.reference.with_beta_gamma(host(beam.reference.beta_gamma))
+    return _Beam(
+        host(beam.X), host(beam.q), beam.alive if beam.alive is None else host(beam.alive), reference, host(beam.ds)
+    )
 
 
 def _like(X1_bar: Array, beam: _Beam) -> Array:
