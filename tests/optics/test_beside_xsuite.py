@@ -41,3 +41,19 @@ def test_lattice_functions_tunes_and_chromaticities(case):
     assert np.isclose(o.slip_factor * longer, numbers["slip_factor"], rtol=1e-8)
     if case == "plain":
         assert np.isclose(o.momentum_compaction, numbers["momentum_compaction_factor"], rtol=1e-8)
+
+
+@pytest.mark.parametrize("case", ("cavity", "coupled_cavity"))
+def test_six_dimensions(case):
+    """Its cavity is thin and kicks along s alone."""
+    theirs = FOUND["six_dimensions"][case]
+    line = ring(steered=case != "cavity", cavity=True)
+    line = line.with_elements({"rf": line["rf"].replace(radial_kick=False)})
+    o = bb.optics(line, reference(), per="delta")
+    for mine, name in (("tune_x", "qx"), ("tune_y", "qy"), ("tune_z", "qs")):
+        assert abs(getattr(o, mine) - theirs[name]) < 6e-8
+    assert np.allclose(o.chromaticities, [theirs["dqx"], theirs["dqy"]], rtol=1e-5)
+    start = o["start"]
+    assert abs(start.x - theirs["x"]) < 3e-9 and abs(start.pt - theirs["ptau"]) < 2e-9
+    assert abs(-reference().beta * start.tau - theirs["zeta"]) < 1e-10
+    assert np.allclose([start.beta_x, start.beta_y], [theirs["betx"], theirs["bety"]], rtol=3e-7)
