@@ -17,8 +17,9 @@ from typing import Any
 
 from backbeam.errors import InputError
 from backbeam.formulas import Formula, Property, Variable, evaluate, operation, substitute
-from backbeam.lattices.bmad_text import DEEPEST, Part, line_parts, split, statements
+from backbeam.lattices.bmad_text import Part, line_parts, split, statements
 from backbeam.lattices.bmad_words import WORDS, Word, is_zero, type_named
+from backbeam.lattices.bracketed import DEEPEST
 from backbeam.lattices.choosing import Steps, check_size, some, the_line
 from backbeam.lattices.description import Description, Item, LatticeError, Note, Place, Report, reference_particle
 from backbeam.lattices.expressions import Dialect

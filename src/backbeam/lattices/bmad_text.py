@@ -6,12 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from backbeam.lattices.choosing import check_size
+from backbeam.lattices.bracketed import parts_of
 from backbeam.lattices.description import LatticeError, Place
 
 OPEN, CLOSED = "({[", ")}]"
-DEEPEST = 100
-PARTS = 1_000_000
 TOKEN = re.compile(r"\s*([(),*]|--?|[^\s(),*-][^\s(),*]*)")
 
 
@@ -92,51 +90,18 @@ def split(text: str, at: str = ",") -> list[str]:
 
 def line_parts(text: str, place: Place) -> list[Part]:
     """What stands between the brackets of a line."""
-    stack: list[list[Part]] = []
-    factors: list[int] = []
-    times, sign, at, count = 1, 1, 0, 0
-    text = text.strip()
-    while at < len(text):
-        token = TOKEN.match(text, at)
-        if token is None:
-            raise LatticeError(place, f"{text[at : at + 20]!r} does not belong in a line")
-        at, word = token.end(), token[1]
-        count += 1
-        if count > PARTS or len(stack) > DEEPEST:
-            raise LatticeError(place, "a line of too many parts or brackets")
-        if word == "(":
-            stack.append([])
-            factors.append(sign * times)
-            times, sign = 1, 1
-        elif not stack:
-            raise LatticeError(place, "a line is name: line = (part, part, ...)")
-        elif word == ")":
-            inner, factor = stack.pop(), factors.pop()
-            if not stack:
-                if text[at:].strip():
-                    raise LatticeError(place, f"{text[at : at + 20].strip()!r} stands behind the line")
-                return inner
-            stack[-1].append(Part(factor, inner))
-        elif word == "--":
+
+    def leaf(word: str, at: int, factor: int) -> tuple[Part, int]:
+        if word == "--":
             raise LatticeError(place, "elements that are turned round (--) are not there")
-        elif word == "-":
-            sign = -sign
-        elif word == ",":
-            times, sign = 1, 1
-        elif word == "*":
-            raise LatticeError(place, "a number of repetitions before *")
-        elif word.isdigit() and re.match(r"\s*\*", text[at:]):
-            times = int(word) if len(word) < 12 else 10**12
-            check_size(times, place)
-            at += text[at:].index("*") + 1
-        else:
-            arguments: tuple[str, ...] = ()
-            if at < len(text) and text[at] == "(":
-                end = text.find(")", at)
-                if end < 0:
-                    raise LatticeError(place, "a line whose brackets do not close")
-                arguments = tuple(name.strip().lower() for name in text[at + 1 : end].split(","))
-                at = end + 1
-            stack[-1].append(Part(sign * times, word.lower(), arguments))
-            times, sign = 1, 1
-    raise LatticeError(place, "a line whose brackets do not close")
+        arguments: tuple[str, ...] = ()
+        if at < len(text) and text[at] == "(":
+            end = text.find(")", at)
+            if end < 0:
+                raise LatticeError(place, "a line whose brackets do not close")
+            arguments = tuple(name.strip().lower() for name in text[at + 1 : end].split(","))
+            at = end + 1
+        return Part(factor, word.lower(), arguments), at
+
+    text = text.strip()
+    return parts_of(text, place, TOKEN, leaf, Part, "name: line = (part, part, ...)")

@@ -18,6 +18,7 @@ from typing import Any
 
 from backbeam.errors import InputError
 from backbeam.formulas import Formula, Variable, substitute
+from backbeam.lattices.bracketed import DEEPEST, parts_of
 from backbeam.lattices.choosing import Steps, check_size, some, the_line
 from backbeam.lattices.description import Description, Item, LatticeError, Note, Place, Report
 from backbeam.lattices.elegant_words import BENDS, IDLE, QUIET, WORDS, Attributes, Word, is_zero, type_named
@@ -29,9 +30,6 @@ STATEMENT = re.compile(rf"\s*{NAME}\s*:(?!:)\s*(?P<rest>.+)$", re.S)
 TOKEN = re.compile(r'\s*("[^"]*"|[(),*]|-|[^\s"(),*-][^\s"(),*]*)')
 ATTRIBUTE = re.compile(r'\s*"?(?P<name>[A-Za-z_][\w.\[\]]*)"?\s*(?:=\s*(?P<value>"[^"]*"|[^\s,"][^,"]*|))?\s*(?:,|$)')
 TYPE = re.compile(r'\s*"?([^\s",]+)"?\s*(?:,|$)')
-PARTS = 1_000_000
-"""Parts of a line's text, its repetitions not counted."""
-DEEPEST = 100
 
 
 @dataclass(frozen=True)
@@ -346,49 +344,13 @@ def _uncommented(line: str) -> str:
 
 def _parts(text: str, place: Place) -> list[tuple[int, Any]]:
     """What stands between the brackets of a line: parts in turn, with how often each comes."""
-    stack: list[list[tuple[int, Any]]] = []
-    signs: list[int] = []
-    times, sign, at, count = 1, 1, 0, 0
-    text = text.strip()
-    while at < len(text):
-        token = TOKEN.match(text, at)
-        if token is None:
-            raise LatticeError(place, f"{text[at : at + 20]!r} does not belong in a line")
-        at, word = token.end(), token[1]
-        count += 1
-        if count > PARTS:
-            raise LatticeError(place, f"a line of more than {PARTS} parts")
-        if word == "(":
-            if len(stack) > DEEPEST:
-                raise LatticeError(place, f"brackets in each other more than {DEEPEST} deep")
-            stack.append([])
-            signs.append(sign * times)
-            times, sign = 1, 1
-        elif not stack:
-            raise LatticeError(place, "a line is LINE=(part, part, ...)")
-        elif word == ")":
-            inner, turned = stack.pop(), signs.pop()
-            if not stack:
-                if text[at:].strip(" ;\t"):
-                    raise LatticeError(place, f"{text[at : at + 20].strip()!r} stands behind the line")
-                return inner
-            stack[-1].append((turned, inner))
-        elif word == "-":
-            sign = -sign
-        elif word == ",":
-            times, sign = 1, 1
-        elif re.match(r"\d+$", word) and re.match(r"\s*\*", text[at:]):
-            times = int(word)
-            check_size(times, place)
-            at += text[at:].index("*") + 1
-        elif word == "*":
-            raise LatticeError(place, "a number of repetitions before *")
-        else:
-            if word.startswith('"-'):  # Sirepo quotes the sign with the name
-                sign, word = -sign, word.replace("-", "", 1)
-            stack[-1].append((sign * times, _key(word)))
-            times, sign = 1, 1
-    raise LatticeError(place, "a line whose brackets do not close")
+
+    def leaf(word: str, at: int, factor: int) -> tuple[tuple[int, str], int]:
+        if word.startswith('"-'):  # Sirepo quotes the sign with the name
+            factor, word = -factor, word.replace("-", "", 1)
+        return (factor, _key(word)), at
+
+    return parts_of(text, place, TOKEN, leaf, lambda factor, inner: (factor, inner), "LINE=(part, part, ...)")
 
 
 def _named(parts: list[tuple[int, Any]]) -> set[str]:
