@@ -1,8 +1,8 @@
 """Space charge: the field of the beam itself, as a kick between two maps.
 
 `SpaceCharge` is the contract of a model. `SpaceCharge2DPipe` is the field of a long beam in a grounded pipe
-(``pipe``), and `SpaceCharge3D` that of a bunch in free space (``kick``); what this is made of stands in files of its
-own:
+(``pipe``, with its waves in ``pipe_waves``), and `SpaceCharge3D` that of a bunch in free space (``kick``). Particles
+get to nodes and back by `backbeam.effects.mesh.cloud_in_cell`; what else it is made of stands in files of its own:
 
 =================== ======================================================================
 ``drive``           how strongly the field moves momenta: the mean energy of the charge
@@ -17,7 +17,6 @@ own:
 ``fixed_t``         around a kick at fixed t: to the time of the reference and back
 ``validity``        where the model ends
 ``transforms``      coordinates at fixed s and at fixed t
-``cloud_in_cell``   particles to nodes and back with the same weights
 ``green``           potential of a uniformly charged cell
 ``steep``           a grid where there is no float64, and
 ``steep_green``     differences of the Green function, for it
