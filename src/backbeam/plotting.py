@@ -7,6 +7,7 @@ together what ``draw_lattice``, ``draw_sizes`` and ``draw_phase_space`` draw int
 from __future__ import annotations
 
 import io
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ from backbeam.errors import BackbeamError, InputError
 from backbeam.extras import need
 from backbeam.line import Line
 from backbeam.units import quantity, scale_of, unit_text
+
+# Without a home Matplotlib keeps its cache in a temporary folder, of which it says more than a line.
+logging.getLogger("matplotlib").addFilter(lambda record: record.levelno >= logging.ERROR)
 
 need("plot", "matplotlib", purpose="drawing")
 

@@ -1,6 +1,6 @@
 """The long run: ``python tests/fuzz problems --count 100000 [--from 0] [--record FILE.json]``.
 
-``--only N`` runs one case and shows its traceback. Records are gathered in RESULTS.md by ``python tests/fuzz table``.
+``--only N`` runs one case and shows its traceback; ``python tests/fuzz table FILE.json ...`` prints rows of RESULTS.md.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ CAMPAIGNS = ("problems", "commands", "processes", "calls", "gradients", "gradien
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="python tests/fuzz", description=__doc__)
-    parser.add_argument("campaign", choices=[*CAMPAIGNS])
+    parser.add_argument("campaign", choices=[*CAMPAIGNS, "table"])
+    parser.add_argument("records", nargs="*", type=Path)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--from", dest="first", type=int, default=0)
     parser.add_argument("--only", type=int)
@@ -30,6 +31,9 @@ def main() -> None:
     given = parser.parse_args()
     import campaign
 
+    if given.campaign == "table":
+        print(*(campaign.row(json.loads(path.read_text())) for path in given.records), sep="\n")
+        return
     module = importlib.import_module(given.campaign)
     if given.only is not None:
         print(campaign.case_of(module)(given.only))

@@ -106,3 +106,11 @@ def run(name: str, case: Case, numbers: range, record: Path | None = None, secon
             part.write_text(json.dumps(found, indent=1))
             part.replace(record)
     return {"counts": dict(counts), "faults": faults}
+
+
+def row(found: dict) -> str:
+    """A record as a row of RESULTS.md."""
+    counts = "; ".join(
+        f"{verdict}: {count}" for verdict, count in sorted(found["counts"].items()) if verdict != "fault"
+    )
+    return f"| {found['campaign']} | {found['cases']} | {len(found['faults'])} | {counts} |"

@@ -227,7 +227,7 @@ def case(random: Random) -> str:
 
 def judged(words: list[str], code: int, out: str, err: str) -> str:
     """The verdict on how a command ended."""
-    if (folder() / "mine.txt").read_text() != FILES["mine.txt"]:
+    if words[0] != "convert" and (folder() / "mine.txt").read_text() != FILES["mine.txt"]:
         raise Fault("a file that is not ours was written over")
     said = err.splitlines()
     if code == 2:

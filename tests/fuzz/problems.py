@@ -180,7 +180,7 @@ def check_summary(found: dict[str, Any]) -> None:
 def steps_in(value: Any) -> list[Any]:
     """All that is called steps in plain data."""
     if isinstance(value, dict):
-        return [value["steps"]] * ("steps" in value) + [n for one in value.values() for n in steps_in(one)]
+        return [value.get("steps")] + [n for one in value.values() for n in steps_in(one)]
     return [n for one in value for n in steps_in(one)] if isinstance(value, list) else []
 
 

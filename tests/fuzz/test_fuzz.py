@@ -5,7 +5,7 @@ from __future__ import annotations
 import campaign
 import pytest
 
-SHORT = {"problems": 250, "commands": 60, "calls": 250, "gradients": 12}
+SHORT = {"problems": 200, "commands": 40, "calls": 200, "gradients": 8}
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -13,7 +13,7 @@ def test_no_faults(name):
     module = pytest.importorskip(name)
     found = campaign.run(name, campaign.case_of(module), range(SHORT[name]))
     assert not found["faults"]
-    assert len(found["counts"]) > 2  # of more kinds than one
+    assert len(found["counts"]) > 1  # not all end alike
 
 
 def test_a_fault_is_noticed():

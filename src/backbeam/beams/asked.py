@@ -33,7 +33,9 @@ class Asked:
     def __post_init__(self) -> None:
         for name in ("reference_momentum", "charge"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool | str) or not abs(float(value)) < float("inf")):
+            if value is not None and (
+                isinstance(value, bool | str | list | tuple | dict) or not abs(float(value)) < float("inf")
+            ):
                 raise InputError(f"beam.{name}", value, "a finite number")
         if self.reference_momentum is not None and not self.reference_momentum > 0:
             raise InputError("beam.reference_momentum", self.reference_momentum, "a momentum P0 c in eV, above 0")
