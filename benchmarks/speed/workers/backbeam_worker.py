@@ -258,7 +258,7 @@ def first(task: Task) -> Work:
     elements = []
     for k in range(task["elements"] // 4):
         elements += [
-            bb.Quadrupole(0.2 + 0.001 * k, k1=1.0 + 0.01 * k, name=f"q{k}"),
+            bb.Quadrupole(0.2 + 0.001 * k, k1=(-1.0) ** k * (1.0 + 0.01 * k), name=f"q{k}"),
             bb.Drift(0.5 + 0.01 * k, name=f"a{k}"),
             bb.SectorBend(0.4 + 0.001 * k, angle=0.02 + 0.001 * k, name=f"b{k}"),
             bb.Drift(0.3 + 0.01 * k, name=f"c{k}"),
