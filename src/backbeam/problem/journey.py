@@ -12,7 +12,8 @@ another library, version, processor; a GPU              to rounding
 ======================================================= ============================================================
 
 `tests/tracking/test_same_bits.py` holds the first five to it on one machine, and PyTorch beside NumPy. The number of
-threads is OMP_NUM_THREADS or the cores that the process may use, and is written down in summary.json.
+threads is OMP_NUM_THREADS or the cores that the process may use, and is written down in summary.json. For the same bits
+on machines with other cores, set it; there is no other option.
 """
 
 from __future__ import annotations
