@@ -172,13 +172,15 @@ def differentiate_course(
         final = run.result(last, plan, readings)
         seeds: list[Any]
         value, *seeds = _seeds(objective, run, plan, final, first, last, readings)
-        # Popped, not named: the adjoint lets go of them as it goes.
+        # Popped, not named, and not by ** either, which holds arguments in a tuple: the adjoint lets go as it goes.
         readings_bar = seeds.pop()
-        back: dict[str, Any] = {}
-        if journal is not None:
-            ended = (tuple(last), list(readings))
-            back["sweep"] = journal.sweep(adjoint, True, plan is not run.course.plan, ended)
-        bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, seeds.pop(), readings_bar, **back)
+        if journal is None:
+            bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, seeds.pop(), readings_bar)
+        else:
+            sweep = journal.sweep(adjoint, True, plan is not run.course.plan, (tuple(last), list(readings)))
+            bars, report = adjoint.backward(
+                backend, plan, setting, first, last, kept, P, seeds.pop(), readings_bar, sweep=sweep
+            )
         bars = adjoint.check(backend, report, bars)
     bars = run.before_clocks(bars)
     value, final, bars = run.home(value), run.home(final), run.home(bars)
