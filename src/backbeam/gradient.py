@@ -178,7 +178,8 @@ def differentiate_course(
             bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, seeds.pop(), readings_bar)
         else:
             sweep = journal.sweep(adjoint, True, plan is not run.course.plan, (tuple(last), list(readings)))
-            bars, report = adjoint.backward(
+            resuming: Any = adjoint
+            bars, report = resuming.backward(
                 backend, plan, setting, first, last, kept, P, seeds.pop(), readings_bar, sweep=sweep
             )
         bars = adjoint.check(backend, report, bars)

@@ -100,6 +100,27 @@ def test_resistive_wall_of_a_gaussian_bunch():
     assert np.max(np.abs(volts(across, beam, 1, **given) - wanted)[middle]) < 5e-4 * np.max(np.abs(wanted))
 
 
+def test_a_resistive_wall_is_not_looked_at_too_closely():
+    """A point has nodes of some um; a bunch whose nodes are finer than the model holds is warned of."""
+    wake = ResistiveWallWake(radius=1e-2, conductivity=6e6)
+    line = bb.Line([bb.Drift(0.2)])
+    shape = {"species": "proton", "kinetic_energy": 1e9, "seed": 1}
+    found = {}
+    for dtype in ("float32", "float64"):
+        for charge in (0.0, 1e-9):
+            point = bb.Beam.gaussian(n=1, charge=charge, sigma_pt=1e-3, dtype=dtype, **shape)
+            found[dtype, charge] = bb.value_and_grad(
+                bb.observables.mean("pt"), line, point, ["beam.charge"], effects=[wake]
+            )
+    change = found["float64", 1e-9][0] - found["float64", 0.0][0]
+    assert -1e-3 < change < 0.0
+    for _, grad in found.values():
+        assert float(grad["beam.charge"]) == pytest.approx(change / 1e-9, rel=1e-5)
+    short = bb.Beam.gaussian(n=100, charge=1e-9, sigma_tau=1e-6, **shape)
+    with pytest.warns(bb.BackbeamWarning, match=r"nodes 1.9e-08 m apart are finer than the 4.5e-05 m"):
+        bb.track(line, short, effects=[wake])
+
+
 def test_fundamental_theorem_of_beam_loading():
     """One particle loses half of what it leaves; the one that follows all of it; the one ahead nothing."""
     given = {"R": 50.0, "Q": 3.0, "frequency": 3e9}

@@ -13,10 +13,11 @@ and nothing depends on when the bunch arrives, nor on which reference describes 
 mean energy, because the grid exerts no force on the beam as a whole: the same field undoes the kick,
 `SpaceCharge3D.inverse` is exact to rounding and needs nothing from the way forward. ``drive`` has the constants.
 
-What this leaves out: transverse momenta beside m c (gamma sigma_x' = 0.1 is 4 % of the field, 0.3 is 16 %), a slice's
-offset in energy (twice its relative value), and the spread of velocities of a long slow bunch with a chirp (delta
-beta/beta; protons of 2.5 MeV with 10 % rms: 5.4 %). For the last, **at fixed t** is better (0.7 % there), where every
-particle is first brought to the time of the reference, straight on; it holds while sigma_z sigma_px/sigma_x is small.
+What this leaves out: transverse momenta beside m c (gamma sigma_x' = 0.1 is 1 to 2 % of the field across, 0.3 is 8 to
+15 %), a slice's offset in energy (twice its relative value), and the spread of velocities of a long slow bunch with a
+chirp (delta beta/beta; protons of 2.5 MeV with 10 % rms: 5.4 %). For the last, **at fixed t** is better (0.7 % there),
+where every particle is first brought to the time of the reference, straight on; it holds while
+sigma_z sigma_px/sigma_x is small.
 See ``fixed_t``; ``validity`` has a table.
 """
 

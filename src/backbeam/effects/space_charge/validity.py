@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from backbeam.reference import Reference
 
 TRANSVERSE = 0.1
-"""Rms transverse momentum over m c from which on what is left out is 4 % of the field; 16 % at 0.3."""
+"""Rms transverse momentum over m c from which on what is left out counts: see above."""
 VELOCITIES = 0.05
 """Relative rms spread of velocities of a beam, which a kick at fixed s takes for none."""
 
@@ -59,7 +59,7 @@ def ask(X: Array, q: Array, reference: Reference, plane: str) -> None:
     if across > TRANSVERSE:
         _warn(
             f"transverse momenta are {across:.2g} of m c (rms, gamma sigma_x'), more than {TRANSVERSE:g}: the field of "
-            "charges that move across is left out, 4 % at 0.1 and 16 % at 0.3"
+            "charges that move across is left out, 1 to 2 % at 0.1 and 8 to 15 % at 0.3"
         )
     spread = float(number(xp.max(size(5) * reference.inverse_beta / (1.0 + u0 * u0))))
     if spread > VELOCITIES and plane == "s":

@@ -8,21 +8,25 @@ It is a power of distance, so the average over a triangle is a second difference
 alone stand before a power of the spacing.
 
 It holds where the distance is long against (2 b^2/(Z_0 sigma))^(1/3), some 10 um, and while the skin depth is less than
-the wall: nodes finer than that resolve what is not there.
+the wall: nodes finer than that resolve what is not there, and a run that begins with such warns. A beam without length
+has a line of a millimetre.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from array_api_compat import device
 
+from backbeam import backends
 from backbeam.arrays import namespace
+from backbeam.effects.line_kick import TAU_ROW
 from backbeam.effects.mesh.line import second_differences
 from backbeam.effects.wake.base import Wake
-from backbeam.errors import InputError
+from backbeam.errors import BackbeamWarning, InputError
 from backbeam.parameters import REQUIRED, parameter
 from backbeam.species import SPEED_OF_LIGHT, VACUUM_PERMITTIVITY
 
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from backbeam.arrays import Array
+    from backbeam.effects.base import Bunch
 
 COEFFICIENT = 1.0 / math.sqrt(VACUUM_PERMITTIVITY * SPEED_OF_LIGHT * math.pi**3)
 """sqrt(mu_0 c/pi^3) [sqrt(Ohm)]: distances are in m, not in s."""
@@ -59,6 +64,7 @@ class ResistiveWallWake(Wake):
     length: Array | float | None = parameter(None, unit="m", minimum=0.0)
 
     kind: ClassVar[str] = "resistive_wall_wake"
+    point: ClassVar[float] = 1e-3
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,6 +75,27 @@ class ResistiveWallWake(Wake):
         if (self.length is None) != (self.at is None):
             allowed = "the length of pipe in m, with at" if self.at else "left out along elements, which have their own"
             raise InputError(self._label("length"), self.length, allowed)
+
+    def settled(self, bunch: Bunch) -> ResistiveWallWake:
+        """As it is, with a warning where its nodes would be finer than what it holds for."""
+        backend, xp, n = backends.of(bunch.X), namespace(bunch.X), bunch.X.shape[-1]
+        given = [value for value in (self.radius, self.conductivity) if hasattr(value, "shape")]
+        if n == 0 or backend.traced([bunch.X, *given]):
+            return self
+        tau, nowhere = bunch.X[..., TAU_ROW, :], xp.full_like(bunch.X[..., TAU_ROW, :], math.inf)
+        first, last = (xp.min(xp.where(bunch.alive, a, nowhere), axis=-1) for a in (tau, -tau))
+        length = -(first + last)
+        finest = float(backend.to_numpy(xp.where(length > 0.0, length, nowhere[..., 0])).min()) / (self.nodes - 1)
+        radius, conductivity = (_number(value) for value in (self.radius, self.conductivity))
+        shortest = (2.0 * radius**2 * VACUUM_PERMITTIVITY * SPEED_OF_LIGHT / conductivity) ** (1.0 / 3.0)
+        if finest < shortest:
+            warnings.warn(
+                f"{self.kind}: nodes {finest:.2g} m apart are finer than the {shortest:.2g} m from which on the wake "
+                "of a resistive wall holds: take fewer nodes",
+                BackbeamWarning,
+                stacklevel=2,
+            )
+        return self
 
     def averaged(self, spacing: Array, p: Mapping[str, Array]) -> Array:
         """W averaged over triangles."""
@@ -85,3 +112,8 @@ class ResistiveWallWake(Wake):
         W = (factor * b**of_radius / xp.sqrt(sigma) * spacing ** (power - 2.0))[:, None] * numbers
         slopes = {"radius": of_radius * W / b[:, None], "conductivity": -0.5 * W / sigma[:, None]}
         return W, (power - 2.0) * W / spacing[:, None], slopes
+
+
+def _number(value: Array | float) -> float:
+    """A parameter as one number, the least of a batch."""
+    return float(backends.of(value).to_numpy(value).min()) if hasattr(value, "shape") else float(value)
