@@ -130,7 +130,8 @@ class Run:
         if "complex" in str(getattr(value, "dtype", "")):
             raise InputError(path, value, "real numbers")
         try:
-            array = self.backend.asarray(value, dtype=self.beam.dtype, device=device)
+            with self.backend.quiet():  # a number beyond the data type is infinite, which tracking finds
+                array = self.backend.asarray(value, dtype=self.beam.dtype, device=device)
         except (TypeError, ValueError):
             raise InputError(path, value, "a number, or an array of numbers") from None
         return array if self.recorded else self.backend.unrecorded(array)

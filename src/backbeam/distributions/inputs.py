@@ -145,7 +145,8 @@ class Home:
         """
         if isinstance(data, np.ndarray) and (self.backend.name != "numpy" or not data.flags.writeable):
             data = data.copy()
-        return self.backend.asarray(data, dtype=dtype or self.dtype, device=self.device)
+        with self.backend.quiet():  # a number beyond the data type is infinite, and refused as that
+            return self.backend.asarray(data, dtype=dtype or self.dtype, device=self.device)
 
     def array(self, field: str, value: Any, rule: Rule = _ANY) -> Array:
         """Array of a number, or of an array of this library (whose graph is kept) or of NumPy.
