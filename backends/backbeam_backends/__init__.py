@@ -43,10 +43,9 @@ what its library does better. An adapter is found by the entry-point group ``bac
 the library's top-level module, so anybody can ship one. Importing an adapter imports its library; nothing else does.
 
 On a CUDA device alone run ``cupy_backend``, ``cupy_fused``, ``meters.cupy_meter``, ``particle_mesh.cupy_cloud_in_cell``
-with its ``.cu``, what asks ``is_cuda`` of a tensor, and what asks JAX's devices for ``memory_stats``. Elsewhere
-``tests/cuda`` interprets the CUDA source; on a device it runs all of it. It last did on an NVIDIA H200; what has
-changed since and has not run there again: the cases of hard edges and of cavities with a field map in
-``test_on_a_gpu``.
+with its ``.cu``, what asks ``is_cuda`` of a tensor, and what asks JAX's devices for ``memory_stats``. Elsewhere the
+tests of ``tests/cuda`` interpret the CUDA source; on a device they run all of it. They last did on an NVIDIA H200; what
+has changed since and has not run there again: the cases of hard edges and of cavities with a field map.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from command_line import call, refused
 
 import backbeam as bb
 from backbeam.cli.folder import LIST, write_folder
+from backbeam.cli.interruption import Interrupted, stopping
 from backbeam.errors import BackbeamError
 from backbeam.problem import Problem
 
@@ -147,6 +148,22 @@ def test_a_full_disk_leaves_the_old_folder_whole(tmp_path, monkeypatch):
 
 
 # -- signals -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_a_finalizer_is_not_lost(number):
+    """Python drops what is raised there, as where arrays of a kernel are given back."""
+
+    class Loan:
+        def __del__(self):
+            os.kill(os.getpid(), number)
+            time.sleep(0.05)
+
+    with pytest.raises(Interrupted) as raised, stopping():
+        Loan()
+        time.sleep(10.0)
+    assert raised.value.code == 128 + number
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
 
 
 @pytest.mark.parametrize(("number", "code", "word"), [

@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM: a command stops in order, says so in one line, and leaves with 128 and the signal's number."""
+"""Ctrl-C and SIGTERM: a command stops in order, says so in one line, and leaves with 128 and the signal's number.
+
+A signal is often handled where a kernel's arrays are given back, in a finalizer, from which Python drops exceptions.
+There nothing is raised, and an alarm comes a moment later.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,11 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn
+from types import FrameType
+from typing import Any
+
+MOMENT = 0.01
+"""Seconds until the alarm."""
 
 
 class Interrupted(Exception):  # noqa: N818 (it is no error)
@@ -29,9 +37,15 @@ def stopping() -> Iterator[None]:
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def stop(number: int, frame: Any) -> NoReturn:
+    alarm = signal.getsignal(signal.SIGALRM) if hasattr(signal, "SIGALRM") else None
+
+    def stop(number: int, frame: Any) -> None:
         for one in before:
             signal.signal(one, signal.SIG_IGN)
+        if alarm is not None and _is_in_finalizer(frame):
+            signal.signal(signal.SIGALRM, lambda _, frame: stop(number, frame))
+            signal.setitimer(signal.ITIMER_REAL, MOMENT)
+            return
         raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
     for number, handler in before.items():
@@ -42,6 +56,15 @@ def stopping() -> Iterator[None]:
     except KeyboardInterrupt as stopped:
         raise Interrupted(signal.SIGTERM if isinstance(stopped, _Terminated) else signal.SIGINT) from None
     finally:
+        if alarm is not None:
+            before[signal.SIGALRM] = alarm
         for number, handler in before.items():
             with suppress(TypeError):  # a handler that was not set from Python
                 signal.signal(number, handler)
+
+
+def _is_in_finalizer(frame: FrameType | None) -> bool:
+    """Whether Python would drop an exception from there."""
+    while frame is not None and frame.f_code.co_name != "__del__":
+        frame = frame.f_back
+    return frame is not None
