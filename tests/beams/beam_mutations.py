@@ -1,4 +1,4 @@
-"""Files of particles, spoilt at random: each is read, or gets one line. ``beam_mutations.py 10000`` runs many."""
+"""Files of particles, spoilt at random: each is read, or gets one line. ``beam_mutations.py 10000 astra`` runs many."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def refusals(kind, count, folder, seed=0):
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     with tempfile.TemporaryDirectory() as name:
-        for kind in KINDS:
+        for kind in sys.argv[2:] or KINDS:
             refused = refusals(kind, count, Path(name), seed=1)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(f"{kind:12} {count} files, {refused} refused in one line, {peak:.0f} MB at most", flush=True)
