@@ -186,9 +186,12 @@ def test_a_signal_ends_a_run_in_one_line(tmp_path, number, code, word):
 
 
 LONG = """
+import signal
+
 from backbeam.cli import main
 from backbeam.problem import outcome
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a test run in the background would have ignored
 send = outcome.send
 def saying(*arguments):
     print("under way", flush=True)
