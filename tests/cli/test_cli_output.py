@@ -151,7 +151,7 @@ def test_a_full_disk_leaves_the_old_folder_whole(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_a_finalizer_is_not_lost(number):
+def test_a_signal_in_a_finalizer_is_not_lost(number, request):
     """Python drops what is raised there, as where arrays of a kernel are given back."""
 
     class Loan:
@@ -159,6 +159,8 @@ def test_a_signal_in_a_finalizer_is_not_lost(number):
             os.kill(os.getpid(), number)
             time.sleep(0.05)
 
+    before = signal.signal(number, signal.SIG_DFL)  # in the background SIGINT is ignored
+    request.addfinalizer(lambda: signal.signal(number, before))
     with pytest.raises(Interrupted) as raised, stopping():
         Loan()
         time.sleep(10.0)

@@ -305,7 +305,7 @@ def test_compressor_by_differences(name, gradient):
 @pytest.mark.skipif(not can_watch(), reason="Linux tells and resets a process's peak")
 def test_memory_does_not_grow_with_the_kicks():
     """30 kicks more of three effects together cost the reversible gradient nothing; Store keeps a state for each."""
-    n = 10_000
+    n = 40_000
 
     def peak(slices, adjoint):
         problem = Problem({

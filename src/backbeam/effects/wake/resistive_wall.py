@@ -8,8 +8,8 @@ It is a power of distance, so the average over a triangle is a second difference
 alone stand before a power of the spacing.
 
 It holds where the distance is long against (2 b^2/(Z_0 sigma))^(1/3), some 10 um, and while the skin depth is less than
-the wall: nodes finer than that resolve what is not there, and a run that begins with such warns. A beam without length
-has a line of a millimetre.
+the wall: a run that begins with a beam shorter than six of these warns. A beam without length has a line of a
+millimetre.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 COEFFICIENT = 1.0 / math.sqrt(VACUUM_PERMITTIVITY * SPEED_OF_LIGHT * math.pi**3)
 """sqrt(mu_0 c/pi^3) [sqrt(Ohm)]: distances are in m, not in s."""
+LONG = 6.0
+"""Length of a beam over the distance of the wall, from which on nothing is said: about one rms length of a Gaussian."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,7 @@ class ResistiveWallWake(Wake):
             raise InputError(self._label("length"), self.length, allowed)
 
     def settled(self, bunch: Bunch) -> ResistiveWallWake:
-        """As it is, with a warning where its nodes would be finer than what it holds for."""
+        """As it is, with a warning of a beam that is shorter than what it holds for."""
         backend, xp, n = backends.of(bunch.X), namespace(bunch.X), bunch.X.shape[-1]
         given = [value for value in (self.radius, self.conductivity) if hasattr(value, "shape")]
         if n == 0 or backend.traced([bunch.X, *given]):
@@ -85,13 +87,13 @@ class ResistiveWallWake(Wake):
         tau, nowhere = bunch.X[..., TAU_ROW, :], xp.full_like(bunch.X[..., TAU_ROW, :], math.inf)
         first, last = (xp.min(xp.where(bunch.alive, a, nowhere), axis=-1) for a in (tau, -tau))
         length = -(first + last)
-        finest = float(backend.to_numpy(xp.where(length > 0.0, length, nowhere[..., 0])).min()) / (self.nodes - 1)
+        shortest = float(backend.to_numpy(xp.where(length > 0.0, length, nowhere[..., 0])).min())
         radius, conductivity = (_number(value) for value in (self.radius, self.conductivity))
-        shortest = (2.0 * radius**2 * VACUUM_PERMITTIVITY * SPEED_OF_LIGHT / conductivity) ** (1.0 / 3.0)
-        if finest < shortest:
+        scale = (2.0 * radius**2 * VACUUM_PERMITTIVITY * SPEED_OF_LIGHT / conductivity) ** (1.0 / 3.0)
+        if shortest < LONG * scale:
             warnings.warn(
-                f"{self.kind}: nodes {finest:.2g} m apart are finer than the {shortest:.2g} m from which on the wake "
-                "of a resistive wall holds: take fewer nodes",
+                f"{self.kind}: a beam of {shortest:.2g} m from first to last is short for the wake of a thick wall, "
+                f"which holds for distances long against {scale:.2g} m",
                 BackbeamWarning,
                 stacklevel=2,
             )
