@@ -56,7 +56,8 @@ def stopping() -> Iterator[None]:
     except KeyboardInterrupt as stopped:
         raise Interrupted(signal.SIGTERM if isinstance(stopped, _Terminated) else signal.SIGINT) from None
     finally:
-        if alarm is not None:
+        if alarm is not None and signal.getsignal(signal.SIGALRM) is not alarm:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)  # an alarm that is still to come would end the process
             before[signal.SIGALRM] = alarm
         for number, handler in before.items():
             with suppress(TypeError):  # a handler that was not set from Python
