@@ -15,6 +15,7 @@ import pytest
 
 import backbeam as bb
 import backbeam_backends
+import backbeam_torch
 from backbeam.gradient import differentiate
 
 ROOT = Path(__file__).parents[1]
@@ -164,13 +165,13 @@ def test_all_is_what_there_is():
     with pytest.raises(AttributeError, match="no attribute 'Probem'"):
         bb.Probem  # noqa: B018
     assert bb.Species.known()["proton"] == bb.species.species_named("proton")
-    for namespace in (bb.adjoint, bb.elements, bb.effects, bb.effects.space_charge, backbeam_backends):
+    for namespace in (bb.adjoint, bb.elements, bb.effects, bb.effects.space_charge, backbeam_backends, backbeam_torch):
         assert all(hasattr(namespace, name) for name in namespace.__all__), namespace.__name__
     assert {cls.__name__ for cls in bb.elements.ALL} <= set(bb.__all__)
 
 
 def modules():
-    for package in (bb, backbeam_backends):
+    for package in (bb, backbeam_backends, backbeam_torch):
         yield package
         for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             if not found.name.rpartition(".")[2].startswith("cupy_"):

@@ -82,6 +82,7 @@ from backbeam.naff import tunes_of
 from backbeam.reference import Reference
 from backbeam.species import Species
 from backbeam.tracking import count_kicks, trace, track
+from backbeam.trainable import trainable
 from backbeam.turns import Record, Turns
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ __all__ = [
     "optics",
     "trace",
     "track",
+    "trainable",
     "tunes_of",
     "value_and_grad",
 ]

@@ -299,3 +299,20 @@ def test_unknown_parameters_list_what_there_is():
         beam.with_parameters(sigma_z=1.0)
     with pytest.raises(InputError, match=r"beam\.sigma_x is -1"):
         beam.with_parameters(sigma_x=-1.0)
+
+
+@pytest.mark.parametrize("word", [torch.float32, np.float32, np.dtype("float32"), "float32"], ids=repr)
+def test_devices_and_data_types_are_names_or_the_library_s_own(word):
+    few = {"n": 5, "species": "electron", "kinetic_energy": 1e7, "charge": 1e-12, "sigma_x": 1e-3, "backend": "torch"}
+    device = torch.device("cpu")
+    drawn = Beam.gaussian(**few, device=device, dtype=word)
+    assert drawn.dtype == "float32" and drawn.home().device == "cpu"
+    assert drawn.to(dtype=torch.float64, device=device).coordinates.dtype == torch.float64
+    wide = torch.zeros(6, 3, dtype=torch.float64)
+    same = {"species": "electron", "kinetic_energy": 1e7, "charge": 0.0, "device": device, "dtype": word}
+    assert Beam.from_arrays(wide, **same).coordinates.dtype == torch.float32
+    for bad in (torch.int32, torch.float16, 32, ["float32"]):
+        with pytest.raises(InputError, match=r"beam\.dtype"):
+            drawn.to(dtype=bad)
+    with pytest.raises(InputError, match=r"beam\.device"):
+        drawn.to(device=torch.device("xla", 99))

@@ -140,13 +140,14 @@ class Beam(Constructors, Measures):
             changes.setdefault("ledger", self.ledger.forgetful())
         return replace(self, **changes)
 
-    def to(self, backend: str | None = None, device: str | None = None, dtype: str | None = None) -> Beam:
+    def to(self, backend: str | None = None, device: Any = None, dtype: Any = None) -> Beam:
         """Same beam in another library, on another device or in another data type; what is not named stays.
 
-        Within a library, gradients flow through; to another one, they do not.
+        Device and data type are names, or what the library has for them: ``beam.to(dtype=torch.float32)``. Within a
+        library, gradients flow through; to another one, they do not.
         """
         mine = self.backend
-        check_words(backend=backend, device=device, dtype=dtype)
+        check_words(backend=backend)
         same = backend in (None, mine.name)
         home = Home.named(backend or mine.name, device or (self._device() if same else None), dtype or self.dtype)
 

@@ -69,8 +69,8 @@ class Constructors:
         charge: Array | float | None = None,
         charges: Any = None,
         backend: str | None = None,
-        device: str | None = None,
-        dtype: str | None = None,
+        device: Any = None,
+        dtype: Any = None,
     ) -> Self:
         """Beam of given particles.
 
@@ -86,7 +86,8 @@ class Constructors:
             One of them: total charge [C], a magnitude or signed as the species, split evenly; or that of each
             macroparticle ``(..., n)``, signed as the species.
         backend, device, dtype:
-            Where the beam lives; None keeps the library, device and data type of ``coordinates``.
+            Where the beam lives; None keeps the library, device and data type of ``coordinates``. Names, or the
+            library's own `torch.device` and `torch.float32`.
 
         Raises
         ------
@@ -189,8 +190,8 @@ class Constructors:
         reference_momentum: Array | float | None = None,
         seed: int = 0,
         backend: str = "numpy",
-        device: str | None = None,
-        dtype: str = "float64",
+        device: Any = None,
+        dtype: Any = "float64",
         **parameters: Any,
     ) -> Self:
         """Beam of the distribution called ``kind``; each kind is a method of its own name too.
@@ -210,7 +211,8 @@ class Constructors:
         seed:
             The same seed gives the same particles in every library.
         backend, device, dtype:
-            Library, its device (None: the default one) and ``float64`` or ``float32``.
+            Library, its device (None: the default one) and ``float64`` or ``float32``; or the library's own
+            `torch.device` and `torch.float32`.
         parameters:
             ``sigma_x``, ``beta_x``, ``mean_x``, ...: see `backbeam.distributions`. Numbers, or arrays of the
             library: with a leading batch axis, or wanting a gradient, they make the beam so.

@@ -98,6 +98,27 @@ def check_words(**names: Any) -> None:
             raise InputError(f"beam.{field}", value, "a name")
 
 
+def dtype_word(dtype: Any) -> Any:
+    """Name of a data type of any library: ``torch.float32``, ``numpy.float32``; whatever else is given as it is."""
+    if isinstance(dtype, np.dtype | type):
+        return np.dtype(dtype).name
+    return dtype if type(dtype).__module__ == "builtins" else str(dtype).rpartition(".")[2]
+
+
+def device_word(device: Any) -> Any:
+    """Name of a device of any library: ``torch.device("cuda", 0)``, ``jax.devices()[0]``; None and a name as they are.
+
+    An index that is left open stays so.
+    """
+    if device is None or isinstance(device, str):
+        return device
+    if hasattr(device, "platform"):  # JAX's
+        return f"{device.platform}:{device.id}"
+    if hasattr(device, "type"):  # PyTorch's
+        return str(device)
+    return f"cuda:{device.id}" if hasattr(device, "id") else device  # CuPy's
+
+
 @dataclass(frozen=True)
 class Home:
     """Where arrays are made: the library, the device and the data type."""
@@ -107,14 +128,15 @@ class Home:
     device: str | None
 
     @classmethod
-    def named(cls, backend: str, device: str | None, dtype: str) -> Home:
-        """Home by names.
+    def named(cls, backend: str, device: Any, dtype: Any) -> Home:
+        """Home by names; device and data type may be the library's own objects.
 
         Raises
         ------
         InputError
             For a library, device or data type that there is not; its line says which there are.
         """
+        device, dtype = device_word(device), dtype_word(dtype)
         check_words(backend=backend, device=device, dtype=dtype)
         adapter = backends.get(backend)
         for field, value, check in (
