@@ -71,3 +71,8 @@ def test_of_moments(dtype):
     for name in NAMES:
         value, found = bb.value_and_grad(bb.observables.named(name), linear(), beam, ["q.k1"])
         assert float(value) == 0.0 and float(found["q.k1"]) == 0.0, name
+
+
+def test_lattice_functions_of_a_beam_without_emittance_are_refused():
+    with pytest.raises(bb.InputError, match=r"start is a beam without one in x; allowed: a beam with an emittance"):
+        bb.Twiss.of(on_a_line("float64", "numpy", 0.0))

@@ -36,7 +36,8 @@ class InputError(BackbeamError, ValueError):
         shown = repr(self.value)
         if len(shown) > 120:
             shown = shown[:117] + "..."
-        return " ".join(f"{self.field} is {shown}; allowed: {self.allowed}".split())
+        words = " ".join(f"{self.field} is {shown}; allowed: {self.allowed}".split())
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
 
 
 class BackendError(BackbeamError, RuntimeError):

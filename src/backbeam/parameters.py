@@ -7,7 +7,7 @@ absent: it costs nothing. All other fields are static, and compiled code may dep
 from __future__ import annotations
 
 import math
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -76,7 +76,7 @@ class Parametrised:
 
     def _check_parameter(self, name: str, rule: Mapping[str, Any]) -> None:
         value = getattr(self, name)
-        if value is None and self.__dataclass_fields__[name].default is MISSING:
+        if value is None and self.__dataclass_fields__[name].default is not None:  # one that it always has
             raise InputError(self._label(name), value, f"a number in {rule['unit']}")
         if value is None or hasattr(value, "shape"):
             return  # absent, or an array: looked at by `track`, which knows its library

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from command_line import call, refused
 
-from backbeam.cli.checkpoint import SavedGradient
+from backbeam.cli.checkpoint import SavedGradient, SavedRun
 from backbeam.problem import Problem, question
 
 PROBLEM = ["fodo-space-charge", "--set", "beam.n=400", "--set", "space_charge.grid=[8,8,8]", "--set", "track.slices=40",
@@ -68,7 +68,12 @@ class Left(Exception):  # noqa: N818 (it is no error)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(
     ("library", "adjoint", "options"),
-    [("numpy", "reversible", {"anchor_every": 5}), ("numpy", "store", {}), ("torch", "auto", {})],
+    [
+        ("numpy", "reversible", {"anchor_every": 5}),
+        ("numpy", "store", {}),
+        ("torch", "auto", {}),
+        ("jax", "reversible", {}),
+    ],
 )
 def test_a_gradient_left_anywhere_on_either_way(tmp_path, library, adjoint, options, dtype):
     """Each time after a few parts of the way, monitors, openings and lost particles on it."""
@@ -110,6 +115,19 @@ def test_what_is_no_checkpoint_of_this_run_is_refused(tmp_path):
     assert "at least 1" in refused(*gradient, "--output", out, "--checkpoint-every", "0")
     torch = [*gradient, "--backend", "torch", "--output", tmp_path / "other", "--checkpoint-every", "1"]
     assert "left and taken up" in refused(*torch, "--adjoint", "tape")
+
+
+def test_other_particles_in_the_file_of_the_beam_are_another_job(tmp_path):
+    """The file's name is the same, its content is not."""
+    saved, out = tmp_path / "beam.npz", tmp_path / "out"
+    problems = []
+    for seed in (1, 2):
+        Problem.load("fodo-space-charge", {"beam.n": 50, "beam.seed": seed}).beam().save(saved)
+        problems.append(Problem.load("fodo-space-charge", {"beam": {"file": str(saved)}}))
+    asked = [SavedRun(out, problem, 1).asked for problem in problems]
+    assert asked[0] == asked[1]  # both read what is there now
+    Problem.load("fodo-space-charge", {"beam.n": 50, "beam.seed": 1}).beam().save(saved)
+    assert SavedRun(out, problems[0], 1).asked != asked[0]
 
 
 SLOW = """

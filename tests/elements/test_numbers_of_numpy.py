@@ -32,6 +32,13 @@ KICKS = {"space_charge": bb.SpaceCharge3D(grid=(8, 8, 8), order=2)}
         (lambda: bb.Drift(np.float64(0.5)).length, lambda: 0.5),
         (lambda: sigma(bb.Line([bb.Drift(Decimal("0.5"))])), lambda: sigma(bb.Line([bb.Drift(0.5)]))),
         (lambda: sigma(bb.Line([bb.Drift(Fraction(1, 2))])), lambda: sigma(bb.Line([bb.Drift(0.5)]))),
+        (lambda: bb.RmsExtent(np.float32(6.0), np.int64(2)), lambda: bb.RmsExtent(6.0, 2)),
+        (lambda: bb.RmsExtent(Fraction(13, 2)), lambda: bb.RmsExtent(6.5)),
+        (
+            lambda: bb.FixedExtent((0, 0, 0), (1, 1, np.float64(1.0)), np.int8(1)),
+            lambda: bb.FixedExtent((0, 0, 0), (1, 1, 1)),
+        ),
+        (lambda: bb.AutoExtent(levels=np.int64(2)), lambda: bb.AutoExtent(levels=2)),
         (lambda: bb.Reversible(np.int64(3)), lambda: bb.Reversible(3)),
         (lambda: bb.Checkpoint(np.int16(3)), lambda: bb.Checkpoint(3)),
     ],

@@ -134,12 +134,17 @@ def read_and_run(text: str, differentiate: bool) -> str:
     if any(isinstance(n, int) and n > 200 for n in steps_in(problem.tree["lattice"])):
         return "accepted, too large to run"
     course = problem.course()
+    if fine(problem.tree.get("track") or {}):
+        return "accepted, too large to run"
     size = problem.tree["beam"].get("n", 0)
     size = size if isinstance(size, int | float) else 0
     grid = math.prod((problem.tree.get("space_charge") or {}).get("grid") or [1])
     if size > MOST["particles"] or len(course.line) > MOST["elements"] or grid > MOST["nodes"]:
         return "accepted, too large to run"
-    substeps = sum(getattr(getattr(step, "map", None), "substeps", 1) for step in course.plan)
+    try:
+        substeps = sum(getattr(getattr(step, "map", None), "substeps", 1) for step in course.plan)
+    except BackbeamError as error:
+        return checked(error, "accepted, refused when run")
     if course.kicks > MOST["kicks"] or sum(step.width for step in course.plan) + substeps > 2000:
         return "accepted, too large to run"
     try:
@@ -182,6 +187,12 @@ def steps_in(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return [value.get("steps")] + [n for one in value.values() for n in steps_in(one)]
     return [n for one in value for n in steps_in(one)] if isinstance(value, list) else []
+
+
+def fine(track: dict[str, Any]) -> bool:
+    """Whether slices are so many that even to list them takes seconds."""
+    slices, step = track.get("slices"), track.get("step")
+    return (isinstance(slices, int | float) and slices > 1e4) or (isinstance(step, int | float) and step < 1e-4)
 
 
 def numbers_in(value: Any) -> list[float]:

@@ -117,6 +117,14 @@ SET = [
     ("beam.n=3000000000", "bad.yaml: beam.n is 3000000000; allowed: a whole number, at least 1 and at most 2147483647"),
     ("beam.n=2000000000", "bad.yaml: beam.n is 2000000000; allowed: at most "),
     ("track.slices=100000000", "bad.yaml: track.slices is 100000000; allowed: a whole number, at least 0 and at most 1000000"),
+    ("effects=[{[1]: {}}]", "--set effects=[{[1]: {}}]: "),
+    ("effects=[{csr: {name: [w]}}]", "bad.yaml: effects[0].csr.name is ('w',); allowed: text without control characters"),
+    ('effects=[{"\\u202e": {}}]', "bad.yaml: effects[0].\\u202e is an unknown effect; allowed: one of csr, "),
+    ("space_charge.model=[3d]", "bad.yaml: space_charge.model is ['3d']; allowed: "),
+    ("lattice=[{drift: {length: 1.0}}, {quadrupole: {length: 1.0, k1: null}}]", "bad.yaml: lattice[1].quadrupole.k1 is missing; allowed: a number in 1/m^2"),
+    ("lattice=[{rf_cavity: {length: 1.0, voltage: 1e6, frequency: 1e9, phase: null}}]", "bad.yaml: lattice[0].rf_cavity.phase is None; allowed: a number in rad"),
+    ("lattice=[{rf_cavity: {length: 1.0, voltage: 1e6, frequency: 1e9, structure: standing, steps: null}}]", "bad.yaml: lattice[0].rf_cavity.steps is None; allowed: a whole number, at least 1"),
+    ("track.slices=600000", "bad.yaml: track is at least 1200000 kicks; allowed: at most 1000000 in a line"),
     ("track.step=1e-12", "bad.yaml: track.step is 1e-12; allowed: a length in m that makes at most 1000000 slices of "),
 ]  # fmt: skip
 

@@ -36,6 +36,15 @@ def checkpoint_of(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.checkpoint.npz")
 
 
+def asked_of(problem: Problem) -> str:
+    """What a problem says, and the digest of the file of particles that it names; lattices of files are in it."""
+    name = problem.tree["beam"].get("file")
+    path = None if name is None else Path(name)
+    there = path is not None and path.is_file()  # where it is not, reading the beam says so
+    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path and there else ""
+    return f"{problem.dump()}\n{digest}"
+
+
 class SavedJob:
     """The checkpoint of a job that writes to a folder; ``every`` so many kicks, None for never.
 
@@ -108,7 +117,7 @@ class SavedRun(SavedJob):
     """Of ``backbeam run``: the state at a place, the readings and moments so far."""
 
     def __init__(self, folder: Path, problem: Problem, every: int | None) -> None:
-        super().__init__(folder, problem.dump(), every)
+        super().__init__(folder, asked_of(problem), every)
 
     def save(self, halt: Halt) -> None:
         """Write one, if it is time."""
@@ -132,7 +141,7 @@ class SavedGradient(SavedJob):
 
     def __init__(self, folder: Path, problem: Problem, asked: Question, every: int | None) -> None:
         words = (asked.objective.name, ",".join(asked.wrt), asked.adjoint.describe())
-        super().__init__(folder, "\n".join((problem.dump(), *words)), every)
+        super().__init__(folder, "\n".join((asked_of(problem), *words)), every)
         self.back = False
 
     def save(self, beam: Beam, back: bool, kicks: int, mark: Callable[[], Mark]) -> None:

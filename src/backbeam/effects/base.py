@@ -174,6 +174,8 @@ class Effect(Parametrised):
             Effect.kinds[cls.kind] = cls
 
     def __post_init__(self) -> None:
+        if self.name is not None and (not isinstance(self.name, str) or not self.name or not self.name.isprintable()):
+            raise InputError("name", self.name, "text without control characters")
         for field in ("at", "along"):
             self._take_names(field)
         for together in (("slices", "step", "every", "at"), ("along", "at")):

@@ -159,7 +159,7 @@ class Element(Parametrised):
             raise InputError(self._label("pivot"), self.pivot, " or ".join(FACES))
         for name, allowed in (("order", (2, 4, 6)), ("steps", None), ("slices", None), ("aperture_tests", None)):
             value = getattr(self, name, None)
-            if value is None:
+            if value is None and getattr(type(self), name, None) is None:
                 continue
             least = int(name != "slices")
             if isinstance(value, bool) or not isinstance(value, int) or value < least:

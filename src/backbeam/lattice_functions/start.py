@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from array_api_compat import device
 
 from backbeam.arrays import Array, namespace
-from backbeam.errors import InputError
+from backbeam.errors import InputError, Said
 from backbeam.lattice_functions.solution import Beginning
 from backbeam.moments import safe_divide
 
@@ -69,7 +69,11 @@ class Twiss:
             qq = cov[..., k, k] - D * D * var
             qp = cov[..., k, k + 1] - D * Dp * var
             pp = cov[..., k + 1, k + 1] - Dp * Dp * var
-            emittance = namespace(qq).sqrt(qq * pp - qp * qp)
+            square = qq * pp - qp * qp
+            if not beam.backend.traced([square]) and not bool(namespace(square).all(square > 0.0)):
+                allowed = f"a beam with an emittance in {plane}, besides what its dispersion makes"
+                raise InputError("start", Said(f"a beam without one in {plane}"), allowed)
+            emittance = namespace(qq).sqrt(square)
             found |= {f"beta_{plane}": qq / emittance, f"alpha_{plane}": -qp / emittance}
             found |= {f"dispersion_{plane}": D, f"dispersion_p{plane}": Dp}
         return cls(**found)

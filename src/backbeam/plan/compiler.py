@@ -16,11 +16,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backbeam import backends
-from backbeam.effects.base import Effect, Place
+from backbeam.effects.base import Effect, Place, Term
 from backbeam.elements.aperture import Aperture, Opening
 from backbeam.elements.base import Bound, Element
 from backbeam.elements.called import Called
-from backbeam.errors import InputError
+from backbeam.errors import InputError, Said
 from backbeam.maps.held import DESIGN, Held
 from backbeam.observation import Observation
 from backbeam.plan.apply import Apply
@@ -125,6 +125,17 @@ class Compiler:
             for label, effect in effects.items()
             if effect.every is not None
         }
+        self._check_number()
+
+    def _check_number(self) -> None:
+        """Raise `InputError` for more kicks than anybody waits for, before the first of them is made."""
+        number = 0
+        for effect in self.effects.values():
+            for element, name in zip(self.elements, self.names, strict=True):
+                if effect.at is None and effect.every is None and effect.acts_along(element, name):
+                    number += self.slicing.count(element, name, effect)
+                if number > MOST_SLICES:
+                    raise InputError("track", Said(f"at least {number} kicks"), f"at most {MOST_SLICES} in a line")
 
     def steps(self, bounds: tuple[Bound, ...], name: str, element: Element) -> tuple[Step, ...]:
         """Steps of some maps of the element of that name."""
@@ -262,17 +273,21 @@ class Compiler:
             else:
                 count = self.slicing.count(element, name, effect) if effect.acts_along(element, name) else 0
             own = {field: ((label, field, 1.0),) for field in effect.parameters()}
+            bare = effect.bare()
             for middle, length in self.spaced.get(label, {}).get(place, ()):
-                kick = Kick(effect.bare(), name, tuple({**own, "length": length}.items()))
+                kick = Kick(bare, name, tuple({**own, "length": length}.items()))
                 found[middle] = (*found.get(middle, ()), kick)
+            alike: dict[tuple[tuple[str, tuple[Term, ...]], ...], Kick] = {}
             for k in range(0 if label in self.spaced else count):
                 part = Place(self.elements, self.names, place, Fraction(k, count), Fraction(k + 1, count))
                 needs = effect.needs(part)
                 if needs is None:
                     continue
-                kick = Kick(effect.bare(), name, tuple({**own, **needs}.items()))
+                terms = tuple({**own, **needs}.items())
+                if terms not in alike:
+                    alike[terms] = Kick(bare, name, terms)
                 middle = Fraction(2 * k + 1, 2 * count)
-                found[middle] = (*found.get(middle, ()), kick)
+                found[middle] = (*found.get(middle, ()), alike[terms])
         if element.is_thick and (looks := self.steps(element.middle(), name, element)):
             found[Fraction(1, 2)] = (*found.get(Fraction(1, 2), ()), *looks)
         return found

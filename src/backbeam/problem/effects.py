@@ -41,7 +41,7 @@ def read_effects(given: Any) -> tuple[Effect, ...]:
         if not isinstance(entry, Mapping) or len(entry) != 1:
             raise InputError(path, entry, f"{{kind: {{fields}}}}, the kind one of {', '.join(Effect.kinds)}")
         ((kind, values),) = entry.items()
-        if kind not in Effect.kinds:
+        if not isinstance(kind, str) or kind not in Effect.kinds:
             raise unknown(f"{path}.{kind}", str(kind), Effect.kinds, what="an unknown effect")
         found.append(_build(Effect.kinds[kind], values, f"{path}.{kind}"))
     return tuple(found)
@@ -59,7 +59,7 @@ def read_space_charge(given: Any) -> SpaceCharge | None:
     given = check_mapping(given, "space_charge", "null, or a mapping with model, grid, extent")
     known = models()
     model = given.get("model", "3d")
-    if model not in known:
+    if not isinstance(model, str) or model not in known:
         raise InputError("space_charge.model", model, " or ".join(known))
     return _build(known[model], {key: v for key, v in given.items() if key != "model"}, "space_charge", ("model",))
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from backbeam.arrays import namespace
 from backbeam.effects.space_charge.drive import Drive
 from backbeam.errors import InputError
+from backbeam.scalars import make_plain
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -112,6 +113,7 @@ class BeamExtent(Extent):
     holds_all: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        make_plain(self)
         self._check_guard()
 
     def survey(self, r: Rows, q: Array | None) -> Survey:
@@ -189,6 +191,7 @@ class RmsExtent(Extent):
     guard: int = 1
 
     def __post_init__(self) -> None:
+        make_plain(self)
         self._check_guard()
         if isinstance(self.sigmas, bool) or not isinstance(self.sigmas, int | float) or not 0 < self.sigmas < math.inf:
             raise InputError("space_charge.extent.sigmas", self.sigmas, "a number of rms sizes, greater than 0")
@@ -283,6 +286,7 @@ class FixedExtent(Extent):
             if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
                 raise InputError(f"space_charge.extent.{name}", corner, "three numbers (x, y, z) in m")
             object.__setattr__(self, name, numbers)
+        make_plain(self)
         if not all(a < b for a, b in zip(self.lower, self.upper, strict=True)):
             raise InputError("space_charge.extent.upper", self.upper, f"greater than lower, {self.lower}")
         self._check_guard(0)
