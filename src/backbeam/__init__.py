@@ -77,6 +77,7 @@ from backbeam.gradient import differentiate, value_and_grad
 from backbeam.lattice_functions import Optics, Twiss, optics
 from backbeam.lattices import Loaded, load
 from backbeam.line import Line
+from backbeam.matching import function
 from backbeam.moment_beam import LinearSpaceCharge, MomentBeam
 from backbeam.naff import tunes_of
 from backbeam.reference import Reference
@@ -153,6 +154,7 @@ __all__ = [
     "differentiate",
     "dynamic_aperture",
     "effects",
+    "function",
     "load",
     "observables",
     "openings",

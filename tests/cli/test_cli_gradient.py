@@ -13,8 +13,8 @@ import pytest
 from command_line import call, call_json, refused
 
 from backbeam import Beam, observables, value_and_grad
+from backbeam.parameter_names import expand
 from backbeam.problem import Problem, question
-from backbeam.problem.differentiation import expand
 
 BALL = ("expanding-beam", "--set", "beam.n=300", "--set", "space_charge.grid=[8,8,8]", "--set", "track.slices=6")
 FODO = ("fodo", "--set", "beam.n=200")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from backbeam import elements
 from backbeam.effects.space_charge.pipe import SpaceCharge2DPipe
 from backbeam.errors import InputError
+from backbeam.parameter_names import expand
 from backbeam.problem import Problem, example_names, question
-from backbeam.problem.differentiation import expand
 from backbeam.problem.overrides import split_override
 from backbeam.problem.text import ProblemError, read_tree, write_tree
 from backbeam.tracking import count_kicks

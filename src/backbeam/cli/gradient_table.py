@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from backbeam.cli.table import add_effects, console, count
 from backbeam.extras import need
+from backbeam.parameter_names import unit_of
 from backbeam.problem import Derivative, Problem
-from backbeam.problem.differentiation import unit_of
 from backbeam.units import quantity
 
 need("cli", "rich", purpose="printing tables")

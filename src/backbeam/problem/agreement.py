@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from backbeam.course import Course
-from backbeam.problem.differences import scale_of_parameter
-from backbeam.problem.differentiation import Question, unit_of
+from backbeam.parameter_names import scale_of_parameter, unit_of
+from backbeam.problem.differentiation import Question
 from backbeam.problem.outcome import finite
 
 NEGLIGIBLE = {"float64": 1e-6, "float32": 1e-2}

@@ -16,10 +16,11 @@ from backbeam.memory.amounts import show_bytes
 from backbeam.memory.forecast import model_of
 from backbeam.memory.planner import ROOM
 from backbeam.observables import Objective
+from backbeam.parameter_names import expand, value_of
 from backbeam.paths import of_line
 from backbeam.problem.agreement import Comparison, Row
 from backbeam.problem.differences import differences
-from backbeam.problem.differentiation import Question, expand, value_of
+from backbeam.problem.differentiation import Question
 from backbeam.problem.outcome import quiet
 
 if TYPE_CHECKING:

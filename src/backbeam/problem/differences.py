@@ -13,8 +13,8 @@ from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.errors import InputError
 from backbeam.observables import Objective
+from backbeam.parameter_names import scale_of_parameter, unit_of, value_of
 from backbeam.paths import is_of_beam
-from backbeam.problem.differentiation import unit_of, value_of
 from backbeam.problem.outcome import quiet
 from backbeam.tracking import track_course
 
@@ -23,17 +23,6 @@ STEP = 2e-6
 CENTRAL = ((-2, 1.0 / 12.0), (-1, -8.0 / 12.0), (1, 8.0 / 12.0), (2, -1.0 / 12.0))
 FORWARD = ((0, -25.0 / 12.0), (1, 48.0 / 12.0), (2, -36.0 / 12.0), (3, 16.0 / 12.0), (4, -3.0 / 12.0))
 """(place, weight) of the stencils of fourth order; one-sided at the end of what is allowed, such as a size of 0."""
-TYPICAL = {"m": 1e-3, "rad": 1e-3, "1": 1e-3, "C": 1e-9, "eV": 1e6, "V": 1e6, "Hz": 1e9}
-"""Scale of a parameter that is 0, by unit. That of a strength 1/m^k is a kick of 1 mrad/m at 1 mm."""
-
-
-def scale_of_parameter(value: float, unit: str) -> float:
-    """Size that changes of a parameter are measured against: its own, or a typical one where it is 0."""
-    if value:
-        return abs(value)
-    if unit.startswith("1/m"):
-        return 1e-3 * 1e3 ** (int(unit.partition("^")[2] or 1) - 1)
-    return TYPICAL.get(unit, 1.0)
 
 
 def differences(

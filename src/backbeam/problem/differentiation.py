@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
-from fnmatch import fnmatchcase
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from backbeam.adjoint import Adjoint, Reversible, adjoint_named
 from backbeam.adjoint.sweep import Journal, Mark
 from backbeam.beam import Beam
 from backbeam.course import Course
-from backbeam.distributions.inputs import UNITS
 from backbeam.errors import BackbeamError, InputError
 from backbeam.gradient import Gradient, differentiate_course
 from backbeam.observables import Objective, expression, sigma, weighted
-from backbeam.paths import is_of_beam, of_line
+from backbeam.parameter_names import expand, value_of
+from backbeam.paths import of_line
 from backbeam.problem.journey import nothing
 from backbeam.problem.keys import missing
 from backbeam.problem.outcome import compiles, finite, quiet, rehearsal
@@ -28,9 +25,6 @@ from backbeam.tracking import track_course
 
 if TYPE_CHECKING:
     from backbeam.problem.problem import Problem
-
-ARRAYS_OF_BEAM = ("beam.coordinates", "beam.charges")
-"""What of a beam has as many numbers as there are particles."""
 
 
 @dataclass(frozen=True)
@@ -106,79 +100,6 @@ def _option(name: str) -> tuple[str, str]:
             if field.name == name and "option" in field.metadata:
                 return field.metadata["option"], owner
     raise InputError("adjoint", name, "an option that an adjoint has")
-
-
-def expand(patterns: Sequence[str], course: Course, beam: Beam) -> tuple[str, ...]:
-    """Names of single numbers that a gradient is asked for, each once, in order.
-
-    Parameters
-    ----------
-    patterns:
-        Names, ``qf.k1`` or ``beam.charge``; and patterns, ``*.k1``, ``q?.*``, ``beam.sigma_*``, which stand for all
-        parameters present that they fit, or else for all knobs. Those of the beam are meant only where a pattern begins
-        with ``beam.``.
-
-    Raises
-    ------
-    InputError
-        For a name that is not known, a pattern that fits nothing, or a parameter that is an array.
-    """
-    found: dict[str, None] = {}
-    mine = [name for name, value in course.parameters.items() if not np.shape(value)]
-    of_beam = [f"beam.{name}" for name in beam.parameters()]
-    for pattern in _joined(patterns, course):
-        known = of_beam if pattern.startswith("beam.") else mine
-        if pattern in known or not set(pattern) & set("*?[") or _has_owner(pattern, course):
-            _check_number(pattern, course)
-            found[pattern] = None
-            continue
-        fitting = [name for name in known if fnmatchcase(name, pattern)]
-        fitting = fitting or [name for name in course.line.knobs if fnmatchcase(name, pattern)]
-        if not fitting:
-            fields = dict.fromkeys(name.rpartition(".")[2] for name in known)
-            raise InputError("wrt", pattern, f"a pattern that a parameter fits; those here end in {', '.join(fields)}")
-        found.update(dict.fromkeys(fitting))
-    return tuple(found)
-
-
-def _has_owner(path: str, course: Course) -> bool:
-    """Whether what is before the last dot of a path is the name of an element or an effect."""
-    owner, dot, _ = path.rpartition(".")
-    return bool(dot) and (owner in course.line or owner in course.effects)
-
-
-def _joined(patterns: Sequence[str], course: Course) -> list[str]:
-    """Patterns, of which those are one again that were cut at a comma within the name of an element."""
-    found = list(patterns)
-    for start in range(len(found)):
-        for stop in range(start + 2, len(found) + 1):
-            path = ",".join(found[start:stop])
-            if _has_owner(path, course):
-                return [*found[:start], path, *_joined(found[stop:], course)]
-    return found
-
-
-def _check_number(name: str, course: Course) -> None:
-    array = name in ARRAYS_OF_BEAM if is_of_beam(name, course.line) else np.shape(course.get(name)) != ()
-    if array:
-        raise InputError("wrt", name, "parameters that are one number; value_and_grad of Python gives arrays")
-
-
-def value_of(name: str, course: Course, beam: Beam) -> float:
-    """Value of a parameter of the course or the beam; 0 for one that its owner leaves out."""
-    field = name.rpartition(".")[2]
-    if not is_of_beam(name, course.line):
-        return float(course.get(name) or 0.0)
-    value = beam.reference.beta_gamma if field == "beta_gamma" else beam.parameters()[field]
-    return float(beam.backend.to_numpy(value))
-
-
-def unit_of(name: str, course: Course) -> str:
-    """Unit of a parameter; ``1`` for a number without."""
-    field = name.rpartition(".")[2]
-    if is_of_beam(name, course.line):
-        return next((unit for start, unit in UNITS if field.startswith(start)), "1")
-    return course.unit(name)
 
 
 @dataclass(frozen=True, eq=False)

@@ -111,8 +111,8 @@ def adjoint_of(plain: dict[str, Any]) -> Adjoint:
 def answer(job: dict[str, Any]) -> dict[str, Any]:
     """Do a job of `measure` in this process."""
     from backbeam.gradient import differentiate_course
+    from backbeam.parameter_names import expand
     from backbeam.problem import Problem, question
-    from backbeam.problem.differentiation import expand
     from backbeam.problem.outcome import quiet
 
     problem = Problem.parse(job["problem"])
