@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from backbeam.errors import BackbeamError, InputError
 from backbeam.extras import need
 from backbeam.line import Line
 from backbeam.units import quantity, scale_of, unit_text
+from backbeam.whole_files import write_whole
 
 # Without a home Matplotlib keeps its cache in a temporary folder, of which it says more than a line.
 logging.getLogger("matplotlib").addFilter(lambda record: record.levelno >= logging.ERROR)
@@ -364,11 +364,7 @@ def save(figure: Figure, path: Path) -> None:
     check_target(path)
     picture = io.BytesIO()
     figure.savefig(picture, format=path.suffix[1:].lower())
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(picture.getvalue())
-        part.replace(path)
+        write_whole(path, picture.getvalue())
     except OSError as error:
         raise BackbeamError(f"{path}: {(error.strerror or str(error)).lower()}") from None
-    finally:
-        part.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -14,6 +13,7 @@ from backbeam.beams.asked import Asked
 from backbeam.errors import BackbeamError, InputError
 from backbeam.extras import MissingExtraError
 from backbeam.species import Species
+from backbeam.whole_files import part_of
 
 FORMATS = {
     "npz": "archive",
@@ -65,14 +65,11 @@ def save(beam: Beam, path: str | Path, format: str | None = None) -> None:
     """Write a beam to a file, which appears whole or not at all. See `backbeam.Beam.save`."""
     path = Path(path)
     chosen = check_save(path, format)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        chosen.save(beam, part)
-        part.replace(path)
+        with part_of(path) as part:
+            chosen.save(beam, part)
     except OSError as error:
         raise InputError("beam.save", str(path), f"a file that can be written ({_reason(error)})") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def check_save(path: str | Path, format: str | None = None) -> Any:

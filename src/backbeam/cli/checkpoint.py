@@ -21,13 +21,13 @@ import numpy as np
 from backbeam import backends
 from backbeam.adjoint.sweep import Mark
 from backbeam.beam import Beam
-from backbeam.cli.folder import write_whole
 from backbeam.cli.nested import put_together, taken_apart
 from backbeam.errors import BackbeamError, InputError
 from backbeam.plan import State
 from backbeam.problem import Problem, Question
 from backbeam.problem.journey import Halt
 from backbeam.walking import Place
+from backbeam.whole_files import write_whole
 
 
 def checkpoint_of(folder: Path) -> Path:

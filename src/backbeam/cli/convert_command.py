@@ -28,10 +28,10 @@ def command(
 
     What was dropped or guessed on the way is said on stderr.
     """
-    from backbeam.cli.folder import write_whole
     from backbeam.errors import BackbeamError, InputError
     from backbeam.lattices import load
     from backbeam.lattices.writers import FORMATS, write
+    from backbeam.whole_files import write_whole
 
     if target not in FORMATS:
         raise InputError("--to", target, f"one of {', '.join(FORMATS)}")

@@ -105,16 +105,6 @@ def _put(part: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place and move it there, so that an older one is replaced at once."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        _write(part, data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def _write(path: Path, data: bytes) -> None:
     """Write a file and wait until it is on the disk, so that a rename never comes before what it names."""
     with path.open("wb") as file:
