@@ -74,12 +74,14 @@ from backbeam.elements import (
 )
 from backbeam.errors import BackbeamError, BackbeamWarning, BackendError, InputError, TrackingError
 from backbeam.gradient import differentiate, value_and_grad
+from backbeam.jacobian import jacobian
 from backbeam.lattice_functions import Optics, Twiss, optics
 from backbeam.lattices import Loaded, load
 from backbeam.line import Line
 from backbeam.matching import function
 from backbeam.moment_beam import LinearSpaceCharge, MomentBeam
 from backbeam.naff import tunes_of
+from backbeam.observables import END, Target
 from backbeam.reference import Reference
 from backbeam.species import Species
 from backbeam.tracking import count_kicks, trace, track
@@ -91,6 +93,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CSR",
+    "END",
     "Aperture",
     "Auto",
     "AutoExtent",
@@ -146,6 +149,7 @@ __all__ = [
     "Store",
     "TableWake",
     "Tape",
+    "Target",
     "ThinMultipole",
     "TrackingError",
     "Turns",
@@ -155,6 +159,7 @@ __all__ = [
     "dynamic_aperture",
     "effects",
     "function",
+    "jacobian",
     "load",
     "observables",
     "openings",

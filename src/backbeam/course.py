@@ -46,6 +46,8 @@ class Course:
     """How often the line is passed."""
     record: Record | None = None
     """What is noted at the start and after every turn."""
+    judged: Mapping[int, Plan] | None = None
+    """Objectives that are read on the way, by the number of elements behind which they are: see `backbeam.judging`."""
 
     @classmethod
     def of(
@@ -117,8 +119,8 @@ class Course:
     @property
     def _once(self) -> Plan:
         """The steps of the line; without effects the line remembers them."""
-        if self.effects or not (self.slicing.step is None or self.is_numbers):
-            return merge_linear(compile_line(self.line, self.slicing, self.effects))
+        if self.effects or self.judged or not (self.slicing.step is None or self.is_numbers):
+            return merge_linear(compile_line(self.line, self.slicing, self.effects, self.judged))
         known = self.line.remembered
         if self.slicing not in known:
             known[self.slicing] = merge_linear(compile_line(self.line, self.slicing, {}))

@@ -14,6 +14,7 @@ from backbeam.arrays import Array, namespace, over_particles, per_particle
 from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.errors import InputError
+from backbeam.judging import judged, objective_of
 from backbeam.knob_gradient import Wanted
 from backbeam.memory import is_taped, resolve
 from backbeam.objectives import BeamFunction, checked_value, in_order, pull_objective
@@ -47,7 +48,7 @@ class Gradient(NamedTuple):
 
 
 def value_and_grad(
-    objective: BeamFunction,
+    objective: BeamFunction | str,
     line: Line,
     beam: Beam,
     wrt: Sequence[str],
@@ -66,8 +67,9 @@ def value_and_grad(
     Parameters
     ----------
     objective:
-        See `BeamFunction`; `backbeam.observables` has those of the field. Of those of optics only the beam's reference
-        matters; their gradients are by ``qf.k1``, ``reference.kinetic_energy``, ``start.beta_x``, ...
+        See `BeamFunction`; `backbeam.observables` has those of the field, which a name or a formula of names may stand
+        for, ``"log(sigma_x @ m1)"``. Of those of optics only the beam's reference matters; their gradients are by
+        ``qf.k1``, ``reference.kinetic_energy``, ``start.beta_x``, ...; beside others by ``beam.kinetic_energy``.
     line, beam, space_charge, effects, slices, step, on_turn, turns, record:
         As in `track`. By `Reversible` the turns are undone one by one, and memory does not grow with their number.
     wrt:
@@ -102,19 +104,19 @@ def value_and_grad(
     from backbeam.moment_beam import MomentBeam
     from backbeam.moment_beam.tracking import moment_value_and_grad
 
-    if isinstance(beam, MomentBeam):
-        given: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn, "turns": turns, "record": record}
-        return moment_value_and_grad(objective, line, beam, wrt, space_charge=space_charge, effects=effects, **given)
-    if is_of_optics(objective):
-        return differentiate_optics(objective, line, beam, wrt)
+    what = objective_of(objective)
     options: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn, "turns": turns, "record": record}
+    if isinstance(beam, MomentBeam):
+        return moment_value_and_grad(what, line, beam, wrt, space_charge=space_charge, effects=effects, **options)
+    if is_of_optics(what) and not any(is_of_beam(name, line) for name in Wanted.of(line, wrt).names):
+        return differentiate_optics(what, line, beam, wrt)
     course = Course.of(line, space_charge=space_charge, effects=effects, **options)
-    found = differentiate_course(objective, course, beam, wrt, adjoint=adjoint)
+    found = differentiate_course(what, course, beam, wrt, adjoint=adjoint)
     return found.value, found.gradient
 
 
 def differentiate(
-    objective: BeamFunction,
+    objective: BeamFunction | str,
     line: Line,
     beam: Beam,
     wrt: Sequence[str],
@@ -144,7 +146,7 @@ def differentiate(
 
 
 def differentiate_course(
-    objective: BeamFunction,
+    objective: BeamFunction | str,
     course: Course,
     beam: Beam,
     wrt: Sequence[str],
@@ -153,25 +155,30 @@ def differentiate_course(
     journal: Journal | None = None,
 ) -> Gradient:
     """`differentiate` along a course; with a journal it tells where it can be left, or goes on from where it was."""
+    from backbeam.mixed import differentiate_mixed, is_mixed
+
     if not isinstance(beam, Beam):
         raise InputError("beam", beam, "a Beam")
+    (what,), course = judged([objective], course)
+    if is_mixed(what):
+        return differentiate_mixed(what, course, beam, wrt, adjoint=adjoint, journal=journal)
     asked = Wanted.of(course.line, wrt)
     names = _checked_names(asked, beam)
     course = course.with_present(of_line(names, course.line))
-    run = Run(course, beam, recorded=False, lent=_goes_anywhere(objective) and not is_taped(adjoint))
+    run = Run(course, beam, recorded=False, lent=_goes_anywhere(what) and not is_taped(adjoint))
     adjoint = resolve(adjoint, run, run.course.plan)
     if journal is not None:
         adjoint = journal.adjoint(adjoint)
         journal = journal.beside(run.beam) if adjoint.resumes else None
     if adjoint.taped:
-        value, bars, final = _by_tape(objective, run)
+        value, bars, final = _by_tape(what, run)
         report = Diagnosis()
     else:
         backend, first, P = run.backend, run.state(), run.parameters
         plan, setting, (last, readings, kept) = _there(run, adjoint, first, P, journal)
         final = run.result(last, plan, readings)
         seeds: list[Any]
-        value, *seeds = _seeds(objective, run, plan, final, first, last, readings)
+        value, *seeds = _seeds(what, run, plan, final, first, last, readings)
         # Popped, not named, and not by ** either, which holds arguments in a tuple: the adjoint lets go as it goes.
         readings_bar = seeds.pop()
         if journal is None:
@@ -193,8 +200,8 @@ def differentiate_course(
 
 def _goes_anywhere(objective: BeamFunction) -> bool:
     """Whether an objective is one of this package's, which take beams of any library."""
-    terms = [term for _, term in getattr(objective, "terms", ((1.0, objective),))]
-    return all(hasattr(t, "pullback") and type(t).__module__.startswith("backbeam.") for t in terms)
+    leaves = getattr(objective, "leaves", (objective,))
+    return all(hasattr(one, "pullback") and type(one).__module__.startswith("backbeam.") for one in leaves)
 
 
 def _there(

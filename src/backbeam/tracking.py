@@ -243,7 +243,7 @@ def check(run: Run, state: State) -> None:
     """Raise `TrackingError` if a state holds what is no number, and say why and where it began."""
     if is_sound(state):
         return
-    watch = replace(run.course, on_turn="raise")
+    watch = replace(run.course, on_turn="raise", judged=None)
     for s, name, beam in trace_course(watch, run.beam):
         xp = namespace(beam.coordinates)
         check_reference(beam.reference.beta_gamma, name, s)

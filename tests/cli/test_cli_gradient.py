@@ -109,7 +109,7 @@ def test_weights_in_a_file_are_the_sum_in_words():
     file = call_json("gradient", *FODO, *weights)
     words = call_json("gradient", *FODO, "--objective", "sigma_x - 2 sigma_y")
     assert file == {**words, "seconds": file["seconds"], "memory": file["memory"]}
-    assert file["objective"] == "sigma_x + -2 sigma_y"
+    assert file["objective"] == "sigma_x - 2 sigma_y"
     alone = {c: call_json("gradient", *FODO, "--objective", f"sigma_{c}")["gradient"] for c in "xy"}
     for name, slope in file["gradient"].items():
         assert slope == pytest.approx(alone["x"][name] - 2 * alone["y"][name], rel=1e-12)

@@ -156,10 +156,11 @@ def test_objectives_of_optics_and_their_sums():
     one, two = pullback(o, bars, ["qf.k1", "sf.k2"]), pullback(by_delta, {"chromaticity_x": -1.0}, ["qf.k1", "sf.k2"])
     for name, found in gradient.items():
         assert np.isclose(found, one[name] + two[name], rtol=1e-12)
-    with pytest.raises(InputError, match="not both"):
-        bb.value_and_grad(what("tune_x") + bb.observables.sigma("x"), line, beam, ["qf.k1"])
-    with pytest.raises(InputError, match="at"):
-        what("beta_x")
+    with pytest.raises(InputError, match="of the whole ring"):
+        what("tune_x", at="sf[2]")
+    with pytest.raises(InputError, match="one of s, x"):
+        bb.value_and_grad(what("betax"), line, beam, ["qf.k1"])
+    assert bb.value_and_grad(what("beta_x"), line, beam, ["qf.k1"])[0] == o["end"].beta_x
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch", "jax"])

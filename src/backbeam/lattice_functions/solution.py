@@ -61,6 +61,8 @@ class SolutionBars(NamedTuple):
     """``(..., K + 1)``"""
     total: Array | None = None
     """Of the matrix of the whole line ``(..., 6, 6)``."""
+    M: Array | None = None
+    """Of the matrices from the start ``(..., K + 1, 6, 6)``."""
     vector: Array | None = None
     """``(..., n)``"""
 
@@ -221,7 +223,7 @@ class Solution:
     def pullback(self, bars: SolutionBars) -> InputBars:
         """Cotangents of the parameters and of the start, from those of what was found."""
         xp, d, into = namespace(self.M), self.size, backends.of(self.M)
-        M_bar = xp.zeros_like(self.M)
+        M_bar = xp.zeros_like(self.M) if bars.M is None else bars.M
         if self.beginning is None and bars.A is None and bars.v is None:
             # The start has no part in it, and need not be one that returns.
             A0_bar = v0_bar = None

@@ -154,11 +154,10 @@ class MomentBeam(OfPlanes):
 
         With space charge, a kick a slice. The centroid turns round or not: ``on_turn`` is of particles.
         """
-        from backbeam.moment_beam.linear_space_charge import acting_on_moments
         from backbeam.moment_beam.tracking import Passage
 
-        acting = acting_on_moments(space_charge, effects, on_turn, record)
-        return Passage.of(line if turns == 1 else line * turns, self, acting, slices, step).final()
+        given: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn, "turns": turns, "record": record}
+        return Passage.on(line, self, space_charge=space_charge, effects=effects, **given).final()
 
     def replace(self, **changes: Any) -> MomentBeam:
         """Same beam with other ``mean``, ``cov``, ``reference``, ``charge``, ``s`` or ``readings``."""

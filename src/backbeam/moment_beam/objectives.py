@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from array_api_compat import device
 
 from backbeam import backends, moments
 from backbeam.arrays import COORDINATES, Array, namespace
 from backbeam.beam import PLANES
 from backbeam.errors import InputError
-from backbeam.observables import Mean, Objective, Sigma, WeightedSum
+from backbeam.judging import objective_of
+from backbeam.observables import Mean, NormalizedEmittance, Objective, Sigma
+from backbeam.observables.places import Placed, passage_of
 from backbeam.observables.planes import OfPlane
 
 if TYPE_CHECKING:
+    from backbeam.line import Line
     from backbeam.moment_beam.beam import MomentBeam
+    from backbeam.moment_beam.tracking import Passage
+
+MomentBars = dict[str, Array]
+"""Cotangents of ``mean``, ``cov`` and ``beta_gamma``, or of some of them."""
 
 
-def bars_of(function: Callable[[MomentBeam], Any], beam: MomentBeam) -> tuple[Array, dict[str, Array]]:
-    """Value, and cotangents of ``mean`` and ``cov``."""
-    if isinstance(function, Objective):
-        return _of_objective(function, beam)
+def bars_of(function: Callable[[MomentBeam], Any], beam: MomentBeam) -> tuple[Array, MomentBars]:
+    """Value of a function of a beam of moments that is no observable, and its cotangents."""
     backend = backends.of(beam.cov_)
     if not backend.has_autodiff:
         found = function(beam)
@@ -43,33 +50,106 @@ def bars_of(function: Callable[[MomentBeam], Any], beam: MomentBeam) -> tuple[Ar
     return value, {"mean": mean_bar, "cov": cov_bar}
 
 
-def _of_objective(objective: Objective, beam: MomentBeam) -> tuple[Array, dict[str, Array]]:
-    xp = namespace(beam.cov_)
-    if isinstance(objective, WeightedSum):
-        parts = [(weight, *_of_objective(term, beam)) for weight, term in objective.terms]
-        value = sum(weight * found for weight, found, _ in parts)
-        mean, cov = (sum(weight * bars[name] for weight, _, bars in parts) for name in ("mean", "cov"))
-        return value, {"mean": mean, "cov": cov}
-    if not isinstance(objective, Mean | Sigma | OfPlane):
-        raise InputError("objective", objective.name, "a size, mean, emittance or Twiss parameter of a MomentBeam")
-    of_moments: Any = objective  # which asks a beam for what a beam of moments has
-    value = of_moments(beam)
+def leaf_of(leaf: Objective, beam: MomentBeam) -> tuple[Array, MomentBars]:
+    """Value of a leaf in a beam, and the beam's cotangents for one of 1."""
+    if not isinstance(leaf, Mean | Sigma | OfPlane):
+        raise InputError("objective", leaf.name, "a size, mean, emittance or Twiss parameter of a MomentBeam")
+    of_moments: Any = leaf  # which asks a beam for what a beam of moments has
+    xp, value = namespace(beam.cov_), of_moments(beam)
     one, nothing = xp.ones_like(value), xp.zeros_like(beam.mean_)
-    unit = xp.eye(6, dtype=beam.cov_.dtype)
+    unit = xp.eye(6, dtype=beam.cov_.dtype, device=device(beam.cov_))
     zero = xp.zeros_like(beam.cov_)
-    if isinstance(objective, Mean):
-        return value, {"mean": nothing + one[..., None] * unit[COORDINATES.index(objective.coordinate), :], "cov": zero}
-    if isinstance(objective, Sigma):
-        k = COORDINATES.index(objective.coordinate)
+    if isinstance(leaf, Mean):
+        return value, {"mean": nothing + one[..., None] * unit[COORDINATES.index(leaf.coordinate), :]}
+    if isinstance(leaf, Sigma):
+        k = COORDINATES.index(leaf.coordinate)
         share = moments.safe_divide(0.5 * one, value)[..., None, None]
-        return value, {"mean": nothing, "cov": zero + share * unit[:, k : k + 1] * unit[k : k + 1, :]}
-    k = PLANES[objective.plane]
-    plane = beam.plane(objective.plane)
-    size_bar, slope_bar, rest_bar = objective.moments_pullback(plane, one)
+        return value, {"cov": zero + share * unit[:, k : k + 1] * unit[k : k + 1, :]}
+    k = PLANES[leaf.plane]
+    plane, bars = beam.plane(leaf.plane), {}
+    if isinstance(leaf, NormalizedEmittance):
+        bars["beta_gamma"] = plane.emittance * one
+        one = beam.reference.beta_gamma * one
+    size_bar, slope_bar, rest_bar = leaf.moments_pullback(plane, one)
     # slope = qp/qq, rest = pp - qp^2/qq
     qp_bar = moments.safe_divide(slope_bar, plane.size) - 2.0 * plane.slope * rest_bar
     qq_bar = size_bar - plane.slope * moments.safe_divide(slope_bar, plane.size) + plane.slope**2 * rest_bar
     terms = ((qq_bar, k, k), (0.5 * qp_bar, k, k + 1), (0.5 * qp_bar, k + 1, k), (rest_bar, k + 1, k + 1))
     for bar, i, j in terms:
         zero = zero + bar[..., None, None] * unit[:, i : i + 1] * unit[j : j + 1, :]
-    return value, {"mean": nothing, "cov": zero}
+    return value, {**bars, "cov": zero}
+
+
+class Judged:
+    """Objectives of a beam of moments on a way: their leaves, each once, with values and cotangents.
+
+    Parameters
+    ----------
+    objectives:
+        Observables, their names, or any functions of the beam at the end.
+    passage:
+        The way.
+    line, beam, wrt:
+        What leaves of optics are asked of, and by which of its parameters they will be differentiated.
+    """
+
+    def __init__(
+        self, objectives: Sequence[Any], passage: Passage, line: Line, beam: MomentBeam, wrt: Sequence[str] = ()
+    ) -> None:
+        from backbeam.lattice_functions.objectives import of_optics, tables_of
+        from backbeam.mixed import line_names
+
+        self.objectives = [objective_of(one) for one in objectives]
+        self.passage, self.final = passage, passage.final()
+        trees = [one for one in self.objectives if isinstance(one, Objective)]
+        of_line = [leaf for tree in trees for leaf in of_optics(tree)]
+        self.tables = tables_of(of_line, line, beam.reference, list(line_names(wrt, line).values()) if of_line else [])
+        self.known: dict[Objective, Array] = {leaf: leaf(self.tables[leaf.asked]) for leaf in of_line}
+        self.optics = dict.fromkeys(of_line)
+        self.found: dict[Objective, tuple[int, MomentBars]] = {}
+        for leaf in dict.fromkeys(leaf for tree in trees for leaf in tree.leaves):
+            if leaf not in self.known:
+                k = -1 if not isinstance(leaf, Placed) else self._maps_before(leaf)
+                here = self.final if k < 0 else passage.beam_at(k)
+                self.known[leaf], bars = leaf_of(leaf.objective if isinstance(leaf, Placed) else leaf, here)
+                self.found[leaf] = k, bars
+
+    def _maps_before(self, leaf: Placed) -> int:
+        passages = self.passage.solution.passages
+        places = [0, *sorted(place for each in passages.last.values() for place in each)]
+        return int(passages.ends[places[passage_of(leaf.place, self.passage.line.sequence)[0]]])
+
+    def values(self) -> list[Array]:
+        """Value of each objective ``(...)``."""
+        found = []
+        for one in self.objectives:
+            value = one.from_leaves(self.known) if isinstance(one, Objective) else one(self.final)
+            found.append(value[0] if isinstance(value, tuple) else value)
+        return found
+
+    def pulled(self, objective: Any) -> tuple[Array, dict[int, MomentBars], dict[Any, Array]]:
+        """Value, cotangents of the beam by the number of maps before it (-1: at the end), and of leaves of optics."""
+        if not isinstance(objective, Objective):
+            value, own = bars_of(objective, self.final)
+            return value, {-1: own}, {}
+        value = objective.from_leaves(self.known)
+        bars: dict[Objective, Array] = {}
+        objective.to_leaves(self.known, namespace(value).ones_like(value), bars)
+        places: dict[int, MomentBars] = {}
+        for leaf, bar in bars.items():
+            if leaf in self.found:
+                k, own = self.found[leaf]
+                mine = places.setdefault(k, {})
+                for name, part in own.items():
+                    axes = part.ndim - bar.ndim
+                    scaled = bar[(..., *[None] * axes)] * part
+                    mine[name] = mine[name] + scaled if name in mine else scaled
+        return value, places, {leaf: bar for leaf, bar in bars.items() if leaf in self.optics}
+
+
+def moment_values(objectives: Iterable[Any], line: Line, beam: MomentBeam, **options: Any) -> Array:
+    """Values of several objectives ``(m, ...)``; options as of `MomentBeam.track`."""
+    from backbeam.moment_beam.tracking import Passage
+
+    found = Judged(list(objectives), Passage.on(line, beam, **options), line, beam).values()
+    return namespace(found[0]).stack(found, axis=0)

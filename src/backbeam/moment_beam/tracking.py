@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from array_api_compat import device
@@ -18,10 +19,12 @@ from backbeam import backends
 from backbeam.arrays import Array, namespace
 from backbeam.elements.base import Element
 from backbeam.errors import InputError
+from backbeam.knob_gradient import Wanted
 from backbeam.lattice_functions.orbit import Closing
 from backbeam.lattice_functions.passages import Passages, parameter_vector
 from backbeam.lattice_functions.products import product, transposed
 from backbeam.lattice_functions.solution import Solution, SolutionBars
+from backbeam.lattice_functions.table import Optics, Source
 from backbeam.moment_beam.beam import MomentBeam
 from backbeam.moment_beam.linear_space_charge import LinearSpaceCharge, acting_on_moments
 from backbeam.paths import is_of_beam
@@ -83,6 +86,24 @@ class Passage:
         solution = Solution.of(passages, beam.species, vector, u, Closing(0, beam.mean_), None, batch)
         return cls(line, beam, space_charge, solution, charge)
 
+    @classmethod
+    def on(
+        cls,
+        line: Line,
+        beam: MomentBeam,
+        *,
+        space_charge: LinearSpaceCharge | None = None,
+        effects: Iterable[LinearSpaceCharge] = (),
+        slices: int | None = None,
+        step: float | None = None,
+        on_turn: str = "lose",
+        turns: int = 1,
+        record: None = None,
+    ) -> Passage:
+        """The way that the arguments of `MomentBeam.track` describe."""
+        acting = acting_on_moments(space_charge, effects, on_turn, record)
+        return cls.of(line if turns == 1 else line * turns, beam, acting, slices, step)
+
     @cached_property
     def kicks(self) -> dict[int, tuple[int, float]]:
         """Number of maps before each kick -> where the element's length stands in the vector, and what part of it."""
@@ -142,46 +163,64 @@ class Passage:
 
     def at(self, place: int) -> tuple[Array, Array]:
         """Mean and covariance at a place of the line."""
-        k = int(self.solution.passages.ends[place])
+        return self._behind(int(self.solution.passages.ends[place]))
+
+    def _behind(self, k: int) -> tuple[Array, Array]:
         mean = self.solution.z[..., k, :]
         if self.kicks:
             return mean, self.covariances[k]
         return mean, _through(self.solution.M[..., k, :, :], self.covariances[0])
 
+    def beam_at(self, k: int) -> MomentBeam:
+        """The beam behind k maps."""
+        reference = self.beam.reference.with_beta_gamma(self.solution.beta_gamma[..., k])
+        return MomentBeam(*self._behind(k), reference, self.beam.charge, self.beam.s)
+
     # -- back --------------------------------------------------------------------------------------------------------
 
-    def pullback(self, mean_bar: Array | None, cov_bar: Array | None) -> dict[str, Array]:
-        """Cotangents of ``mean``, ``cov``, ``charge``, ``beta_gamma`` and of the ``vector`` of parameters."""
+    def pullback(self, given: Mapping[int, Mapping[str, Array]]) -> dict[str, Array]:
+        """Cotangents of ``mean``, ``cov``, ``charge``, ``beta_gamma`` and of the ``vector`` of parameters.
+
+        ``given`` are those of ``mean``, ``cov`` and ``beta_gamma`` by the number of maps before; -1: all.
+        """
         solution, xp = self.solution, namespace(self.solution.z)
-        z_bar = xp.zeros_like(solution.z)
-        if mean_bar is not None:
-            last = xp.broadcast_to(mean_bar, solution.z[..., -1, :].shape)
-            z_bar = xp.concat([z_bar[..., :-1, :], last[..., None, :]], axis=-2)
+        count = len(solution.passages.steps)
+        z_bar, u_bar = xp.zeros_like(solution.z), xp.zeros_like(solution.beta_gamma)
+        cov_bars: dict[int, Array] = {}
+        for place, bars in given.items():
+            k = count if place < 0 else place
+            here = xp.astype(xp.arange(count + 1, device=device(z_bar)) == k, z_bar.dtype)
+            if "mean" in bars:
+                z_bar = z_bar + here[:, None] * bars["mean"][..., None, :]
+            if "beta_gamma" in bars:
+                u_bar = u_bar + here * bars["beta_gamma"][..., None]
+            if "cov" in bars:
+                bar = 0.5 * (bars["cov"] + transposed(bars["cov"]))
+                cov_bars[k] = cov_bars[k] + bar if k in cov_bars else bar
         charge_bar = xp.zeros_like(solution.z[..., 0, 0])
-        vector_bar, u_bar = (
-            xp.zeros_like(solution.vector) + 0.0 * charge_bar[..., None],
-            xp.zeros_like(solution.beta_gamma),
-        )
-        bar = xp.zeros_like(self.covariances[0])
-        if cov_bar is not None:
-            bar = bar + 0.5 * (cov_bar + transposed(cov_bar))
+        start, bar = self.covariances[0], xp.zeros_like(self.covariances[0])
         if not self.kicks:
-            total_bar = 2.0 * product(product(bar, solution.total), self.covariances[0])
-            found = solution.pullback(SolutionBars(z=z_bar, total=total_bar))
-            bar = product(product(transposed(solution.total), bar), solution.total)
+            M_bars = {}
+            for k, own in cov_bars.items():
+                M = solution.M[..., k, :, :]
+                M_bars[k] = 2.0 * product(product(own, M), start)
+                bar = bar + product(product(transposed(M), own), M)
+            found = solution.pullback(SolutionBars(z=z_bar, beta_gamma=u_bar, **self._of_matrices(M_bars)))
             return {"mean": found.orbit, "cov": bar, "charge": charge_bar, "beta_gamma": found.beta_gamma,
                     "vector": found.vector}  # fmt: skip
+        vector_bar = xp.zeros_like(solution.vector) + 0.0 * charge_bar[..., None]
+        bar = bar + cov_bars.get(count, 0.0)
         R_bars: list[Array] = []
-        for k in reversed(range(len(solution.passages.steps))):
+        for k in reversed(range(count)):
             R, before = solution.R[..., k, :, :], self.covariances[k]
             if k + 1 in self.kicks:
                 cov = _through(R, before)
                 K = self._kick(k + 1, cov)
                 K_bar = 2.0 * product(product(bar, K), cov)
                 slopes_bar = (K_bar[..., 1, 0], K_bar[..., 3, 2], K_bar[..., 5, 4])
-                given = (cov, self.charge, self._reference(k + 1), self._ds(k + 1))
+                at_kick = (cov, self.charge, self._reference(k + 1), self._ds(k + 1))
                 kind: Any = self.space_charge
-                diagonal, q_bar, own_bar, ds_bar = kind.slopes_pullback(*given, slopes_bar)
+                diagonal, q_bar, own_bar, ds_bar = kind.slopes_pullback(*at_kick, slopes_bar)
                 unit = xp.eye(6, dtype=bar.dtype, device=device(bar))
                 bar = product(product(transposed(K), bar), K) + diagonal[..., None] * unit
                 charge_bar = charge_bar + q_bar
@@ -191,11 +230,19 @@ class Passage:
                 place = xp.astype(xp.arange(vector_bar.shape[-1], device=device(bar)) == slot, bar.dtype)
                 vector_bar = vector_bar + part * ds_bar[..., None] * place
             R_bars.append(2.0 * product(product(bar, R), before))
-            bar = product(product(transposed(R), bar), R)
+            bar = product(product(transposed(R), bar), R) + cov_bars.get(k, 0.0)
         R_bar = xp.stack(list(reversed(R_bars)), axis=-3)
         found = solution.pullback_of_matrices(R_bar, z_bar, u_bar, vector_bar)
         return {"mean": found.orbit, "cov": bar, "charge": charge_bar, "beta_gamma": found.beta_gamma,
                 "vector": found.vector}  # fmt: skip
+
+    def _of_matrices(self, bars: Mapping[int, Array]) -> dict[str, Array]:
+        """Cotangents of the matrices from the start by the number of maps, as the solution takes them."""
+        xp, count = namespace(self.solution.z), len(self.solution.passages.steps)
+        zero = xp.zeros_like(self.covariances[0])
+        if set(bars) <= {count}:
+            return {"total": bars.get(count, zero)}
+        return {"M": xp.stack([bars.get(k, zero) for k in range(count + 1)], axis=-3)}
 
 
 def _through(M: Array, cov: Array) -> Array:
@@ -239,16 +286,22 @@ def moment_value_and_grad(
     wrt:
         ``qf.k1`` of an element, ``beam.mean``, ``beam.cov``, ``beam.charge``, ``beam.beta_gamma``, or a knob.
     """
-    from backbeam.knob_gradient import Wanted
-    from backbeam.lattice_functions.table import Optics, Source
-    from backbeam.moment_beam.objectives import bars_of
+    from backbeam.mixed import line_gradient
+    from backbeam.moment_beam.objectives import Judged
 
-    asked = Wanted.of(line, wrt)
-    acting = acting_on_moments(space_charge, effects, on_turn, record)
-    passage = Passage.of(line if turns == 1 else line * turns, beam, acting, slices, step)
-    final = passage.final()
-    value, bars = bars_of(function, final)
-    found = passage.pullback(bars.get("mean"), bars.get("cov"))
+    given: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn, "turns": turns, "record": record}
+    passage = Passage.on(line, beam, space_charge=space_charge, effects=effects, **given)
+    found = Judged([function], passage, line, beam, wrt)
+    value, bars, of_line = found.pulled(found.objectives[0])
+    more = line_gradient(found.tables, of_line, Wanted.of(line, wrt).names, line)
+    return value, moment_gradient(passage, line, passage.pullback(bars), wrt, more)
+
+
+def moment_gradient(
+    passage: Passage, line: Line, found: Mapping[str, Array], wrt: Sequence[str], of_line: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Derivative by each name, from what `Passage.pullback` found and the gradient of the optics."""
+    asked, beam = Wanted.of(line, wrt), passage.beam
     gradient: dict[str, Array] = {}
     slots: Mapping[tuple[str, str], Any] = passage.solution.passages.slots
     for name in asked.parameters:
@@ -262,9 +315,7 @@ def moment_value_and_grad(
             line.get(name)
             raise InputError("wrt", name, f"a parameter that {owner} has: give it the value 0.0 first")
         first, shape = slots[owner, field]
-        size = 1
-        for n in shape:
-            size *= n
-        values = found["vector"][..., first : first + size]
+        values = found["vector"][..., first : first + prod(shape)]
         gradient[name] = namespace(values).reshape(values, (*values.shape[:-1], *shape))
-    return value, asked.gradient(gradient, Optics(Source(line, beam.reference, {}), passage.solution, "pt", ()))
+    total = asked.gradient(gradient, Optics(Source(line, beam.reference, {}), passage.solution, "pt", ()))
+    return {name: bar + of_line[name] if name in of_line else bar for name, bar in total.items()}

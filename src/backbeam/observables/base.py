@@ -1,18 +1,31 @@
-"""What an objective is: a number of a beam, and the way a cotangent of it comes back; and weighted sums of them."""
+"""What an objective is: a number of a beam, and the way a cotangent of it comes back.
+
+Objectives are written as numbers are: ``(sigma("x") - 1e-3)**2 + 0.1 * emittance("y") / emittance("x")``. What is
+written so is a tree (`backbeam.observables.algebra`), whose leaves each look at the beam once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from backbeam.arrays import Array, namespace
 from backbeam.beam import Beam, BeamCotangent
+from backbeam.scalars import plain
+
+Known = Mapping["Objective", Array]
+"""Values of leaves."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Objective:
-    """Base of every objective."""
+    """Base of every objective. By itself it is a leaf: it looks at a beam, and knows no other objective.
+
+    Leaves are keys: two that are equal are looked at once.
+    """
+
+    __array_ufunc__ = None  # a number of NumPy's on the left leaves the operator to the objective
 
     @property
     def name(self) -> str:
@@ -27,75 +40,109 @@ class Objective:
         """Cotangents of the beam from that of the value ``(...)``."""
         raise NotImplementedError
 
-    def __add__(self, other: Objective) -> WeightedSum:
-        """Sum of two objectives."""
-        if not isinstance(other, Objective):
-            return NotImplemented
-        return WeightedSum((*_terms(self), *_terms(other)))
+    # -- as a tree ---------------------------------------------------------------------------------------------------
 
-    def __mul__(self, factor: float) -> WeightedSum:
-        """An objective times a number."""
-        if isinstance(factor, bool) or not isinstance(factor, int | float):
-            return NotImplemented
-        return WeightedSum(tuple((factor * weight, term) for weight, term in _terms(self)))
+    @property
+    def leaves(self) -> tuple[Objective, ...]:
+        """The different objectives that look at something themselves, in order."""
+        return (self,)
+
+    def from_leaves(self, known: Known) -> Array:
+        """Value from those of the leaves."""
+        return known[self]
+
+    def to_leaves(self, known: Known, bar: Array, bars: dict[Objective, Array]) -> None:
+        """Add to the cotangents of the leaves what they have of the cotangent of the value."""
+        bars[self] = bars[self] + bar if self in bars else bar
+
+    def over(self, change: Callable[[Objective], Objective]) -> Objective:
+        """The same of other leaves."""
+        return change(self)
+
+    # -- on the way --------------------------------------------------------------------------------------------------
+
+    def at(self, place: str | None) -> Objective:
+        """The same of the beam behind an element of the line, ``m1``, or ``m1[2]`` for its third passage.
+
+        ``start`` and ``end`` are those of the line, and None the end; so is `backbeam.END`.
+        """
+        from backbeam.observables.places import placed
+
+        return self.over(lambda leaf: placed(leaf, place))
+
+    # -- as a number -------------------------------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Objective:
+        """Sum with an objective or a number."""
+        return _written("total", self, other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Objective:
+        """Difference from an objective or a number."""
+        return _written("difference", self, other)
+
+    def __rsub__(self, other: Any) -> Objective:
+        """A number less an objective."""
+        return _written("difference", other, self)
+
+    def __mul__(self, other: Any) -> Objective:
+        """Product with an objective or a number."""
+        return _written("product", self, other)
 
     __rmul__ = __mul__
 
-    def __truediv__(self, divisor: float) -> WeightedSum:
-        """An objective over a number."""
-        return self * (1.0 / divisor)
+    def __truediv__(self, other: Any) -> Objective:
+        """Ratio to an objective or a number."""
+        return _written("ratio", self, other)
 
-    def __neg__(self) -> WeightedSum:
-        """An objective with the other sign."""
+    def __rtruediv__(self, other: Any) -> Objective:
+        """A number over an objective."""
+        return _written("ratio", other, self)
+
+    def __pow__(self, exponent: Any) -> Objective:
+        """A power; the exponent is a number."""
+        return _written("power", self, exponent) if _is_number(exponent) else NotImplemented
+
+    def __neg__(self) -> Objective:
+        """The other sign."""
         return self * -1.0
 
-    def __sub__(self, other: Objective) -> WeightedSum:
-        """Difference of two objectives."""
-        if not isinstance(other, Objective):
-            return NotImplemented
-        return self + -other
+    def __pos__(self) -> Objective:
+        """Itself."""
+        return self
+
+    def __abs__(self) -> Objective:
+        """The magnitude; its slope at 0 is 0."""
+        return _written("magnitude", self)
 
 
-@dataclass(frozen=True)
-class WeightedSum(Objective):
-    """Sum of weights times objectives."""
+def _written(name: str, *operands: Any) -> Any:
+    """What the operator of that name makes of objectives and numbers."""
+    from backbeam.observables import algebra
 
-    terms: tuple[tuple[float, Objective], ...]
-
-    @property
-    def name(self) -> str:
-        """``2 sigma_x + sigma_y``."""
-        return " + ".join(term.name if weight == 1.0 else f"{weight:g} {term.name}" for weight, term in self.terms)
-
-    def __call__(self, beam: Beam) -> Array:
-        """Weighted sum of the values."""
-        first, *others = (weight * term(beam) for weight, term in self.terms)
-        return sum(others, first)
-
-    def pullback(self, beam: Beam, bar: Array) -> BeamCotangent:
-        """Weighted sum of the cotangents."""
-        first, *others = (term.pullback(beam, weight * bar) for weight, term in self.terms)
-        for other in others:
-            X, q, beta_gamma = (a + b for a, b in zip(first[:3], other[:3], strict=True))
-            first = BeamCotangent(X, q, beta_gamma, _added(first.readings, other.readings))
-        return first
+    if not all(isinstance(one, Objective) or _is_number(one) for one in operands):
+        return NotImplemented
+    return getattr(algebra, name)(*(plain(one) for one in operands))
 
 
-def _added(some: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
-    """Sum of cotangents of readings; what only one of them has stays."""
-    total = dict(some)
-    for name, bar in others.items():
-        if name not in total:
-            total[name] = bar
+def _is_number(value: Any) -> bool:
+    value = plain(value)
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def added(some: BeamCotangent, other: BeamCotangent) -> BeamCotangent:
+    """Sum of two cotangents of a beam."""
+    X, q, beta_gamma = (a + b for a, b in zip(some[:3], other[:3], strict=True))
+    readings = dict(some.readings)
+    for name, bar in other.readings.items():
+        if name not in readings:
+            readings[name] = bar
         elif isinstance(bar, list):
-            total[name] = [a + b for a, b in zip(total[name], bar, strict=True)]
+            readings[name] = [a + b for a, b in zip(readings[name], bar, strict=True)]
         else:
-            total[name] = total[name] + bar
-    return total
-
-
-def _terms(objective: Objective) -> tuple[tuple[float, Objective], ...]:
-    return objective.terms if isinstance(objective, WeightedSum) else ((1.0, objective),)
+            readings[name] = readings[name] + bar
+    return BeamCotangent(X, q, beta_gamma, readings)
 
 
 def among_six(first: int, rows_bar: Array, q_bar: Array) -> BeamCotangent:

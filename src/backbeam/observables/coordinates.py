@@ -68,16 +68,16 @@ class Sigma(OfCoordinate):
         return self._cotangent(beam, *moments.sigma_pullback(self._row(beam), beam.charges, beam.alive, bar))
 
 
-def sigma(coordinate: str) -> Objective:
+def sigma(coordinate: str, *, at: str | None = None) -> Objective:
     """Rms size of x, px, y, py, tau or pt about its mean [m or 1]."""
-    return Sigma(coordinate)
+    return Sigma(coordinate).at(at)
 
 
-def mean(coordinate: str) -> Objective:
+def mean(coordinate: str, *, at: str | None = None) -> Objective:
     """Mean of x, px, y, py, tau or pt [m or 1]."""
-    return Mean(coordinate)
+    return Mean(coordinate).at(at)
 
 
-def energy_spread() -> Objective:
+def energy_spread(*, at: str | None = None) -> Objective:
     """Rms of pt = (E - E0)/(P0 c)."""
-    return Sigma("pt", "energy_spread")
+    return Sigma("pt", "energy_spread").at(at)

@@ -16,7 +16,7 @@ def optics(what: str, at: str | None = None, **options: Any) -> Objective:
         A column of the table of `backbeam.optics` (``beta_x``, ``mu_x``, ``dispersion_x``, ``x``, ...), or ``tune_x``,
         ``chromaticity_x``, ``momentum_compaction``, ...
     at:
-        Element at whose end a column is meant, or "start" or "end"; None for a number.
+        Element at whose end a column is meant, or "start" or "end"; None for the end, and for a number.
     options:
         ``start``, ``pt`` and ``per``, as in `backbeam.optics`.
     """

@@ -153,26 +153,26 @@ class Mismatch(OfPlane):
         return moments.Plane(*(a + b for a, b in zip(from_beta, from_alpha, strict=True)))
 
 
-def emittance(plane: str) -> Objective:
+def emittance(plane: str, *, at: str | None = None) -> Objective:
     """Geometric rms emittance of plane x, y or z, which is (tau, pt) [m]."""
-    return Emittance(plane)
+    return Emittance(plane).at(at)
 
 
-def normalized_emittance(plane: str) -> Objective:
+def normalized_emittance(plane: str, *, at: str | None = None) -> Objective:
     """beta0 gamma0 times the geometric rms emittance of plane x, y or z [m]."""
-    return NormalizedEmittance(plane)
+    return NormalizedEmittance(plane).at(at)
 
 
-def twiss_beta(plane: str) -> Objective:
+def twiss_beta(plane: str, *, at: str | None = None) -> Objective:
     """Twiss beta of plane x, y or z [m]."""
-    return TwissBeta(plane)
+    return TwissBeta(plane).at(at)
 
 
-def twiss_alpha(plane: str) -> Objective:
+def twiss_alpha(plane: str, *, at: str | None = None) -> Objective:
     """Twiss alpha of plane x, y or z."""
-    return TwissAlpha(plane)
+    return TwissAlpha(plane).at(at)
 
 
-def mismatch(plane: str, *, beta: float, alpha: float = 0.0) -> Objective:
+def mismatch(plane: str, *, beta: float, alpha: float = 0.0, at: str | None = None) -> Objective:
     """Mismatch of a plane with wanted Twiss parameters: 1 where they agree, else more."""
-    return Mismatch(plane, beta, alpha)
+    return Mismatch(plane, beta, alpha).at(at)

@@ -38,6 +38,12 @@ class Reading(Objective):
     def _passed(self) -> str:
         return self.element if self.passage is None else f"{self.element}[{self.passage}]"
 
+    def at_place(self, place: str | None) -> Self:
+        """It is at its monitor, and nowhere else."""
+        if place is not None:
+            raise InputError(f"objective {self.name}: at", place, "left out: a reading is of its monitor or screen")
+        return self
+
     def meant(self, beam: Beam) -> Self:
         """Itself, or the only reading of an element whose name ends in brackets."""
         bracketed = self.passage is not None and self.element not in beam.readings and self._passed in beam.readings

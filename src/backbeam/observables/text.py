@@ -1,4 +1,4 @@
-"""Objectives as they are written: ``sigma_x``, ``2 sigma_x + sigma_y``, ``reading:bpm1.x``."""
+"""Objectives by their names: ``sigma_x``, ``reading:bpm1.x``, ``tune_x``; and formulas of them, see `grammar`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from backbeam.arrays import COORDINATES
 from backbeam.beam import PLANES
 from backbeam.errors import InputError
-from backbeam.observables.base import Objective, WeightedSum
+from backbeam.observables.algebra import WeightedSum
+from backbeam.observables.base import Objective
 from backbeam.observables.coordinates import Mean, Sigma, energy_spread
+from backbeam.observables.grammar import parse
+from backbeam.observables.lattice import optics
 from backbeam.observables.planes import Emittance, NormalizedEmittance, TwissAlpha, TwissBeta
 from backbeam.observables.readings import reading
 from backbeam.observables.whole import MeanSquareSize, TransmittedCharge
@@ -31,13 +34,15 @@ def catalogue() -> Mapping[str, Objective]:
 
 
 _READING = re.compile(r"reading:(\S+?)(?:\[(\d+)\])?\.([xy])")
-_TERM = re.compile(r"(?:([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*[*\s]\s*)?(\S+)")
+OF_OPTICS = "optics."
+"""Before what the beam and the optics both have: ``beta_x`` is the beam's, ``optics.beta_x`` the line's."""
 
 
-def named(text: str) -> Objective:
+def named(text: str, at: str | None = None) -> Objective:
     """Objective by its name: ``sigma_x``, ``mean_tau``, ``normalized_emittance_y``, ``charge``, ``reading:bpm1.x``, ...
 
-    ``reading:bpm1[2].x`` is the third reading of a monitor that is passed several times.
+    ``reading:bpm1[2].x`` is the third reading of a monitor that is passed several times. What is of the optics alone
+    goes by its own name, ``tune_x``, or ``mu_x`` at a place; what the beam has too is ``optics.beta_x`` there.
 
     Raises
     ------
@@ -46,32 +51,36 @@ def named(text: str) -> Objective:
     """
     found = catalogue()
     if text in found:
-        return found[text]
+        return found[text].at(at)
     match = _READING.fullmatch(text)
-    if match is None:
-        raise InputError("objective", text, f"one of {', '.join(found)}, reading:MONITOR.x, reading:MONITOR.y")
-    element, passage, component = match.groups()
-    return reading(element, component, None if passage is None else int(passage))
+    if match is not None:
+        element, passage, component = match.groups()
+        return reading(element, component, None if passage is None else int(passage)).at(at)
+    what = text.removeprefix(OF_OPTICS)
+    if what != text or what in of_optics_alone(found):
+        return optics(what, at)
+    allowed = f"one of {', '.join(found)}, reading:MONITOR.x, reading:MONITOR.y; optics.beta_x, ..., tune_x, ..."
+    raise InputError("objective", text, allowed)
+
+
+def of_optics_alone(of_beam: Mapping[str, Objective]) -> tuple[str, ...]:
+    """Names of the optics that no objective of a beam has."""
+    from backbeam.lattice_functions.functions import DISPERSIONS, PHASES
+    from backbeam.lattice_functions.table import OF_A_RING
+
+    names = (*OF_A_RING, *(f"mu_{plane}" for plane in PHASES), *DISPERSIONS)
+    return tuple(name for name in names if name not in of_beam)
 
 
 def expression(text: str) -> Objective:
-    """Objective by its name, or a weighted sum: ``2 sigma_x + 0.5*sigma_y - mean_x``, with spaces around + and -.
+    """Objective by its name, or a formula, ``2 sigma_x + (sigma_y @ m1)**2``; see `backbeam.observables.grammar`.
 
     Raises
     ------
     InputError
-        For what is no such sum, or a name that is not known.
+        For what is no such formula, or a name that is not known.
     """
-    parts = re.split(r"\s+([-+])\s+", str(text).strip())
-    signs = [1.0, *(1.0 if sign == "+" else -1.0 for sign in parts[1::2])]
-    terms: list[tuple[float, Objective]] = []
-    for sign, part in zip(signs, parts[::2], strict=True):
-        match = _TERM.fullmatch(part)
-        if match is None:
-            raise InputError("objective", text, "an objective, or a sum such as 2 sigma_x + 0.5 sigma_y")
-        weight, name = match.groups()
-        terms.append((sign * float(weight or 1.0), named(name)))
-    return terms[0][1] if len(terms) == 1 and terms[0][0] == 1.0 else WeightedSum(tuple(terms))
+    return parse(str(text), named)
 
 
 def weighted(weights: Mapping[str, float]) -> Objective:
@@ -87,4 +96,4 @@ def weighted(weights: Mapping[str, float]) -> Objective:
     for name, weight in weights.items():
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
             raise InputError(f"objective.{name}", weight, "a finite weight")
-    return WeightedSum(tuple((float(weight), named(name)) for name, weight in weights.items()))
+    return WeightedSum(tuple((float(weight), expression(name)) for name, weight in weights.items()))

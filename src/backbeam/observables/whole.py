@@ -60,11 +60,11 @@ class TransmittedCharge(Objective):
         return BeamCotangent(xp.zeros_like(beam.coordinates) + zero, q_bar, xp.zeros_like(bar))
 
 
-def mean_square_size() -> Objective:
+def mean_square_size(*, at: str | None = None) -> Objective:
     """<x^2 + y^2> about the axis [m^2]."""
-    return MeanSquareSize()
+    return MeanSquareSize().at(at)
 
 
-def transmitted_charge() -> Objective:
+def transmitted_charge(*, at: str | None = None) -> Objective:
     """Magnitude of the charge of all that is alive [C]."""
-    return TransmittedCharge()
+    return TransmittedCharge().at(at)

@@ -7,6 +7,7 @@
 ``kick``      a kick of an effect
 ``lose``      an opening
 ``observe``   a reading
+``judge``     the value of an objective, read on the way
 ``repeat``    the slices of an element as a loop
 ``circulate`` the turns of a ring
 ``merged``    neighbouring linear maps as one matrix
@@ -26,6 +27,7 @@ from __future__ import annotations
 from backbeam.plan.apply import Apply
 from backbeam.plan.circulate import Circulate
 from backbeam.plan.compiler import Look, Slicing, compile_line, compile_looks, compile_pieces, longest_length
+from backbeam.plan.judge import Judge
 from backbeam.plan.kick import Kick
 from backbeam.plan.lose import Lose
 from backbeam.plan.merged import Merged, merge_linear
@@ -53,6 +55,7 @@ __all__ = [
     "Apply",
     "Bars",
     "Circulate",
+    "Judge",
     "Kick",
     "Look",
     "Lose",

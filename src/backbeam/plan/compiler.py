@@ -298,10 +298,15 @@ def _long(element: Element) -> bool:
     return element.divisible and not (isinstance(element.length, int | float) and element.length == 0)
 
 
-def compile_line(line: Line, slicing: Slicing, effects: Mapping[str, Effect]) -> Plan:
-    """Steps of a line in which effects act, by name."""
-    compiler = Compiler(line, slicing, effects)
-    return tuple(step for place in range(len(line)) for step in compiler.element(place))
+def compile_line(
+    line: Line, slicing: Slicing, effects: Mapping[str, Effect], behind: Mapping[int, Plan] | None = None
+) -> Plan:
+    """Steps of a line in which effects act, by name; and others, by the number of elements behind which they stand."""
+    compiler, more = Compiler(line, slicing, effects), behind or {}
+    plan = [*more.get(0, ())]
+    for place in range(len(line)):
+        plan += (*compiler.element(place), *more.get(place + 1, ()))
+    return tuple(plan)
 
 
 def compile_pieces(line: Line, slicing: Slicing, effects: Mapping[str, Effect]) -> list[tuple[str, float, Plan]]:

@@ -1,0 +1,167 @@
+"""What an objective should be: a value, or bounds; and by how much it is not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from backbeam.arrays import Array, namespace
+from backbeam.errors import InputError
+from backbeam.observables.algebra import Applied
+from backbeam.observables.base import Objective
+from backbeam.observables.text import expression
+from backbeam.scalars import plain
+
+
+@dataclass(frozen=True, init=False)
+class Target(Applied):
+    """An objective, and the value or the bounds that it should have. It is itself an objective: its residual.
+
+    With a value the residual is ``weight * (objective - value) / scale``. With bounds it is 0 within them, and beyond
+    ``weight * (objective - bound) / scale``. Squares of residuals add up to what a match makes small; the residual of
+    each is a row of `backbeam.jacobian`.
+
+    Parameters
+    ----------
+    what:
+        An objective; an optics function; or its name or formula, ``"sigma_x"``, ``"optics.beta_x"``, ``"log(charge)"``.
+    value:
+        What it should be, in its own unit.
+    at:
+        Element behind which it is meant, ``"m1"`` or ``"m1[2]"`` for its third passage; None: the end, or where the
+        objective already is.
+    tol:
+        The scale: a deviation of so much counts as 1. None: the size of the value (of a bound: its own), or 1 for 0.
+    weight:
+        By which the residual is multiplied.
+    below, above:
+        Bounds in the place of a value: it should be at most ``below``, at least ``above``.
+
+    Raises
+    ------
+    InputError
+        For neither a value nor a bound, for both, for bounds that exclude all, and for numbers that are none.
+
+    Examples
+    --------
+    >>> target = bb.Target("sigma_x", 1e-3, at="m1", tol=1e-5)
+    >>> target
+    Target(sigma_x @ m1 = 0.001, tol=1e-05)
+    >>> line = bb.Line([bb.Quadrupole(0.2, k1=3.0, name="q"), bb.Drift(1.0, name="m1"), bb.Drift(1.0)])
+    >>> beam = bb.Beam.gaussian(n=1000, species="electron", kinetic_energy=50e6, charge=1e-9, sigma_x=1e-3)
+    >>> residual, slope = bb.value_and_grad(target, line, beam, ["q.k1"])
+    >>> f"{float(residual):.1f}"
+    '-65.6'
+    """
+
+    wanted: float | None
+    below: float | None
+    above: float | None
+    tol: float | None
+    weight: float
+
+    def __init__(
+        self,
+        what: Objective | str,
+        value: float | None = None,
+        *,
+        at: str | None = None,
+        tol: float | None = None,
+        weight: float = 1.0,
+        below: float | None = None,
+        above: float | None = None,
+    ) -> None:
+        """Check what is given."""
+        objective = expression(what) if isinstance(what, str) else what
+        if not isinstance(objective, Objective):
+            raise InputError("target", what, "an objective, such as sigma('x'), or its name")
+        if isinstance(objective, Target):
+            raise InputError("target", objective, "an objective, not a Target")
+        if at is not None:
+            objective = objective.at(at)
+        numbers = {"wanted": value, "below": below, "above": above, "tol": tol, "weight": weight}
+        for field, given in numbers.items():
+            number = plain(given)
+            is_number = isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
+            if given is not None and not is_number:
+                label = "value" if field == "wanted" else field
+                raise InputError(f"target {objective.name}: {label}", given, "a finite number")
+            object.__setattr__(self, field, None if given is None else float(number))
+        object.__setattr__(self, "base", objective)
+        self._check()
+
+    def _check(self) -> None:
+        label = f"target {self.base.name}"
+        if self.wanted is None and self.below is None and self.above is None:
+            raise InputError(f"{label}: value", None, "a value, or a bound: below= or above=")
+        if self.wanted is not None and (self.below is not None or self.above is not None):
+            raise InputError(f"{label}: value", self.wanted, "a value or bounds, not both")
+        if self.below is not None and self.above is not None and self.below < self.above:
+            raise InputError(f"{label}: below", self.below, f"at least above, which is {self.above:g}")
+        if self.tol is not None and self.tol <= 0.0:
+            raise InputError(f"{label}: tol", self.tol, "a number greater than 0")
+        if self.weight is None or self.weight < 0.0:
+            raise InputError(f"{label}: weight", self.weight, "a number that is not negative")
+
+    @property
+    def objective(self) -> Objective:
+        """What is to have the value, at its place."""
+        return self.base
+
+    @property
+    def name(self) -> str:
+        """``sigma_x @ m1 = 0.001``, ``0.001 < sigma_x < 0.002``."""
+        if self.wanted is not None:
+            return f"{self.base.name} = {self.wanted:g}"
+        low = "" if self.above is None else f"{self.above:g} < "
+        return f"{low}{self.base.name}" + ("" if self.below is None else f" < {self.below:g}")
+
+    def __repr__(self) -> str:
+        """Name and what is not as by default."""
+        more = ("" if self.tol is None else f", tol={self.tol:g}") + f", weight={self.weight:g}" * (self.weight != 1.0)
+        return f"Target({self.name}{more})"
+
+    # -- as an objective ---------------------------------------------------------------------------------------------
+
+    def _factor(self, bound: float) -> float:
+        """By what a deviation is multiplied."""
+        return self.weight / (self.tol or abs(bound) or 1.0)
+
+    def _bounds(self) -> Iterable[tuple[float, Callable[[Array], Array]]]:
+        """Each bound, and where it is overstepped."""
+        if self.below is not None:
+            below = self.below
+            yield below, lambda value: value > below
+        if self.above is not None:
+            above = self.above
+            yield above, lambda value: value < above
+
+    def combine(self, *values: Array) -> Array:
+        """The residual."""
+        (value,) = values
+        if self.wanted is not None:
+            return self._factor(self.wanted) * (value - self.wanted)
+        xp = namespace(value)
+        total = 0.0 * value  # of what is no number, none
+        for bound, is_beyond in self._bounds():
+            total = xp.where(is_beyond(value), self._factor(bound) * (value - bound), total)
+        return total
+
+    def slope(self, value: Array) -> Array:
+        """Its derivative; 0 within the bounds and at them."""
+        xp = namespace(value)
+        if self.wanted is not None:
+            return xp.full_like(value, self._factor(self.wanted))
+        total = xp.zeros_like(value)
+        for bound, is_beyond in self._bounds():
+            total = xp.where(is_beyond(value), xp.full_like(value, self._factor(bound)), total)
+        return total
+
+    def of(self, parts: tuple[Objective, ...]) -> Objective:
+        """The same of another objective."""
+        found = object.__new__(Target)
+        for field in ("wanted", "below", "above", "tol", "weight"):
+            object.__setattr__(found, field, getattr(self, field))
+        object.__setattr__(found, "base", parts[0])
+        return found
