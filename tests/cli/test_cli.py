@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from backbeam.cli.app import COMMANDS, app
 from backbeam.problem import Problem, example_names
+from backbeam.problem.examples import program_names
 
 FEW = ["--set", "beam.n=400", "--set", "space_charge.grid=[8,8,8]"]
 KEYS = ["backend", "device", "dtype", "particles", "kicks", "seconds", "lost", "losses", "initial", "final", "warnings"]
@@ -164,10 +165,13 @@ def test_a_file_of_ones_own(tmp_path):
 def test_examples_lists_all_with_titles():
     out = call("examples").stdout
     titles = json.loads(call("examples", "--json").stdout)
-    assert tuple(titles) == example_names()
+    assert tuple(titles) == (*example_names(), *program_names())
     for name in titles:
         assert name in out
+    for name in example_names():
         assert titles[name] == Problem.load(name).title
+    for name in program_names():
+        assert f"backbeam.examples.{name}" in call("examples", "--show", name).stdout
 
 
 def test_backends_lists_all():

@@ -159,11 +159,15 @@ def print_backends(reports: list[Availability], test_only: tuple[str, ...]) -> N
     console().print(table)
 
 
-def print_examples(titles: dict[str, str]) -> None:
+def print_examples(problems: dict[str, str], programs: dict[str, str]) -> None:
     """Print names and titles, and what to do with them."""
-    table = Table.grid(padding=(0, 3))
-    for name, title in titles.items():
-        table.add_row(Text(name, style="bold"), escape(title))
     screen = console()
-    screen.print(table)
-    screen.print("\nbackbeam run NAME runs one; backbeam examples --show NAME prints its file.", style="dim")
+    for titles, hint in (
+        (problems, "backbeam run NAME runs one; backbeam examples --show NAME prints its file."),
+        (programs, "python -m backbeam.examples.NAME runs one, with --help for what it takes."),
+    ):
+        table = Table.grid(padding=(0, 3))
+        for name, title in titles.items():
+            table.add_row(Text(name, style="bold"), escape(title))
+        screen.print(table)
+        screen.print(f"\n{hint}\n", style="dim")

@@ -1,1 +1,1 @@
-"""Problem files that come with backbeam: `backbeam.problem.Problem.load` finds them by name."""
+"""What comes with backbeam: problem files, which `backbeam.problem.Problem.load` finds by name, and programs to run."""
