@@ -99,7 +99,7 @@ class RFCavity(_Cavity):
         super().__post_init__()
         if type(self.clock) is not bool:
             raise InputError(self._label("clock"), self.clock, "true or false")
-        if self.structure not in STRUCTURES:
+        if self.structure not in tuple(STRUCTURES):
             raise InputError(self._label("structure"), self.structure, "gaps, standing or travelling")
         absent = self.length is None or (isinstance(self.length, int | float) and self.length == 0)
         if self.structure != "gaps" and absent:

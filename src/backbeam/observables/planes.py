@@ -19,7 +19,7 @@ class OfPlane(Objective):
 
     def __post_init__(self) -> None:
         """Refuse what is no plane."""
-        if self.plane not in PLANES:
+        if self.plane not in tuple(PLANES):
             raise InputError("plane", self.plane, f"one of {', '.join(PLANES)}")
 
     def value(self, p: moments.Plane) -> Array:

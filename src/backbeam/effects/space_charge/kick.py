@@ -128,7 +128,7 @@ class SpaceCharge3D(SpaceCharge):
 
     def __post_init__(self) -> None:
         if isinstance(self.at, str):
-            if self.at not in PLANES:
+            if self.at not in tuple(PLANES):
                 raise InputError("space_charge.at", self.at, " or ".join(PLANES))
             object.__setattr__(self, "plane", self.at)
             object.__setattr__(self, "at", None)

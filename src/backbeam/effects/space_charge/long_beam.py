@@ -48,7 +48,7 @@ class SpaceCharge25D(SpaceCharge3D):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.profile not in PROFILES:
+        if self.profile not in tuple(PROFILES):
             raise InputError("space_charge.profile", self.profile, " or ".join(PROFILES))
 
     def _gridded(self, mesh: Mesh, drive: Drive) -> Sliced:

@@ -34,7 +34,7 @@ def extent_named(extent: Any) -> Extent:
 def _with_fields(name: Any, values: Any) -> Extent:
     """The extent of that name with these fields."""
     kinds = {**EXTENTS, "fixed": FixedExtent}
-    if name not in kinds:
+    if name not in tuple(kinds):
         raise InputError(f"space_charge.extent.{name}", name, f"one of {', '.join(kinds)}")
     values = {} if values is None else values
     known = [f.name for f in fields(kinds[name])]

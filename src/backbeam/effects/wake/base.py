@@ -54,7 +54,7 @@ class Wake(LineKick):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.component not in COMPONENTS:
+        if self.component not in tuple(COMPONENTS):
             raise InputError(self._label("component"), self.component, ", ".join(COMPONENTS))
 
     def averaged(self, spacing: Array, p: Mapping[str, Array]) -> Array:
