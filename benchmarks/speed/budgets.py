@@ -136,12 +136,12 @@ BUDGETS = {
         "1000 turns of 147 exact elements, 100 particles, of Xsuite", 2.0, around(1000), "turns", "xsuite",
         particles=100, rounds=5),
     "turns-1e4": Budget(
-        "100 turns of 147 exact elements, 1e4 particles, of Xsuite", 0.15, around(100), "turns", "xsuite", rounds=5),
+        "10 turns of 147 exact elements, 1e4 particles, of Xsuite", 0.15, around(10), "turns", "xsuite", rounds=5),
     "turns-linear-100": Budget(
         "1000 turns of 147 linear elements, 100 particles, of Xsuite", 2.0, around(1000, "linear"), "turns", "xsuite",
         particles=100, rounds=5),
     "turns-linear-1e4": Budget(
-        "100 turns of 147 linear elements, 1e4 particles, of Xsuite", 0.15, around(100, "linear"), "turns", "xsuite",
+        "10 turns of 147 linear elements, 1e4 particles, of Xsuite", 0.15, around(10, "linear"), "turns", "xsuite",
         rounds=5),
     "jax-20": Budget(
         "JAX: first gradient of 20 different elements with kicks [s]", 8.0,

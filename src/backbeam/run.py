@@ -273,6 +273,8 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
         if any(m != k and 1 not in (m, k) for m, k in zip(a, b, strict=True)):
             raise InputError("batch", " and ".join(str(tuple(s)) for s in shapes if s), "shapes that broadcast")
         result = [max(m, k) if 0 not in (m, k) else 0 for m, k in zip(a, b, strict=True)]
+    if 0 in result:
+        raise InputError("batch", tuple(result), "one setting at least")
     return tuple(result)
 
 

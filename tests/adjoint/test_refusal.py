@@ -121,3 +121,20 @@ def test_anchors_are_whole_numbers():
     for bad in (0.0, -1.0, float("nan")):
         with pytest.raises(bb.InputError, match=r"adjoint\.tolerance is"):
             bb.Reversible(tolerance=bad)
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_a_singular_matrix_cannot_be_undone_but_kept(library):
+    line = bb.Line([bb.Quadrupole(0.1, k1=1.0, name="q"), bb.LinearMap(np.diag([1.0, 1.0, 0.0, 1.0, 1.0, 1.0]))])
+    kinds = {"species": "electron", "kinetic_energy": 1e8, "charge": 1e-9, "backend": library}
+    beam = bb.Beam.gaussian(n=10, sigma_x=1e-3, **kinds)
+    with pytest.raises(bb.TrackingError, match="a singular matrix cannot be undone"):
+        bb.value_and_grad(bb.observables.sigma("x"), line, beam, ["q.k1"])
+    value, gradient = bb.value_and_grad(bb.observables.sigma("x"), line, beam, ["q.k1"], adjoint="store")
+    assert float(gradient["q.k1"]) == pytest.approx(-float(value) * 0.005, rel=1e-2)
+
+
+def test_a_batch_of_no_settings_is_refused():
+    beam = bb.Beam.gaussian(n=10, species="electron", kinetic_energy=1e8, charge=1e-9, sigma_x=1e-3)
+    with pytest.raises(bb.InputError, match=r"batch is \(0,\); allowed: one setting at least"):
+        bb.track(bb.Line([bb.Drift(np.zeros((0,)))]), beam)

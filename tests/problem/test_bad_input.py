@@ -124,6 +124,8 @@ SET = [
     ("lattice=[{drift: {length: 1.0}}, {quadrupole: {length: 1.0, k1: null}}]", "bad.yaml: lattice[1].quadrupole.k1 is missing; allowed: a number in 1/m^2"),
     ("lattice=[{rf_cavity: {length: 1.0, voltage: 1e6, frequency: 1e9, phase: null}}]", "bad.yaml: lattice[0].rf_cavity.phase is None; allowed: a number in rad"),
     ("lattice=[{rf_cavity: {length: 1.0, voltage: 1e6, frequency: 1e9, structure: standing, steps: null}}]", "bad.yaml: lattice[0].rf_cavity.steps is None; allowed: a whole number, at least 1"),
+    ("lattice=[{field_cavity: {length: 1.0, scale: 1e6, frequency: 1e9, field_cos: []}}]", "bad.yaml: lattice[0].field_cavity.field_cos is '(0,) numbers'; allowed: one number at least"),
+    ("effects=[{resonator_wake: {R: 1e5, Q: 1.0, frequency: 1e9, component: {a: 1}}}]", "bad.yaml: effects[0].resonator_wake.component is {'a': 1}; allowed: longitudinal, "),
     ("track.slices=600000", "bad.yaml: track is at least 1200000 kicks; allowed: at most 1000000 in a line"),
     ("track.step=1e-12", "bad.yaml: track.step is 1e-12; allowed: a length in m that makes at most 1000000 slices of "),
 ]  # fmt: skip

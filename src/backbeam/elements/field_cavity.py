@@ -69,6 +69,8 @@ class FieldCavity(Element):
             object.__setattr__(self, "field_sin", 0.0 * self.field_cos)
         super().__post_init__()
         cos, sin = (getattr(getattr(self, name), "shape", None) for name in ("field_cos", "field_sin"))
+        if cos is not None and cos[-1:] in ((), (0,)):
+            raise InputError(self._label("field_cos"), f"{cos} numbers", "one number at least")
         if cos is not None and sin is not None and cos[-1:] != sin[-1:]:
             raise InputError(self._label("field_sin"), f"{sin} numbers", f"as many as field_cos, {cos}")
 

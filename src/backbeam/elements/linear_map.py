@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from backbeam.arrays import namespace
 from backbeam.elements.base import REQUIRED, Bound, Element, bind, parameter
-from backbeam.maps.linear import MatrixMap
+from backbeam.maps.linear import MatrixMap, inverse_of
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -36,7 +35,7 @@ class LinearMap(Element):
 
     def backwards(self) -> Element:
         """The inverse matrix."""
-        return self.replace(matrix=namespace(self.matrix).linalg.inv(self.matrix))
+        return self.replace(matrix=inverse_of(self.matrix))
 
     def body(self, fraction: float) -> tuple[Bound, ...]:
         """The matrix."""

@@ -11,6 +11,7 @@ from math import factorial
 from typing import TYPE_CHECKING, ClassVar
 
 from backbeam.arrays import broadcast, namespace
+from backbeam.errors import TrackingError
 from backbeam.maps.base import Map
 from backbeam.maps.matrices import SymplecticMatrix, multiply, outer_product
 from backbeam.maps.smooth import stumpff
@@ -202,7 +203,7 @@ class LinearSolenoid(SymplecticMatrix, Map):
 class MatrixMap(Map):
     """Any matrix ``(..., 6, 6)``, symplectic or not: the parameter ``matrix``.
 
-    Its inverse is the general one; of a singular matrix that is an error of the array library, or not finite.
+    Its inverse is the general one; a singular matrix has none (on libraries that do not say so it is not finite).
     """
 
     linear: ClassVar[bool] = True
@@ -223,9 +224,17 @@ class MatrixMap(Map):
 
     def inverse(self, X1: Array, reference: Reference, p: Parameters) -> Array:
         """Inverse matrix times X1."""
-        return multiply(namespace(X1).linalg.inv(p["matrix"]), X1)
+        return multiply(inverse_of(p["matrix"]), X1)
 
     def pullback(self, X: Array, reference: Reference, p: Parameters, X1_bar: Array) -> tuple[Array, float, Cotangents]:
         """Transposed matrix times the cotangent; the matrix's own is a sum of outer products."""
         transposed = namespace(X).matrix_transpose(p["matrix"])
         return multiply(transposed, X1_bar), 0.0, {"matrix": outer_product(X1_bar, X)}
+
+
+def inverse_of(matrix: Array) -> Array:
+    """Inverse of matrices ``(..., 6, 6)``; `TrackingError` for a singular one."""
+    try:
+        return namespace(matrix).linalg.inv(matrix)
+    except (ValueError, RuntimeError):  # what NumPy and PyTorch raise
+        raise TrackingError("a singular matrix cannot be undone: keep what it does, with adjoint='store'") from None
