@@ -10,7 +10,7 @@ import backbeam as bb
 
 TOLD_ELSEWHERE = {
     "BackbeamError", "BackbeamWarning", "BackendError", "TrackingError",  # they are raised
-    "DynamicAperture", "Loaded", "Turns",  # they are returned
+    "DynamicAperture", "Loaded", "Match", "Turns",  # they are returned
     "SpaceCharge",  # a base
 }  # fmt: skip
 PUBLIC = {name for name in dir(bb) if not name.startswith("_") and callable(getattr(bb, name))}

@@ -78,7 +78,7 @@ from backbeam.jacobian import jacobian
 from backbeam.lattice_functions import Optics, Twiss, optics
 from backbeam.lattices import Loaded, load
 from backbeam.line import Line
-from backbeam.matching import function
+from backbeam.matching import Match, function, match
 from backbeam.moment_beam import LinearSpaceCharge, MomentBeam
 from backbeam.naff import tunes_of
 from backbeam.observables import END, Target
@@ -121,6 +121,7 @@ __all__ = [
     "LinearSpaceCharge",
     "Loaded",
     "Marker",
+    "Match",
     "MomentBeam",
     "Monitor",
     "Multipole",
@@ -161,6 +162,7 @@ __all__ = [
     "function",
     "jacobian",
     "load",
+    "match",
     "observables",
     "openings",
     "optics",

@@ -248,7 +248,7 @@ REFUSED = {
     "tied to nothing": (["qd.k1", "qf.k1 = 2*d.length"], "something that is varied: qd.k1"),
     "tied to itself": (["qd.k1", "qf.k1 = qf.k1 + qd.k1"], "lead back"),
     "no field of a beam": (["beam.sigma_z"], "sigma_x"),
-    "not of a reference": (["reference.charge"], "reference.kinetic_energy"),
+    "not of a reference": (["reference.charge"], "one of kinetic_energy"),
     "no pattern": (["*.k9"], "pattern"),
     "no name at all": (3, "names, or a mapping"),
 }

@@ -19,7 +19,7 @@ from backbeam import backends
 from backbeam.arrays import Array
 from backbeam.beam.constructors import Constructors
 from backbeam.beam.measures import Measures
-from backbeam.beam.parameters import parameters, remade
+from backbeam.beam.parameters import parameters, remade, resampled
 from backbeam.distributions import Distribution
 from backbeam.distributions.inputs import Home, check_words, dtype_of
 from backbeam.errors import InputError
@@ -207,6 +207,16 @@ class Beam(Constructors, Measures):
             For a name that is none of its parameters, or a value out of range.
         """
         return remade(self, changes)
+
+    def with_seed(self, seed: int) -> Beam:
+        """Another sample of the same distribution.
+
+        Raises
+        ------
+        InputError
+            If the beam was not drawn.
+        """
+        return resampled(self, seed)
 
     # -- out of here -----------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import numpy as np
 from backbeam import moments
 from backbeam.arrays import Array, namespace, over_particles, per_particle
 from backbeam.beam.particles import check
-from backbeam.distributions.inputs import KINETIC_ENERGY, Rule, rule_of, sign_of
+from backbeam.distributions.inputs import KINETIC_ENERGY, Rule, rule_of, sign_of, whole_number
 from backbeam.errors import InputError
 from backbeam.reference import Reference
 
@@ -60,6 +60,16 @@ def remade(beam: Beam, changes: Mapping[str, Any]) -> Beam:
     lost_at = namespace(X).broadcast_to(beam.lost_at, (*batch, beam.n))
     check(X, reference)
     return beam.replace(coordinates=X, charges=q, reference=reference, recipe=recipe, lost_at=lost_at)
+
+
+def resampled(beam: Beam, seed: int) -> Beam:
+    """See `Beam.with_seed`."""
+    if beam.recipe is None:
+        raise InputError("beam.seed", seed, "left out: the particles of this beam were given, not drawn")
+    recipe = replace(beam.recipe, seed=whole_number("beam.seed", seed, 0))
+    X = recipe.assemble(recipe.variates(), recipe.parameters, beam.reference.beta_gamma)
+    check(X, beam.reference)
+    return beam.replace(coordinates=X, recipe=recipe)
 
 
 def _charge_shares(beam: Beam) -> Array:

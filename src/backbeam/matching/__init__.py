@@ -1,8 +1,18 @@
-"""Questions asked of a line: which values of its parameters make an objective small, or meet targets."""
+"""Questions asked of a line: which values of its parameters make an objective small, or meet targets.
+
+``function``   the question as a function of a vector, for optimisers of any library
+``match``      the answer, by SciPy's
+``variables``  what varies, with bounds and ties; ``stage``, ``incoming``: where that is
+``goals``      what is asked; ``aim``: how far a point is from it
+``merit``      values, gradients, residuals, Jacobians of points; ``retreat``: of those that cannot be tracked
+``methods``    ways to search; ``history``: what was tried; ``result``, ``picture``: what was found
+"""
 
 from __future__ import annotations
 
 from backbeam.matching.function import function
+from backbeam.matching.match import match
 from backbeam.matching.merit import Merit
+from backbeam.matching.result import Match
 
-__all__ = ["Merit", "function"]
+__all__ = ["Match", "Merit", "function", "match"]

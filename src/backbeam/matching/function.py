@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from backbeam.course import Course
+from backbeam.errors import InputError
+from backbeam.lattice_functions import Twiss
 from backbeam.matching.goals import Goals
+from backbeam.matching.incoming import IncomingOptics, incoming
 from backbeam.matching.merit import Merit
 from backbeam.matching.stage import Stage
-from backbeam.matching.starts import start_of
 from backbeam.matching.variables import Variables, Vary
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ def function(
     vary: Vary,
     scaled: bool = True,
     *,
+    start: Twiss | None = None,
     space_charge: Effect | None = None,
     effects: Iterable[Effect] = (),
     slices: int | None = None,
@@ -47,8 +50,8 @@ def function(
     Parameters
     ----------
     what:
-        An objective or its name, whose value is f(x), in multiples of ``f.unit``; or a list of them, of whose residuals
-        f(x) is the sum of the squares. Where line or beam are a batch of settings, the mean over them.
+        An objective or its name, whose value is f(x), in multiples of ``f.unit``; a `Target`; or a list of them,
+        of whose residuals f(x) is the sum of squares. Where line or beam are a batch of settings, the mean over them.
     line:
         The beamline.
     beam:
@@ -62,6 +65,8 @@ def function(
         Whether x is in multiples of ``f.scale``, the width of the bounds, else the size of the start, else what is
         usual for the unit; and the value in multiples of its size at the start. Optimisers stop by absolute numbers, so
         in SI units they stop too early or never.
+    start:
+        Lattice functions with which objectives of optics begin, of a line that is no ring; ``start.beta_x`` varies.
     space_charge, effects, slices, step, on_turn, turns, adjoint:
         As in `value_and_grad`, but that a point at which a particle turns round cannot be tracked, unless ``on_turn``
         is "lose": a beam must not become small by losing its tails.
@@ -91,7 +96,23 @@ def function(
     >>> value < 1.0, gradient.shape, f.unpack([0.4])[0].get("q.k1")
     (True, (1,), 4.0)
     """
-    options: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn, "turns": turns}
-    course = Course.of(line, space_charge=space_charge, effects=effects, **options)
-    stage = Stage(course, start_of(beam))
+    stage = stage_of(
+        line,
+        beam,
+        start,
+        space_charge=space_charge,
+        effects=effects,
+        slices=slices,
+        step=step,
+        on_turn=on_turn,
+        turns=turns,
+    )
     return Merit(Goals.of(what), stage, Variables.of(vary, stage), adjoint, scaled)
+
+
+def stage_of(line: Line, beam: Any, start: Any, **course: Any) -> Stage:
+    """What can be varied: the course of a line, and what comes into it."""
+    if start is not None and not isinstance(start, Twiss):
+        raise InputError("start", start, "a Twiss, or None for a ring")
+    optics = None if start is None else IncomingOptics(start)
+    return Stage(Course.of(line, **course), incoming(beam), optics)

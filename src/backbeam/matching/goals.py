@@ -3,93 +3,110 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from backbeam import backends
+from backbeam.arrays import namespace
 from backbeam.errors import InputError
-from backbeam.gradient import differentiate_course, value_and_grad
-from backbeam.lattice_functions.objectives import differentiate_optics, is_of_optics
-from backbeam.moment_beam import MomentBeam
-from backbeam.observables import WeightedSum, expression
+from backbeam.jacobian import jacobian, values
+from backbeam.judging import objective_of
+from backbeam.lattice_functions.objectives import OfOptics, is_of_optics, pull_tables, tables_of
+from backbeam.observables import Objective, Target
 from backbeam.reference import Reference
-from backbeam.tracking import track_course
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
     from backbeam.matching.stage import Stage
 
+Derivatives = tuple["Array", dict[str, "Array"]]
+"""Value of an objective, and its derivatives by name."""
+
 
 @dataclass(frozen=True, eq=False)
 class Goals:
-    """Objectives, and whether their number is one: then its value counts, and else the sum of squares."""
+    """Objectives, and whether there is but one, whose value counts; of several the sum of squares does."""
 
     objectives: tuple[Any, ...]
     single: bool
 
     @classmethod
     def of(cls, what: Any) -> Goals:
-        """Goals as they were asked for: an objective, its name, or a list of them."""
-        single = isinstance(what, str) or not isinstance(what, Iterable)
-        given = (what,) if single else tuple(what)
-        if not given:
-            raise InputError("what", what, "an objective such as sigma_x, or a list of them")
-        return cls(tuple(expression(one) if isinstance(one, str) else one for one in given), single)
+        """Goals as they were asked for: an objective or its name, a `Target`, or a list of them."""
+        alone = isinstance(what, str | Objective) or not isinstance(what, Iterable)
+        found = tuple(objective_of(one) for one in ((what,) if alone else what))
+        if not found:
+            raise InputError("what", what, "an objective such as sigma_x, a Target, or a list of them")
+        for one in found:
+            if not callable(one):
+                raise InputError("what", one, "an objective such as sigma_x, a Target, or a function of a beam")
+        return cls(found, alone and not isinstance(found[0], Target))
 
-    def values(self, stage: Stage, adjoint: Any = None) -> list[Array]:
-        """Value of every objective, each ``(...)``, by tracking once."""
-        course = stage.course
-        beam: Any = stage.start.given
-        final: Any = None
-        found = []
-        for objective in self.objectives:
-            if is_of_optics(objective):
-                terms: Any = objective.terms if isinstance(objective, WeightedSum) else ((1.0, objective),)
-                found.append(sum(w * term(term.of(course.line, stage.start.reference)) for w, term in terms))
-                continue
-            if isinstance(beam, Reference):
-                raise _of_optics_only(objective)
-            if final is None:
-                if isinstance(beam, MomentBeam):
-                    final = beam.track(course.line, **moment_options(stage))
-                else:
-                    final = track_course(course, beam, adjoint)
-            value = objective(final)
-            found.append(value[0] if isinstance(value, tuple) else value)
-        return found
+    def values(self, stage: Stage) -> list[Array]:
+        """Value of every objective, each ``(...)``, by one pass."""
+        of_optics, others = self._sorted(stage)
+        found: dict[int, Array] = {}
+        if of_optics:
+            _, known = _looked_up(of_optics, stage, ())
+            found = {k: objective.from_leaves(known) for k, objective in of_optics.items()}
+        if others:
+            rows = values(list(others.values()), **_beam_and_course(stage))
+            found |= {k: rows[j, ...] for j, k in enumerate(others)}
+        return [found[k] for k in range(len(self.objectives))]
 
-    def derivatives(self, stage: Stage, names: Sequence[str], adjoint: Any) -> list[tuple[Array, dict[str, Array]]]:
-        """Value and derivatives by name of every objective."""
-        found = []
-        for objective in self.objectives:
-            optics = is_of_optics(objective)
-            wrt = {name: stage.wrt(name, optics) for name in names}
-            asked = tuple(dict.fromkeys(wrt.values()))
-            course = stage.course
-            beam: Any = stage.start.given
-            if optics:
-                value, bars = differentiate_optics(objective, course.line, stage.start.reference, asked)
-            elif isinstance(beam, Reference):
-                raise _of_optics_only(objective)
-            elif isinstance(stage.start.given, MomentBeam):
-                value, bars = value_and_grad(objective, course.line, beam, asked, **moment_options(stage))
-            else:
-                found_ = differentiate_course(objective, course, beam, asked, adjoint=adjoint)
-                value, bars = found_.value, found_.gradient
-            found.append((value, {name: stage.picked(name, bars[wrt[name]], optics) for name in names}))
-        return found
+    def derivatives(self, stage: Stage, names: Sequence[str], adjoint: Any) -> list[Derivatives]:
+        """Value and derivatives by name of every objective, by one pass there and back."""
+        of_optics, others = self._sorted(stage)
+        found: dict[int, Derivatives] = {}
+        if of_optics:
+            wrt = _wrt(stage, names, of_optics=True)
+            tables, known = _looked_up(of_optics, stage, _once(wrt))
+            for k, objective in of_optics.items():
+                value = objective.from_leaves(known)
+                leaf_bars: dict[Any, Array] = {}
+                objective.to_leaves(known, namespace(value).ones_like(value), leaf_bars)
+                bars = pull_tables(tables, leaf_bars, _once(wrt))
+                found[k] = value, {name: bars[wrt[name]] for name in names}
+        if others:
+            wrt = _wrt(stage, names)
+            rows, bars = jacobian(list(others.values()), **_beam_and_course(stage), wrt=_once(wrt), adjoint=adjoint)
+            for j, k in enumerate(others):
+                found[k] = rows[j, ...], {n: stage.picked(n, bars[wrt[n]][j, ...]) for n in names}
+        return [found[k] for k in range(len(self.objectives))]
+
+    def _sorted(self, stage: Stage) -> tuple[dict[int, Any], dict[int, Any]]:
+        """Those of optics alone, and the others, by their places; all begin with the stage's lattice functions."""
+        of_optics: dict[int, Any] = {}
+        others: dict[int, Any] = {}
+        for k, objective in enumerate(self.objectives):
+            if stage.optics is not None and isinstance(objective, Objective):
+                objective = objective.over(lambda leaf: _beginning(leaf, stage))
+            (of_optics if is_of_optics(objective) else others)[k] = objective
+        if others and isinstance(stage.beam.given, Reference):
+            objective = next(iter(others.values()))
+            allowed = "an objective of optics, such as optics.beta_x @ end, where there is no beam but a reference"
+            raise InputError("what", getattr(objective, "name", objective), allowed)
+        return of_optics, others
 
 
-def _of_optics_only(objective: Any) -> InputError:
-    return InputError("what", getattr(objective, "name", objective), "an objective of optics, where there is no beam")
+def _looked_up(objectives: dict[int, Any], stage: Stage, wrt: Sequence[str]) -> tuple[Any, dict[Any, Array]]:
+    """Tables of optics, and the values of all leaves of some objectives in them."""
+    leaves = [leaf for objective in objectives.values() for leaf in objective.leaves]
+    tables = tables_of(leaves, stage.course.line, stage.beam.reference, wrt)
+    return tables, {leaf: leaf(tables[leaf.asked]) for leaf in leaves}
 
 
-def moment_options(stage: Stage) -> dict[str, Any]:
-    """What a beam of moments is told of a course."""
+def _beginning(leaf: Objective, stage: Stage) -> Objective:
+    """A leaf of optics with the lattice functions of the stage, unless it has its own."""
+    if isinstance(leaf, OfOptics) and stage.optics is not None and leaf.start == "periodic":
+        return replace(leaf, start=stage.optics.given)
+    return leaf
+
+
+def _beam_and_course(stage: Stage) -> dict[str, Any]:
     course = stage.course
     return {
+        "line": course.line,
+        "beam": stage.beam.given,
         "effects": list(course.effects.values()),
         "slices": course.slicing.slices,
         "step": course.slicing.step,
@@ -98,8 +115,19 @@ def moment_options(stage: Stage) -> dict[str, Any]:
     }
 
 
-def host(value: Any) -> np.ndarray:
-    """A value or derivative as an array of NumPy in float64."""
-    if hasattr(value, "shape"):
-        value = backends.of(value).to_numpy(value)
-    return np.asarray(value, dtype=np.float64)
+def _wrt(stage: Stage, names: Sequence[str], of_optics: bool = False) -> dict[str, str]:
+    return {name: stage.wrt(name, of_optics) for name in names}
+
+
+def _once(wrt: dict[str, str]) -> list[str]:
+    return list(dict.fromkeys(wrt.values()))
+
+
+def total(values: Sequence[Array], single: bool, batch: int = 0) -> Array:
+    """The one number, of residuals ``(k, ...)`` with so many axes of a batch in front: mean, or sum of squares."""
+    xp = namespace(*values)
+    axes = tuple(range(batch, values[0].ndim))
+    if single:
+        return xp.mean(values[0], axis=axes) if axes else values[0]
+    each = [xp.sum(one * one, axis=axes) if axes else one * one for one in values]
+    return sum(each[1:], each[0])

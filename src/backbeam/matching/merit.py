@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -11,10 +12,11 @@ from backbeam import backends
 from backbeam.arrays import Array, namespace
 from backbeam.errors import InputError, TrackingError
 from backbeam.line import Line
-from backbeam.matching.goals import Goals, host
+from backbeam.matching.goals import Goals, total
 from backbeam.matching.retreat import Good
 from backbeam.matching.stage import Stage
 from backbeam.matching.variables import Variables
+from backbeam.observables import Target
 
 
 class Pass(NamedTuple):
@@ -64,12 +66,14 @@ class Merit:
         if not np.isfinite(first.values).all():
             raise TrackingError(f"at the start what is asked for is {first.values.ravel()[:5].tolist()}")
         if scaled:
-            self.unit = _units(first)
+            self.unit = _units(first, goals)
         self._settings = first.values.ndim - 1
         self._good = Good(self.x0, self._total(first.values), self._gradient(first))
         self._bad = np.full_like(self.x0, np.nan)
         """The last point that could not be tracked."""
         self._steep = False
+        self.listeners: list[Callable[[np.ndarray, np.ndarray | None], None]] = []
+        """Told of every point that was tried, x and its residuals; None where it could not be tracked."""
 
     # -- x ------------------------------------------------------------------------------------------------------------
 
@@ -89,13 +93,13 @@ class Merit:
 
     def unpack(self, x: Any) -> tuple[Line, Any]:
         """The line and the beam of a point."""
-        stage = self._stage(self._point(x))
-        return stage.course.line, stage.start.given
+        stage = self.stage_at(self._point(x))
+        return stage.course.line, stage.beam.given
 
-    def _point(self, x: Any, on_host: bool = False) -> Array:
+    def _point(self, x: Any, host: bool = False) -> Array:
         """x as an array ``(..., n)``: of PyTorch and JAX as it is, unless it is to be on the host, else NumPy's."""
         native = hasattr(x, "shape") and not isinstance(x, np.ndarray | np.generic)
-        if not native or on_host:
+        if not native or host:
             try:
                 x = np.array(backends.of(x).to_numpy(x) if native else x, dtype=np.float64)
             except (TypeError, ValueError):
@@ -107,7 +111,7 @@ class Merit:
             raise InputError("x", f"an array of shape {tuple(x.shape)}", allowed)
         return x
 
-    def _stage(self, x: Array) -> Stage:
+    def stage_at(self, x: Array) -> Stage:
         """The stage of a point; axes for the settings of line and beam stand behind that of a batch."""
         stage, values = self.stage, self.values(x)
         if not isinstance(x, np.ndarray) and backends.of(x) is not stage.library:
@@ -123,7 +127,7 @@ class Merit:
         """Value; of an array of PyTorch or JAX one of theirs, which they can differentiate."""
         x = self._point(x)
         if not isinstance(x, np.ndarray):
-            return self._total(self.goals.values(self._stage(x), self.adjoint), x.ndim - 1)
+            return self._total(self.goals.values(self.stage_at(x)), x.ndim - 1)
         if x.ndim == 2:
             return np.asarray([self._total(found.values) for found in self._batch(x)])
         found = self._tried(x)
@@ -133,7 +137,7 @@ class Merit:
 
     def value_and_grad(self, x: Any) -> tuple[Any, np.ndarray]:
         """Value, and its gradient float64[n]."""
-        x, self._steep = self._point(x, on_host=True), True
+        x, self._steep = self._point(x, host=True), True
         if x.ndim == 2:
             each = [(self._total(found.values), self._gradient(found)) for found in self._batch(x)]
             return np.asarray([value for value, _ in each]), np.stack([gradient for _, gradient in each])
@@ -150,7 +154,7 @@ class Merit:
         """Residual of each target, or each objective over its unit, float64[m]; those of settings follow each other."""
         x = self._point(x)
         if not isinstance(x, np.ndarray):
-            each, xp = self._residuals(self.goals.values(self._stage(x), self.adjoint)), namespace(x)
+            each, xp = self._residuals(self.goals.values(self.stage_at(x))), namespace(x)
             return xp.concat([xp.reshape(one, (*x.shape[:-1], -1)) for one in each], axis=-1)
         if x.ndim == 2:
             return np.stack([self._flat(found) for found in self._batch(x)])
@@ -159,7 +163,7 @@ class Merit:
 
     def jacobian(self, x: Any) -> np.ndarray:
         """Derivative of the residuals, float64[m, n]; of a point that cannot be tracked, NaN."""
-        x, self._steep = self._point(x, on_host=True), True
+        x, self._steep = self._point(x, host=True), True
         if x.ndim == 2:
             return np.stack([self._jacobian(found) for found in self._batch(x)])
         found = self._tried(x)
@@ -180,15 +184,9 @@ class Merit:
         return per_unit.reshape((-1, len(self.names)))
 
     def _total(self, values: Any, batch: int = 0) -> Any:
-        """The one number: of an objective its mean over settings, of several the sum of the squares of residuals."""
-        residuals = self._residuals(values)
-        xp = namespace(*residuals)
-        axes = tuple(range(batch, residuals[0].ndim))
-        if self.goals.single:
-            total = xp.mean(residuals[0], axis=axes) if axes else residuals[0]
-        else:
-            total = sum(xp.sum(one * one, axis=axes) if axes else one * one for one in residuals)
-        return float(total) if xp is np or isinstance(total, np.ndarray | np.generic) else total
+        """The one number."""
+        found = total(self._residuals(values), self.goals.single, batch)
+        return float(found) if isinstance(found, np.ndarray | np.generic) else found
 
     def _gradient(self, found: Pass) -> np.ndarray:
         """Of `_total`, by x."""
@@ -209,28 +207,30 @@ class Merit:
         except (InputError, TrackingError):  # it could be tracked at the start: the values are what is wrong
             last = None
         if last is None or not all(np.isfinite(part).all() for part in last if part is not None):
-            self._bad = x.copy()
-            return None
-        self._last = last
-        if last.slopes is not None:
-            self._good = Good(last.x, self._total(last.values), self._gradient(last))
+            self._bad, last = x.copy(), None
+        else:
+            self._last = last
+            if last.slopes is not None:
+                self._good = Good(last.x, self._total(last.values), self._gradient(last))
+        for listener in self.listeners:
+            listener(x, None if last is None else self._flat(last))
         return last
 
     def _pass(self, x: np.ndarray) -> Pass:
         """Track a point, or a batch ``(k, n)`` of them: values ``(m, k, ...)``."""
-        stage = self._stage(x)
+        stage = self.stage_at(x)
         self.passes += 1
         if not self._steep:
-            values = [host(value) for value in self.goals.values(stage)]
+            values = [on_host(value) for value in self.goals.values(stage)]
             return Pass(x.copy(), np.stack(np.broadcast_arrays(*values)), None)
         self.gradients += 1
         names = self.variables.all_names
         pairs = self.goals.derivatives(stage, names, self.adjoint)
-        at = {name: host(value) for name, value in self.values(x).items()}
+        at = {name: on_host(value) for name, value in self.values(x).items()}
         each = []
         for value, by_name in pairs:
-            own = host(value)
-            bars = {name: np.broadcast_to(host(by_name[name]), own.shape) for name in names}
+            own = on_host(value)
+            bars = {name: np.broadcast_to(on_host(by_name[name]), own.shape) for name in names}
             spread = {name: v.reshape((*v.shape, *[1] * (own.ndim - v.ndim))) for name, v in at.items()}
             free = self.variables.pull_back(spread, bars)
             each.append((own, np.stack(free, axis=-1) * self.scale))
@@ -254,11 +254,22 @@ class Merit:
         return [Pass(*each) for each in zip(x, values, slopes, strict=True)]
 
 
-def _units(first: Pass) -> np.ndarray:
-    """What values are measured in: their size at the start, or a thousandth of their slope where they are about 0."""
+def on_host(value: Any) -> np.ndarray:
+    """A value or derivative as an array of NumPy in float64."""
+    if hasattr(value, "shape"):
+        value = backends.of(value).to_numpy(value)
+    return np.asarray(value, dtype=np.float64)
+
+
+def _units(first: Pass, goals: Goals) -> np.ndarray:
+    """What values are measured in: their size at the start, or a thousandth of their slope where they are about 0.
+
+    Residuals of targets are numbers without unit already.
+    """
     assert first.slopes is not None
     axes = tuple(range(1, first.values.ndim))
     size = np.abs(first.values).mean(axis=axes)
     slope = np.sqrt((first.slopes**2).sum(axis=-1)).mean(axis=axes)
     unit = np.maximum(size, 1e-3 * slope)
-    return np.where(unit > 0.0, unit, 1.0)
+    own = [isinstance(objective, Target) for objective in goals.objectives]
+    return np.where(own | (unit <= 0.0), 1.0, unit)

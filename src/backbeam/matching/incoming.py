@@ -1,4 +1,4 @@
-"""What a line is entered with, and what of it can be varied: particles, moments, or a reference alone.
+"""What comes into a line, and what of it can be varied: particles, moments, a reference alone, lattice functions.
 
 ``beam.mean_x`` of particles that were drawn is a parameter of their distribution; of others an offset of all of them.
 """
@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from backbeam import backends
@@ -14,6 +15,7 @@ from backbeam.arrays import COORDINATES, Array, namespace, over_particles
 from backbeam.beam import Beam
 from backbeam.distributions.inputs import MEANS, dtype_of
 from backbeam.errors import InputError
+from backbeam.lattice_functions import Twiss
 from backbeam.moment_beam import MomentBeam
 from backbeam.reference import Reference, checked_kinetic_energy
 
@@ -21,8 +23,8 @@ ENERGY = "kinetic_energy"
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
-    """Base of what a line is entered with."""
+class Incoming:
+    """Base of what comes into a line."""
 
     given: Any
 
@@ -40,8 +42,8 @@ class Start:
         """Value of a field."""
         return self.reference.kinetic_energy
 
-    def replace(self, changes: Mapping[str, Any]) -> Start:
-        """Same start with other values of some fields."""
+    def replace(self, changes: Mapping[str, Any]) -> Incoming:
+        """The same with other values of some fields."""
         raise NotImplementedError
 
     def wrt(self, field: str) -> str:
@@ -52,12 +54,12 @@ class Start:
         """The derivative by a field from the one asked for."""
         return bar
 
-    def beside(self, array: Array) -> Start:
-        """Same start in the library of an array."""
+    def beside(self, array: Array) -> Incoming:
+        """The same in the library of an array."""
         raise NotImplementedError
 
 
-class ReferenceStart(Start):
+class IncomingReference(Incoming):
     """Nothing but a reference: for the optics of a line."""
 
     @property
@@ -69,16 +71,16 @@ class ReferenceStart(Start):
         """Of the reference."""
         return f"reference.{field}"
 
-    def replace(self, changes: Mapping[str, Any]) -> Start:
+    def replace(self, changes: Mapping[str, Any]) -> Incoming:
         """Reference of another energy."""
         return type(self)(_reference(self.given, changes)) if changes else self
 
-    def beside(self, array: Array) -> Start:
+    def beside(self, array: Array) -> Incoming:
         """Reference there."""
         return type(self)(self.given.with_beta_gamma(_beside(self.given.beta_gamma, array)))
 
 
-class MomentStart(Start):
+class IncomingMoments(Incoming):
     """Moments."""
 
     @property
@@ -102,7 +104,7 @@ class MomentStart(Start):
             return bar[..., MEANS.index(field)]
         return bar / (self.reference.beta * self.reference.species.mass) if field == ENERGY else bar
 
-    def replace(self, changes: Mapping[str, Any]) -> Start:
+    def replace(self, changes: Mapping[str, Any]) -> Incoming:
         """Moments with others."""
         if not changes:
             return self
@@ -117,7 +119,7 @@ class MomentStart(Start):
             new["mean"] = xp.stack(xp.broadcast_arrays(*rows), axis=-1)
         return type(self)(beam.replace(**new))
 
-    def beside(self, array: Array) -> Start:
+    def beside(self, array: Array) -> Incoming:
         """Moments there."""
         beam: MomentBeam = self.given
         reference = beam.reference.with_beta_gamma(_beside(beam.reference.beta_gamma, array))
@@ -125,7 +127,7 @@ class MomentStart(Start):
         return type(self)(beam.replace(mean=mean, cov=cov, charge=_beside(beam.charge, array), reference=reference))
 
 
-class ParticleStart(Start):
+class IncomingParticles(Incoming):
     """Particles."""
 
     @property
@@ -150,7 +152,7 @@ class ParticleStart(Start):
         """Of an offset the sum over the particles."""
         return over_particles(bar[..., MEANS.index(field), :]) if self._is_offset(field) else bar
 
-    def replace(self, changes: Mapping[str, Any]) -> Start:
+    def replace(self, changes: Mapping[str, Any]) -> Incoming:
         """Particles drawn with other parameters, or moved."""
         if not changes:
             return self
@@ -169,22 +171,47 @@ class ParticleStart(Start):
             changed = changed.replace(coordinates=xp.stack(xp.broadcast_arrays(*moved), axis=-2))
         return type(self)(changed)
 
-    def beside(self, array: Array) -> Start:
+    def beside(self, array: Array) -> Incoming:
         """Particles there, in its data type."""
         return type(self)(self.given.to(backend=backends.of(array).name, dtype=dtype_of(array)))
 
 
-def start_of(beam: Any) -> Start:
-    """What a line is entered with.
+class IncomingOptics(Incoming):
+    """Lattice functions with which a line begins, a `Twiss`: ``start.beta_x``."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Those of a `Twiss`."""
+        return tuple(field.name for field in dataclass_fields(Twiss))
+
+    def get(self, field: str) -> Any:
+        """Value of a field."""
+        return getattr(self.given, field)
+
+    def wrt(self, field: str) -> str:
+        """Of the start."""
+        return f"start.{field}"
+
+    def replace(self, changes: Mapping[str, Any]) -> Incoming:
+        """Other lattice functions."""
+        return type(self)(replace(self.given, **changes)) if changes else self
+
+    def beside(self, array: Array) -> Incoming:
+        """Numbers are at home everywhere."""
+        return self
+
+
+def incoming(beam: Any) -> Incoming:
+    """What comes into a line.
 
     Raises
     ------
     InputError
         For what is neither a beam nor a reference.
     """
-    for kind, start in ((Beam, ParticleStart), (MomentBeam, MomentStart), (Reference, ReferenceStart)):
+    for kind, found in ((Beam, IncomingParticles), (MomentBeam, IncomingMoments), (Reference, IncomingReference)):
         if isinstance(beam, kind):
-            return start(beam)
+            return found(beam)
     raise InputError("beam", beam, "a Beam, a MomentBeam, or a Reference where optics alone is looked at")
 
 

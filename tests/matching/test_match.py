@@ -1,0 +1,191 @@
+"""`bb.match`: what it finds, tells, remembers and refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import backbeam as bb
+from backbeam.errors import BackbeamWarning, InputError
+from backbeam.matching.history import History, read_history
+from backbeam.matching.methods import METHODS, ByConstraints, ByLeastSquares
+
+PROTON = bb.Reference.from_kinetic_energy(1e9, "proton")
+
+
+def section():
+    return bb.Line([
+        bb.Quadrupole(0.2, k1=2.0, name="q1"), bb.Drift(1.0, name="d1"), bb.Quadrupole(0.2, k1=-2.0, name="q2"),
+        bb.Drift(2.0, name="d2"), bb.Quadrupole(0.2, k1=2.0, name="q3"), bb.Drift(1.0, name="d3"),
+        bb.Quadrupole(0.2, k1=-2.0, name="q4"), bb.Drift(2.0, name="d4"),
+    ])  # fmt: skip
+
+
+def electrons(seed=0, **changes):
+    return bb.Beam.gaussian(
+        n=200, species="electron", kinetic_energy=50e6, charge=1e-9, seed=seed,
+        **{"sigma_x": 1e-3, "sigma_y": 1e-3, "sigma_px": 1e-4, "sigma_py": 1e-4, **changes},
+    )  # fmt: skip
+
+
+TWISS = [
+    bb.Target("optics.beta_x", 12.0), bb.Target("optics.alpha_x", -1.0),
+    bb.Target("optics.beta_y", 5.0), bb.Target("optics.alpha_y", 0.5),
+]  # fmt: skip
+SPOT = [bb.Target("sigma_x", 0.8e-3, tol=1e-7), bb.Target("sigma_y", 0.7e-3, tol=1e-7)]
+START = bb.Twiss(beta_x=5.0, beta_y=5.0)
+
+
+def test_lattice_functions_are_matched_by_four_quadrupoles():
+    found = bb.match(TWISS, section(), PROTON, ["*.k1"], start=START)
+    table = bb.optics(found.line, PROTON, START)
+    end = [float(table["d4"].__dict__[name]) for name in ("beta_x", "alpha_x", "beta_y", "alpha_y")]
+    np.testing.assert_allclose(end, [12.0, -1.0, 5.0, 0.5], rtol=1e-9)
+    assert found.success and found.met == 4 and found.passes <= 12 and not found.interrupted
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_finds_the_spot(method):
+    found = bb.match(SPOT, section(), electrons(), ["q1.k1", "q2.k1"], method=method, passes=400)
+    out = bb.track(found.line, electrons())
+    assert abs(float(out.sigma("x")) - 0.8e-3) < 1e-7 and abs(float(out.sigma("y")) - 0.7e-3) < 1e-7
+    assert found.success and found.method == method
+
+
+def test_an_objective_is_made_small_within_bounds():
+    vary = {"q1.k1": (0.0, 3.0), "q2.k1": (-2.5, 0.0), "q3.k1": "-q2.k1"}
+    found = bb.match("mean_square_size", section(), electrons(), vary)
+    worse = [found.function(found.x + step) for step in 1e-3 * np.asarray([[1, 0], [-1, 0], [0, 1], [0, -1]])]
+    assert found.success and found.method == "L-BFGS-B"
+    assert min(worse) >= found.function(found.x) - 1e-9 or found.varied[1].at == "low"
+    assert found.values["q3.k1"] == -found.values["q2.k1"] == found.line.get("q3.k1")
+
+
+def test_targets_hold_while_an_objective_is_made_small():
+    asked = ["sigma_px + sigma_py", bb.Target("sigma_x", 0.5e-3), bb.Target("sigma_y", above=0.4e-3, below=0.6e-3)]
+    found = bb.match(asked, section(), electrons(), ["*.k1"])
+    out = bb.track(found.line, electrons())
+    assert found.method == "SLSQP" and found.success
+    assert float(out.sigma("x")) == pytest.approx(0.5e-3, rel=1e-6)
+    assert float(out.sigma("y")) == pytest.approx(0.6e-3, rel=1e-5), "the larger, the less it diverges"
+    assert float(out.sigma("px") + out.sigma("py")) == pytest.approx(found.wanted[0].found, rel=1e-9)
+
+
+def test_what_cannot_be_met_is_said():
+    found = bb.match([bb.Target("sigma_x", 1e-9)], section(), electrons(), {"q1.k1": (1.9, 2.1)}, passes=50)
+    assert not found.success and found.met == 0
+    assert "not met" in found.table() and "at its" in found.table() and "without success" in repr(found)
+
+
+def test_restarts_leave_a_bad_start_behind():
+    vary = {"q1.k1": (-6.0, 6.0), "q2.k1": (-6.0, 6.0)}
+    line = section().replace({"q1.k1": 3.5, "q2.k1": -2.5})
+    first = bb.match("mean_square_size", line, electrons(), vary)
+    more = bb.match("mean_square_size", line, electrons(), vary, restarts=3, seed=2)
+    assert more.wanted[0].found < 0.995 * first.wanted[0].found, "the other polarity is a little better"
+
+
+def test_a_trial_that_cannot_be_tracked_does_not_end_it():
+    beam = electrons(sigma_px=5e-2, sigma_py=5e-2, sigma_x=2e-3, sigma_y=2e-3)
+    found = bb.match("mean_square_size", section(), beam, {"q1.k1": (-3e4, 3e4), "q2.k1": (-3e4, 3e4)}, passes=60)
+    assert any(trial.score is None for trial in found.history), "bounds as wide as these make the first step a wild one"
+    assert found.wanted[0].found < 0.9 * found.wanted[0].start
+
+
+def test_other_samples_say_how_much_it_scatters():
+    found = bb.match(SPOT, section(), electrons(), ["q1.k1", "q2.k1"], seeds=[5, 6, 7])
+    each = [bb.match(SPOT, section(), electrons(seed), ["q1.k1", "q2.k1"]).values["q1.k1"] for seed in (0, 5, 6, 7)]
+    assert found.varied[0].scatter == pytest.approx(np.std(each, ddof=1), rel=1e-3)
+    assert "+-" in found.table()
+
+
+def test_the_table():
+    found = bb.match(SPOT, section(), electrons(), {"q1.k1": (0.0, 10.0), "q2.k1": None, "q4.k1": "q2.k1"})
+    said = found.table().splitlines()
+    assert said[0].startswith("2 of 2 targets met after")
+    assert [line.split()[0] for line in said if line.startswith("q")] == ["q1.k1", "q2.k1", "q4.k1"]
+    assert any("0 ... 10" in line for line in said) and any(line.endswith("tied") for line in said)
+    assert any("= 0.0008" in line and line.endswith("met") for line in said)
+    assert max(map(len, said)) < 110 and repr(found) == f"<Match: 2 of 2 targets met after {found.passes} passes>"
+
+
+# -- what is remembered ------------------------------------------------------------------------------------------------
+
+
+def test_a_history_is_written_as_it_grows_and_gone_on_from(tmp_path):
+    file = tmp_path / "history.csv"
+    short = bb.match(SPOT, section(), electrons(), ["q1.k1", "q2.k1"], history=file, passes=3)
+    assert short.passes == 3 and not short.success and short.message == "3 passes were made"
+    assert file.read_text() == short.history.csv()
+    more = bb.match(SPOT, section(), electrons(), ["q1.k1", "q2.k1"], history=file, resume=True)
+    assert more.success and file.read_text().startswith(short.history.csv())
+    assert more.history[len(short.history) + 1].score <= short.history.best.score, "it begins with the best"
+    with pytest.raises(InputError, match="resume=True"):
+        bb.match(SPOT, section(), electrons(), ["q1.k1", "q2.k1"], history=file)
+    with pytest.raises(InputError, match="trials of q1"):
+        bb.match(SPOT, section(), electrons(), ["q1.k1"], history=file, resume=True)
+
+
+def test_a_history_that_was_cut_off_is_read(tmp_path):
+    file = tmp_path / "history.csv"
+    bb.match(SPOT, section(), electrons(), ["q1.k1", "q2.k1"], history=file, passes=4)
+    whole = read_history(file, ("q1.k1", "q2.k1"))
+    file.write_text(file.read_text()[:-5])
+    assert len(read_history(file, ("q1.k1", "q2.k1"))) == len(whole) - 1, "a part of a number is a number too"
+    bb.match(SPOT, section(), electrons(), ["q1.k1", "q2.k1"], history=file, resume=True)
+    assert len(read_history(file, ("q1.k1", "q2.k1"))) > len(whole)
+    file.write_text("\x00nothing")
+    with pytest.raises(InputError, match="a file of trials"):
+        History(("q1.k1",), file, resume=True)
+
+
+def test_ctrl_c_leaves_what_was_found(monkeypatch):
+    from backbeam.matching.merit import Merit
+
+    passed, pass_ = [], Merit._pass
+
+    def interrupted(self, x):
+        passed.append(x)
+        if len(passed) > 3:
+            raise KeyboardInterrupt
+        return pass_(self, x)
+
+    monkeypatch.setattr(Merit, "_pass", interrupted)
+    with pytest.warns(BackbeamWarning, match="interrupted"):
+        found = bb.match(SPOT, section(), electrons(), ["q1.k1", "q2.k1"])
+    assert found.interrupted and not found.success and found.wanted[0].found != found.wanted[0].start
+
+
+def test_it_is_drawn():
+    found = bb.match(["mean_square_size", SPOT[0]], section(), electrons(), ["q1.k1", "q2.k1"], passes=8)
+    figure = found.plot()
+    figure.canvas.draw()
+    assert figure.axes[0].get_ylabel() == "mean_square_size"
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("what", "options", "said"),
+    [
+        ("sigma_x", {"method": "newton"}, "trf"),
+        ("sigma_x", {"method": "trf"}, "least squares"),
+        ([*SPOT, "sigma_x"], {"method": "L-BFGS-B"}, "SLSQP"),
+        (["sigma_x", "sigma_y"], {}, "at most one objective"),
+        (SPOT, {"method": "lm", "vary": {"q1.k1": (0.0, 3.0)}}, "bounds"),
+        (SPOT, {"passes": 0}, "at least 1"),
+        (SPOT, {"restarts": -1}, "at least 0"),
+        (SPOT, {"resume": True}, "history="),
+        (SPOT, {"seeds": 2, "beam": bb.track(bb.Line([bb.Drift(0.1)]), electrons())}, "drawn"),
+        (TWISS, {"start": 3.0}, "a Twiss"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_matched_is_refused(what, options, said):
+    given = {"vary": ["q1.k1", "q2.k1"], "beam": electrons(), **options}
+    with pytest.raises(InputError, match=said):
+        bb.match(what, section(), **given)
+
+
+def test_every_kind_of_method_is_there():
+    assert {type(m) for m in METHODS.values()} > {ByConstraints, ByLeastSquares}
