@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from array_api_compat import device
 
 from backbeam import backends
@@ -68,12 +69,14 @@ def linearised(passages: Passages, species: Species, vector: Array, beta_gamma: 
     z:
         Coordinates before each map ``(..., K, 6)``.
     """
-    found = []
-    for kind in passages.kinds:
+    found, xp, batch = [], namespace(z), tuple(z.shape[:-2])
+    for number, kind in enumerate(passages.kinds):
+        if number in passages.held:
+            found.append(tuple(xp.broadcast_to(part, (*batch, *part.shape)) for part in passages.held[number]))
+            continue
         own = (taken(kind, vector, z), _at(z, kind, -2), _at(beta_gamma, kind, -1))
         found.append(_compiled(_about, kind, species, z)(kind.map, species, *own))
     index = _index(passages.order, z)
-    xp = namespace(z)
     after, R = (xp.concat([pair[k] for pair in found], axis=-2 - k) for k in (0, 1))
     return Linear(xp.take(after, index, axis=-2), xp.take(R, index, axis=-3))
 
@@ -114,8 +117,9 @@ def taken(kind: Kind, vector: Array, z: Array) -> dict[str, Array]:
     found = {}
     for name, (index, shape) in kind.taken.items():
         values = xp.take(vector, _index(index, z), axis=-1)
-        values = xp.reshape(values, (*values.shape[:-1], m, *shape))
-        found[name] = xp.broadcast_to(values, (*batch, m, *shape))
+        values = xp.reshape(values, (*values.shape[:-1], m, *shape)) if shape else values
+        whole = (*batch, m, *shape)
+        found[name] = values if values.shape == whole else xp.broadcast_to(values, whole)
     return found
 
 
@@ -158,5 +162,7 @@ def _at(values: Array, kind: Kind, axis: int) -> Array:
 
 def _index(host: Any, like: Array) -> Array:
     """Whole numbers of the host as an index beside an array."""
+    if isinstance(like, np.ndarray):
+        return np.asarray(host)
     xp = namespace(like)
     return xp.asarray([int(k) for k in host], dtype=xp.int32, device=device(like))

@@ -2,8 +2,8 @@
 
 All maps are taken about a guess at once. To first order they are affine, z -> R z + b, and so is the line; what it
 asks of the start is a system of six equations, and the orbit behind it is the next guess at every place (multiple
-shooting: Stoer & Bulirsch, Introduction to Numerical Analysis, 7.3.5). Convergence is quadratic, and a line that
-leaves the axis alone is known to after one look.
+shooting: Stoer & Bulirsch, Introduction to Numerical Analysis, 7.3.5). Convergence is quadratic. A line of affine maps
+is known after one look, with its derivatives, and so is one that leaves the axis alone.
 
 At a fixed point the derivative of the orbit is that of its last step with the matrices held, so that the cotangent
 goes back through the transposed matrices once, and once more for what the closing of the orbit asks.
@@ -48,6 +48,8 @@ class Orbit(NamedTuple):
     z: Array
     """At the start and after every map ``(..., K + 1, 6)``."""
     linear: Linear
+    M: Array | None = None
+    """Matrix from the start to every place between two maps ``(..., K + 1, 6, 6)``, where it was found on the way."""
 
 
 def find_orbit(passages: Passages, species: Species, vector: Array, beta_gamma: Array, closing: Closing) -> Orbit:
@@ -67,6 +69,10 @@ def find_orbit(passages: Passages, species: Species, vector: Array, beta_gamma: 
     held = closing._replace(start=constant(closing.start))
     traced = backend.traced([vector, beta_gamma, closing.start])
     zero = xp.zeros((*batch, K + 1, 6), dtype=vector.dtype, device=device(vector))
+    if passages.affine:
+        linear = linearised(passages, species, vector, beta_gamma, zero[..., :-1, :])
+        z, M = as_one(_affine_orbit, linear.R, linear.after, zero, closing.start, closing.closed, static=(4,))
+        return Orbit(z, linear._replace(after=z[..., 1:, :]), M)
     z = zero if closing.closed else zero + held.start[..., None, :]
     change, converged = float("inf"), False
     if traced:
@@ -121,10 +127,11 @@ def _largest(z: Array) -> float:
 
 def _following(linear: Linear, z: Array, closing: Closing) -> Array:
     """The orbit of the affine maps about a guess ``(..., K + 1, 6)``."""
-    return as_one(_affine_orbit, linear.R, linear.after, z, closing.start, closing.closed, static=(4,))
+    return as_one(_affine_orbit, linear.R, linear.after, z, closing.start, closing.closed, static=(4,))[0]
 
 
-def _affine_orbit(R: Array, after: Array, z: Array, start: Array, n: int) -> Array:
+def _affine_orbit(R: Array, after: Array, z: Array, start: Array, n: int) -> tuple[Array, Array]:
+    """The orbit of affine maps, and their products."""
     xp = namespace(z)
     b = after - times(R, z[..., :-1, :])
     along = from_start(products(affine(R, b)))
@@ -137,7 +144,7 @@ def _affine_orbit(R: Array, after: Array, z: Array, start: Array, n: int) -> Arr
         start = xp.concat([first, start[..., n:]], axis=-1)
     first = xp.concat([start, xp.ones_like(start[..., :1])], axis=-1)
     found = times(along, xp.broadcast_to(first[..., None, :], (*along.shape[:-2], 7)))
-    return found[..., :6]
+    return found[..., :6], along[..., :6, :6]
 
 
 def _unit(M: Array, n: int) -> Array:

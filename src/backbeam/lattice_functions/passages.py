@@ -10,7 +10,8 @@ of the vector is one of them all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -56,6 +57,9 @@ class Passages:
         What part of that element lies between the place and the one before it ``(N,)``.
     slots:
         Where each parameter ``(element, name)`` stands in the vector: first index and own shape.
+    held:
+        Of an affine line, where maps of a kind take the axis ``(m, 6)`` and their matrices ``(m, 6, 6)``, by the number
+        of the kind, if its parameters are held at what they are.
     """
 
     steps: tuple[Apply, ...]
@@ -63,6 +67,7 @@ class Passages:
     names: tuple[str, ...]
     fractions: np.ndarray
     slots: dict[tuple[str, str], tuple[int, tuple[int, ...]]]
+    held: Mapping[int, tuple[Array, Array]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, line: Line, slicing: Slicing) -> Passages:
@@ -102,6 +107,11 @@ class Passages:
     def order(self) -> np.ndarray:
         """Index that puts what was found kind by kind into the order of the line ``(K,)``."""
         return np.argsort(np.concatenate([kind.at for kind in self.kinds])) if self.kinds else np.zeros(0, dtype=int)
+
+    @cached_property
+    def affine(self) -> bool:
+        """Whether every map is a matrix and a shift, about any orbit the same, and none changes the reference."""
+        return all(kind.map.affine and not kind.map.accelerates for kind in self.kinds)
 
     @property
     def accelerating(self) -> tuple[int, ...]:

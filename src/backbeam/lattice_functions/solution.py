@@ -136,7 +136,7 @@ class Solution:
     @cached_property
     def M(self) -> Array:  # noqa: N802
         """Matrix from the start to every place between two maps ``(..., K + 1, 6, 6)``."""
-        return as_one(_from_start, self.R)
+        return as_one(_from_start, self.R) if self.orbit.M is None else self.orbit.M
 
     @property
     def total(self) -> Array:

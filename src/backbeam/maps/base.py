@@ -55,6 +55,11 @@ class Map:
     """Whether the map is one matrix for all particles, that of what it makes of the six unit vectors."""
 
     @property
+    def affine(self) -> bool:
+        """Whether the map is one matrix and one shift for all particles: its matrix is the same at every point."""
+        return self.linear
+
+    @property
     def kind(self) -> str:
         """What the memory model calls it."""
         return type(self).__name__.removesuffix("Map")

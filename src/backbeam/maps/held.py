@@ -49,6 +49,11 @@ class Held(Map):
         return self.map.linear
 
     @property
+    def affine(self) -> bool:
+        """As the map."""
+        return self.map.affine
+
+    @property
     def ranks(self) -> Mapping[str, int]:
         """Those of the map."""
         return self.map.ranks

@@ -44,6 +44,11 @@ class Misalign(Map):
         return "dx" not in self.present and "dy" not in self.present
 
     @property
+    def affine(self) -> bool:
+        """Turned and displaced."""
+        return True
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         """Displacements [m], roll and tilt [rad], those that are present."""
         return self.present

@@ -97,6 +97,11 @@ class ThinMultipoleMap(Map):
     components: tuple[Component, ...]
 
     @property
+    def affine(self) -> bool:
+        """Dipoles and quadrupoles alone."""
+        return all(component.order < 2 for component in self.components)
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         """Names of the integrated strengths."""
         return tuple(dict.fromkeys(c.parameter for c in self.components))

@@ -34,6 +34,7 @@ from backbeam.run import broadcast_shapes
 
 if TYPE_CHECKING:
     from backbeam.line import Line
+    from backbeam_backends import Backend
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,21 @@ class _Halves(Slicing):
     def count(self, element: Element, name: str, effect: Any = None) -> int:
         """Twice the number."""
         return 2 * super().count(element, name, effect)
+
+
+def passages_for(
+    line: Line, space_charge: LinearSpaceCharge | None, slices: int | None, step: float | None
+) -> Passages:
+    """Maps of a line and places for kicks between them."""
+    passages = Passages.of(line, Slicing() if space_charge is None else _Halves(slices, step))
+    if not passages.steps:
+        raise InputError("line", line, "a line with at least one element that does something")
+    return passages
+
+
+def beside(beam: MomentBeam) -> Reference:
+    """What says beside which arrays a line's parameters stand."""
+    return Reference(beam.mean_, beam.species)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,20 +81,27 @@ class Passage:
         step: float | None,
     ) -> Passage:
         """Find the orbit of the centroid and the matrices about it."""
-        slicing = Slicing(slices, step)
-        if space_charge is not None:
-            slicing = _Halves(slices, step)
-        passages = Passages.of(line, slicing if space_charge is not None else Slicing())
-        if not passages.steps:
-            raise InputError("line", line, "a line with at least one element that does something")
-        vector, backend = parameter_vector(line, Reference(beam.mean_, beam.species))
+        passages = passages_for(line, space_charge, slices, step)
+        return cls.through(passages, line, beam, space_charge, *parameter_vector(line, beside(beam)))
+
+    @classmethod
+    def through(
+        cls,
+        passages: Passages,
+        line: Line,
+        beam: MomentBeam,
+        space_charge: LinearSpaceCharge | None,
+        vector: Array,
+        backend: Backend,
+    ) -> Passage:
+        """The same where the passages of the line and the vector of its parameters are known."""
         if backends.of(beam.cov_) is not backend:
             raise InputError(
                 "line", f"parameters of {backend.name}", f"numbers, or arrays of {backends.of(beam.cov_).name}"
             )
-        beside = {"dtype": "float32" if vector.dtype == namespace(vector).float32 else "float64"}
-        charge = backend.asarray(beam.charge, **beside)
-        u = backend.asarray(beam.reference.beta_gamma, **beside)
+        dtype = "float32" if vector.dtype == namespace(vector).float32 else "float64"
+        charge = backend.asarray(beam.charge, dtype=dtype)
+        u = backend.asarray(beam.reference.beta_gamma, dtype=dtype)
         batch = broadcast_shapes(
             tuple(vector.shape[:-1]), tuple(u.shape), tuple(charge.shape), tuple(beam.mean_.shape[:-1]),
             tuple(beam.cov_.shape[:-2]),
