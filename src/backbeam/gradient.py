@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -163,9 +163,9 @@ def differentiate_course(
     if is_mixed(what):
         return differentiate_mixed(what, course, beam, wrt, adjoint=adjoint, journal=journal)
     asked = Wanted.of(course.line, wrt)
-    names = _checked_names(asked, beam)
+    names = checked_names(asked, beam)
     course = course.with_present(of_line(names, course.line))
-    run = Run(course, beam, recorded=False, lent=_goes_anywhere(what) and not is_taped(adjoint))
+    run = Run(course, beam, recorded=False, lent=goes_anywhere(what) and not is_taped(adjoint))
     adjoint = resolve(adjoint, run, run.course.plan)
     if journal is not None:
         adjoint = journal.adjoint(adjoint)
@@ -175,10 +175,10 @@ def differentiate_course(
         report = Diagnosis()
     else:
         backend, first, P = run.backend, run.state(), run.parameters
-        plan, setting, (last, readings, kept) = _there(run, adjoint, first, P, journal)
+        plan, setting, (last, readings, kept) = way_there(run, adjoint, first, P, journal)
         final = run.result(last, plan, readings)
         seeds: list[Any]
-        value, *seeds = _seeds(what, run, plan, final, first, last, readings)
+        value, *seeds = seeds_of(what, run, plan, final, first, last, readings)
         # Popped, not named, and not by ** either, which holds arguments in a tuple: the adjoint lets go as it goes.
         readings_bar = seeds.pop()
         if journal is None:
@@ -193,18 +193,18 @@ def differentiate_course(
     bars = run.before_clocks(bars)
     value, final, bars = run.home(value), run.home(final), run.home(bars)
     report = report._replace(mismatch=run.home(report.mismatch))
-    gradient = asked.gradient(_wanted(names, run, bars), run.given)
+    gradient = asked.gradient(wanted_bars(names, run, bars), run.given)
     plain = backends.of(run.given.coordinates).unrecorded
     return Gradient(plain(value), {name: plain(bar) for name, bar in gradient.items()}, final, report, adjoint)
 
 
-def _goes_anywhere(objective: BeamFunction) -> bool:
+def goes_anywhere(objective: BeamFunction) -> bool:
     """Whether an objective is one of this package's, which take beams of any library."""
     leaves = getattr(objective, "leaves", (objective,))
     return all(hasattr(one, "pullback") and type(one).__module__.startswith("backbeam.") for one in leaves)
 
 
-def _there(
+def way_there(
     run: Run, adjoint: Adjoint, first: State, P: Any, journal: Journal | None
 ) -> tuple[Plan, Setting, tuple[State, tuple[Array, ...], Any]]:
     """The way forward, or what is left of it: plan and setting, and the last state, the readings, what was kept."""
@@ -227,7 +227,7 @@ def _there(
     return plan, setting, go(plan, setting)
 
 
-def _checked_names(asked: Wanted, beam: Beam) -> list[str]:
+def checked_names(asked: Wanted, beam: Beam) -> list[str]:
     """The names as a list; `InputError` for what this beam has no gradient for. The course looks at the others."""
     names = [str(name) for name in asked.parameters]
     if not asked.names:
@@ -246,7 +246,7 @@ def _checked_names(asked: Wanted, beam: Beam) -> list[str]:
     return names
 
 
-def _seeds(
+def seeds_of(
     objective: BeamFunction,
     run: Run,
     plan: Plan,
@@ -308,10 +308,12 @@ def _by_tape(objective: BeamFunction, run: Run) -> tuple[Array, Bars, Beam]:
 # -- from cotangents at the start to what was asked for ----------------------------------------------------------------
 
 
-def _wanted(names: Sequence[str], run: Run, bars: Bars) -> dict[str, Array]:
-    """The cotangent behind each name."""
+def wanted_bars(
+    names: Sequence[str], run: Run, bars: Bars, variates: Callable[[], Array] | None = None
+) -> dict[str, Array]:
+    """The cotangent behind each name; ``variates`` gives what the beam was drawn from, where that is known already."""
     mine = {name for name in names if is_of_beam(name, run.line)}
-    of_beam = _beam_bars({name.rpartition(".")[2] for name in mine}, run.given, bars)
+    of_beam = _beam_bars({name.rpartition(".")[2] for name in mine}, run.given, bars, variates)
     found = {}
     for name in names:
         owner, _, field = name.rpartition(".")
@@ -319,7 +321,7 @@ def _wanted(names: Sequence[str], run: Run, bars: Bars) -> dict[str, Array]:
     return found
 
 
-def _beam_bars(asked: set[str], beam: Beam, bars: Bars) -> dict[str, Array]:
+def _beam_bars(asked: set[str], beam: Beam, bars: Bars, variates: Callable[[], Array] | None) -> dict[str, Array]:
     """Cotangents of what is asked of the beam; it is drawn again, once, where its distribution has a part in them."""
     found = {"coordinates": bars.X, "charges": bars.q}
     if "charge" in asked:
@@ -329,7 +331,9 @@ def _beam_bars(asked: set[str], beam: Beam, bars: Bars) -> dict[str, Array]:
     beta_gamma_bar, recipe = bars.beta_gamma, beam.recipe
     if recipe is not None:
         beta_gamma = beam.reference.beta_gamma
-        shape_bars, more = recipe.assemble_pullback(recipe.variates(), recipe.parameters, beta_gamma, bars.X)
+        shape_bars, more = recipe.assemble_pullback(
+            (variates or recipe.variates)(), recipe.parameters, beta_gamma, bars.X
+        )
         found |= shape_bars
         beta_gamma_bar = beta_gamma_bar + more
     # d(beta gamma)/dT = 1/(beta m c^2)

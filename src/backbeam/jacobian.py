@@ -1,20 +1,26 @@
-"""Values of several objectives, and their Jacobian."""
+"""Values of several objectives, and their Jacobian: one way there, and one way back with a cotangent for each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from backbeam import backends
 from backbeam.arrays import Array, namespace
 from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.errors import InputError
-from backbeam.gradient import value_and_grad
-from backbeam.judging import judged
-from backbeam.mixed import Fixed
+from backbeam.gradient import checked_names, differentiate_course, goes_anywhere, seeds_of, wanted_bars
+from backbeam.judging import judged, objective_of
+from backbeam.knob_gradient import Wanted
+from backbeam.memory import is_taped, resolve
+from backbeam.mixed import beam_names, line_gradient, line_names, optics_bars, summed, with_known
 from backbeam.objectives import BeamFunction
-from backbeam.observables import Objective
-from backbeam.tracking import track_course
+from backbeam.paths import is_of_beam, of_line
+from backbeam.plan import fanned, rows_of, stacked, unroll
+from backbeam.run import Run
+from backbeam.tracking import followed, track_course
 
 if TYPE_CHECKING:
     from backbeam.adjoint import Adjoint
@@ -62,13 +68,109 @@ def jacobian(
     >>> values.shape, slopes["q.k1"].shape
     ((2,), (2,))
     """
-    rows = [
-        value_and_grad(
-            one, line, beam, wrt, space_charge=space_charge, effects=effects, slices=slices, step=step,
-            on_turn=on_turn, turns=turns, record=record, adjoint=adjoint,
-        )
-        for one in several(objectives)
-    ]  # fmt: skip
+    from backbeam.lattice_functions.objectives import is_of_optics
+    from backbeam.moment_beam import MomentBeam
+    from backbeam.moment_beam.tracking import moment_jacobian
+
+    options: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn, "turns": turns, "record": record}
+    what = [objective_of(one) for one in several(objectives)]
+    if isinstance(beam, MomentBeam):
+        return moment_jacobian(what, line, beam, wrt, space_charge=space_charge, effects=effects, **options)
+    of_beam = any(is_of_beam(name, line) for name in Wanted.of(line, wrt).names)
+    if all(is_of_optics(one) for one in what) and not of_beam:
+        return optics_jacobian(what, line, beam, wrt)
+    course = Course.of(line, space_charge=space_charge, effects=effects, **options)
+    return jacobian_course(what, course, beam, wrt, adjoint=adjoint)
+
+
+def jacobian_course(
+    objectives: Sequence[BeamFunction | str],
+    course: Course,
+    beam: Beam,
+    wrt: Sequence[str],
+    *,
+    adjoint: Adjoint | str | None = None,
+) -> tuple[Array, dict[str, Array]]:
+    """`jacobian` along a course: one way there, and one way back with a cotangent for each objective."""
+    from backbeam.lattice_functions.objectives import of_optics, tables_of
+
+    if not isinstance(beam, Beam):
+        raise InputError("beam", beam, "a Beam")
+    if is_taped(adjoint):
+        found = [differentiate_course(one, course, beam, wrt, adjoint=adjoint) for one in several(objectives)]
+        return joined([(one.value, one.gradient) for one in found])
+    what, course = judged(several(objectives), course)
+    names = Wanted.of(course.line, wrt).names
+    mine, of_line = beam_names(names, course.line), line_names(names, course.line, course.effects)
+    leaves = [leaf for one in what for leaf in of_optics(one)]
+    tables = tables_of(leaves, course.line, beam, list(of_line.values()) if leaves else ())
+    known = {leaf: leaf(tables[leaf.asked]) for leaf in leaves}
+    fixed = [with_known(one, known) for one in what]
+    rows, final = _swept(fixed, course, beam, mine or ["beam.beta_gamma"], adjoint)
+    for k, (objective, (value, gradient)) in enumerate(zip(what, rows, strict=True)):
+        if not all(name in gradient for name in names) or of_optics(objective):
+            more = {}
+            if of_optics(objective):
+                bars = optics_bars(objective, final, known)
+                more = line_gradient(tables, bars, names, course.line, course.effects)
+            rows[k] = value, summed(names, gradient, more, beam)
+    return joined(rows)
+
+
+def _swept(
+    objectives: list[BeamFunction], course: Course, beam: Beam, wrt: Sequence[str], adjoint: Adjoint | str | None
+) -> tuple[list[tuple[Array, dict[str, Array]]], Beam]:
+    """Value and gradient of each objective of the final beam, and that beam."""
+    asked = Wanted.of(course.line, wrt)
+    names = checked_names(asked, beam)
+    course = course.with_present(of_line(names, course.line))
+    run = Run(course, beam, recorded=False, lent=all(goes_anywhere(one) for one in objectives))
+    chosen = resolve(adjoint, run, run.course.plan)
+    backend, first, P = run.backend, run.state(), run.parameters
+    plan, setting, (last, readings, kept) = followed(
+        run, lambda plan, setting: chosen.forward(backend, unroll(plan), setting, first, P)
+    )
+    final = run.result(last, plan, readings)
+    values, seeds, readings_bar = [], [], []
+    for one in objectives:
+        value, bars, own = seeds_of(one, run, plan, final, first, last, readings)
+        values.append(value)
+        seeds.append(bars)
+        readings_bar.append(own)
+    xp = namespace(first.X)
+    together = tuple(xp.stack(each, axis=0) for each in zip(*readings_bar, strict=True))
+    held = [stacked(seeds)]  # handed over, as the adjoint lets go what it has used up
+    del seeds, bars, readings_bar
+    found, report = chosen.backward(backend, fanned(plan), setting, first, last, kept, P, held.pop(), together)
+    found = chosen.check(backend, report, found)
+    variates = cache(run.given.recipe.variates) if run.given.recipe is not None else None
+    plain = backends.of(run.given.coordinates).unrecorded
+    rows = []
+    for value, row in zip(values, rows_of(found), strict=True):
+        bars = run.home(run.before_clocks(row))
+        gradient = asked.gradient(wanted_bars(names, run, bars, variates), run.given)
+        rows.append((plain(run.home(value)), {name: plain(bar) for name, bar in gradient.items()}))
+    return rows, run.home(final)
+
+
+def optics_jacobian(
+    objectives: Sequence[Any], line: Line, reference: Any, wrt: Sequence[str]
+) -> tuple[Array, dict[str, Array]]:
+    """Values and derivatives of objectives all leaves of which are of optics: one table, and a way back for each."""
+    from backbeam.lattice_functions.objectives import of_optics, pull_tables, pulled, tables_of
+
+    leaves = [leaf for one in objectives for leaf in of_optics(one)]
+    tables = tables_of(leaves, line, reference, wrt)
+    known = {leaf: leaf(tables[leaf.asked]) for leaf in leaves}
+    rows = []
+    for one in objectives:
+        value, bars = pulled(one, known)
+        rows.append((value, pull_tables(tables, bars, wrt)))
+    return joined(rows)
+
+
+def joined(rows: Sequence[tuple[Array, dict[str, Array]]]) -> tuple[Array, dict[str, Array]]:
+    """Values and gradients of several objectives as values and a Jacobian."""
     xp = namespace(rows[0][0])
     found = {name: xp.stack([gradient[name] for _, gradient in rows], axis=0) for name in rows[0][1]}
     return xp.stack([value for value, _ in rows], axis=0), found
@@ -88,25 +190,28 @@ def values(
     record: Record | None = None,
 ) -> Array:
     """Values of several objectives ``(m, ...)``, without a gradient: what `jacobian` gives first."""
-    from backbeam.lattice_functions.objectives import of_optics, tables_of
     from backbeam.moment_beam import MomentBeam
     from backbeam.moment_beam.objectives import moment_values
 
     options: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn, "turns": turns, "record": record}
     if isinstance(beam, MomentBeam):
         return moment_values(several(objectives), line, beam, space_charge=space_charge, effects=effects, **options)
-    course = Course.of(line, space_charge=space_charge, effects=effects, **options)
-    bound, course = judged(several(objectives), course)
-    leaves = [leaf for one in bound for leaf in of_optics(one)]
-    tables = tables_of(leaves, line, beam)
+    return values_course(objectives, Course.of(line, space_charge=space_charge, effects=effects, **options), beam)
 
-    def fixed(leaf: Objective) -> Objective:
-        return Fixed(leaf, leaf(tables[leaf.asked])) if of_optics(leaf) else leaf  # type: ignore[attr-defined,arg-type]
 
-    bound = [one.over(fixed) if isinstance(one, Objective) else one for one in bound]
-    final = track_course(course, beam)
-    found = [one(final) for one in bound]
-    return namespace(found[0]).stack([one[0] if isinstance(one, tuple) else one for one in found], axis=0)
+def values_course(
+    objectives: Sequence[BeamFunction | str], course: Course, beam: Beam, adjoint: Adjoint | str | None = None
+) -> Array:
+    """`values` along a course; ``adjoint`` is for a library that records a gradient of them."""
+    from backbeam.lattice_functions.objectives import of_optics, tables_of
+
+    what, course = judged(several(objectives), course)
+    leaves = [leaf for one in what for leaf in of_optics(one)]
+    tables = tables_of(leaves, course.line, beam)
+    known = {leaf: leaf(tables[leaf.asked]) for leaf in leaves}
+    final = track_course(course, beam, adjoint)
+    found = [with_known(one, known)(final) for one in what]
+    return namespace(final.coordinates).stack([one[0] if isinstance(one, tuple) else one for one in found], axis=0)
 
 
 def several(objectives: Any) -> list[Any]:

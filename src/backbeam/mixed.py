@@ -59,6 +59,13 @@ def is_mixed(objective: Any) -> bool:
     return bool(of_optics(objective))
 
 
+def with_known(objective: Any, known: Mapping[Any, Array]) -> Any:
+    """An objective with leaves whose values are known; any other function as it is."""
+    if not isinstance(objective, Objective):
+        return objective
+    return objective.over(lambda leaf: Fixed(leaf, known[leaf]) if leaf in known else leaf)
+
+
 def differentiate_mixed(
     objective: Objective, course: Course, beam: Beam, wrt: Sequence[str], **options: Any
 ) -> Gradient:
@@ -70,16 +77,24 @@ def differentiate_mixed(
     leaves = of_optics(objective)
     of_line = line_names(names, course.line, course.effects)
     tables = tables_of(leaves, course.line, beam, list(of_line.values()))
-    values: dict[Objective, Array] = {leaf: leaf(tables[leaf.asked]) for leaf in leaves}
-    of_beam = [name for name in names if not name.startswith("start.") or "start" in course.line]
-    fixed = objective.over(lambda leaf: Fixed(leaf, values[leaf]) if leaf in values else leaf)
-    found = differentiate_course(fixed, course, beam, of_beam or ["beam.beta_gamma"], **options)
-    bars = optics_bars(objective, found.beam, values)
-    gradient = {name: found.gradient[name] for name in of_beam}
-    for name, part in line_gradient(tables, bars, names, course.line, course.effects).items():
-        part = beam.as_mine(part)
-        gradient[name] = gradient[name] + part if name in gradient else part
-    return found._replace(gradient={name: gradient[name] for name in names})
+    known = {leaf: leaf(tables[leaf.asked]) for leaf in leaves}
+    mine = beam_names(names, course.line) or ["beam.beta_gamma"]
+    found = differentiate_course(with_known(objective, known), course, beam, mine, **options)
+    bars = optics_bars(objective, found.beam, known)
+    more = line_gradient(tables, bars, names, course.line, course.effects)
+    return found._replace(gradient=summed(names, found.gradient, more, beam))
+
+
+def summed(
+    names: Sequence[str], of_beam: Mapping[str, Array], of_line: Mapping[str, Array], beam: Beam
+) -> dict[str, Array]:
+    """Derivative by each name: of the beam's leaves, of those of the optics, or both; of neither, 0."""
+    gradient = {}
+    for name in names:
+        parts = [of_beam[name]] if name in of_beam else []
+        parts += [beam.as_mine(of_line[name])] if name in of_line else []
+        gradient[name] = sum(parts[1:], parts[0]) if parts else beam.as_mine(0.0)
+    return gradient
 
 
 def line_gradient(
@@ -93,13 +108,17 @@ def line_gradient(
     return {name: found[theirs] for name, theirs in of_line.items() if theirs in found}
 
 
-def optics_bars(objective: Objective, final: Beam, values: Mapping[Objective, Array]) -> dict[OfOptics, Array]:
-    """Cotangents of the leaves of optics, from the values of all."""
-    known = {leaf: final.as_mine(values[leaf]) if leaf in values else leaf(final) for leaf in objective.leaves}
-    bars: dict[Any, Array] = {}
-    value = objective.from_leaves(known)
-    objective.to_leaves(known, namespace(value).ones_like(value), bars)
-    return {leaf: bar for leaf, bar in bars.items() if leaf in values}
+def optics_bars(objective: Objective, final: Beam, known: Mapping[Any, Array]) -> dict[OfOptics, Array]:
+    """Cotangents of the leaves of optics, whose values are known, from the values of all."""
+    from backbeam.lattice_functions.objectives import pulled
+
+    values = {leaf: final.as_mine(known[leaf]) if leaf in known else leaf(final) for leaf in objective.leaves}
+    return {leaf: bar for leaf, bar in pulled(objective, values)[1].items() if leaf in known}
+
+
+def beam_names(names: Sequence[str], line: Line) -> list[str]:
+    """Names that a beam has a gradient for: all but those of the lattice functions at the start."""
+    return [name for name in names if not name.startswith("start.") or "start" in line]
 
 
 def line_names(names: Sequence[str], line: Line, effects: Container[str] = ()) -> dict[str, str]:

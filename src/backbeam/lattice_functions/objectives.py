@@ -140,8 +140,13 @@ def differentiate_optics(
     """Value and gradient of an objective all leaves of which are of optics."""
     leaves = of_optics(objective)
     tables = tables_of(leaves, line, reference, wrt)
-    known: dict[Objective, Array] = {leaf: leaf(tables[leaf.asked]) for leaf in leaves}
+    value, bars = pulled(objective, {leaf: leaf(tables[leaf.asked]) for leaf in leaves})
+    return value, pull_tables(tables, bars, wrt)
+
+
+def pulled(objective: Objective, known: Mapping[Any, Array]) -> tuple[Array, dict[Any, Array]]:
+    """Value from those of the leaves, and their cotangents for one of 1."""
     value = objective.from_leaves(known)
     bars: dict[Any, Array] = {}
     objective.to_leaves(known, namespace(value).ones_like(value), bars)
-    return value, pull_tables(tables, bars, wrt)
+    return value, bars

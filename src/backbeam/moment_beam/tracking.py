@@ -309,15 +309,28 @@ def moment_value_and_grad(
     wrt:
         ``qf.k1`` of an element, ``beam.mean``, ``beam.cov``, ``beam.charge``, ``beam.beta_gamma``, or a knob.
     """
+    given: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn, "turns": turns, "record": record}
+    found = moment_jacobian([function], line, beam, wrt, space_charge=space_charge, effects=effects, **given)
+    values, gradient = found
+    return values[0, ...], {name: rows[0, ...] for name, rows in gradient.items()}
+
+
+def moment_jacobian(
+    objectives: Sequence[Any], line: Line, beam: MomentBeam, wrt: Sequence[str], **options: Any
+) -> tuple[Array, dict[str, Array]]:
+    """Values ``(m, ...)`` and derivatives ``(m, ..., own shape)`` of several: one way there, and one back for each."""
+    from backbeam.jacobian import joined
     from backbeam.mixed import line_gradient
     from backbeam.moment_beam.objectives import Judged
 
-    given: dict[str, Any] = {"slices": slices, "step": step, "on_turn": on_turn, "turns": turns, "record": record}
-    passage = Passage.on(line, beam, space_charge=space_charge, effects=effects, **given)
-    found = Judged([function], passage, line, beam, wrt)
-    value, bars, of_line = found.pulled(found.objectives[0])
-    more = line_gradient(found.tables, of_line, Wanted.of(line, wrt).names, line)
-    return value, moment_gradient(passage, line, passage.pullback(bars), wrt, more)
+    passage = Passage.on(line, beam, **options)
+    found, names = Judged(objectives, passage, line, beam, wrt), Wanted.of(line, wrt).names
+    rows = []
+    for one in found.objectives:
+        value, bars, of_line = found.pulled(one)
+        more = line_gradient(found.tables, of_line, names, line)
+        rows.append((value, moment_gradient(passage, line, passage.pullback(bars), wrt, more)))
+    return joined(rows)
 
 
 def moment_gradient(

@@ -14,6 +14,7 @@
 ``watched``   particles that turn round
 ``sites``     where the numbers of losses are on the line
 ``stretch``   what lies between two kicks, block of particles by block
+``fan``       steps with several cotangents
 ``compiler``  from a line to a plan
 ``running``   plans run forward and back
 ============= ==========================================================================================
@@ -27,6 +28,7 @@ from __future__ import annotations
 from backbeam.plan.apply import Apply
 from backbeam.plan.circulate import Circulate
 from backbeam.plan.compiler import Look, Slicing, compile_line, compile_looks, compile_pieces, longest_length
+from backbeam.plan.fan import fanned, rows_of, stacked
 from backbeam.plan.judge import Judge
 from backbeam.plan.kick import Kick
 from backbeam.plan.lose import Lose
@@ -78,12 +80,15 @@ __all__ = [
     "compile_pieces",
     "count_kicks",
     "count_readings",
+    "fanned",
     "is_sound",
     "longest_length",
     "may_lose",
     "merge_linear",
     "replay",
     "retreat",
+    "rows_of",
+    "stacked",
     "stretches",
     "unroll",
     "watched",

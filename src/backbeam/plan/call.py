@@ -57,6 +57,10 @@ class Call(Step):
         """Pull back from the state before it."""
         return self.pullback(state, P, setting, bars)
 
+    def undone(self, setting: Setting, state: State, P: Parameters) -> State:
+        """Call its inverse."""
+        return self.inverse(state, P, setting)
+
     # -- physics -----------------------------------------------------------------------------------------------------
 
     def forward(self, state: State, P: Parameters, setting: Setting) -> State:

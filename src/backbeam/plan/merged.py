@@ -98,6 +98,10 @@ class Merged(Local):
         """Whatever its maps are, a block sees matrices."""
         return Merged(())
 
+    def undone(self, setting: Setting, state: State, P: Parameters) -> State:
+        """By the product of the inverses."""
+        return state._replace(X=_multiplied(self.given(setting, state, P, True).inverse, state, setting))
+
     # -- a block of particles ----------------------------------------------------------------------------------------
 
     def given(self, setting: Setting, state: State, P: Parameters, inverse: bool) -> Matrices:

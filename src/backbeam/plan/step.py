@@ -137,6 +137,10 @@ class Step:
         """Cotangents back, from the state before it."""
         return with_own_bars(pull_back, self, setting, state, P, bars)
 
+    def undone(self, setting: Setting, state: State, P: Parameters) -> State:
+        """State before it, from the one after it."""
+        return compiled(undo, self, setting, state, P) if self.moves or self.loses else state
+
     def unrolled(self) -> tuple[Step, ...]:
         """Its steps one by one."""
         return (self,)

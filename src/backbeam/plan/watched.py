@@ -72,6 +72,10 @@ class Watched(Step):
         after = self.step.advance(setting, state, P, [])
         return self.step.replay(setting, self._marked(state, after, setting), P, bars, unread)
 
+    def undone(self, setting: Setting, state: State, P: Parameters) -> State:
+        """As `retreat`."""
+        return self._revived(self.step.undone(setting, state, P))
+
     # -- in a loop -----------------------------------------------------------------------------------------------------
 
     def forward(self, state: State, P: Parameters, setting: Setting) -> State:

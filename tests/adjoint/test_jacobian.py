@@ -1,0 +1,153 @@
+"""A Jacobian of many objectives in one sweep is, row by row, the gradients of each; objectives at places."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from adjoint_lines import CASES, host
+
+import backbeam as bb
+from backbeam import observables as ob
+from backbeam.jacobian import values
+
+ADJOINTS = {"reversible": bb.Reversible(), "anchors": bb.Reversible(anchor_every=2), "store": bb.Store(),
+            "checkpoint": bb.Checkpoint(slots=2)}  # fmt: skip
+
+
+def several(case):
+    """Of the end, the start and the middle, and the case's own."""
+    line = case.line()
+    name = line.sequence[len(line) // 2]
+    place = f"{name}[0]" if line.sequence.count(name) > 1 else name
+    return line, [
+        case.objective,
+        (ob.sigma("x", at=place) - 1e-3) ** 2 * 1e6,
+        bb.Target(ob.log(ob.normalized_emittance("y")), -10.0, tol=0.1),
+        ob.mean("pt", at="start") * 1e3 + ob.sigma("px", at="start") / ob.sigma("y"),
+    ]
+
+
+def deviation(found, wanted):
+    """Largest of a row, next to the largest of that row, or a part of the largest of all where the row is rounding."""
+    worst = 0.0
+    for name, rows in wanted.items():
+        floor = 1e-2 * max(np.max(np.abs(host(row))) for row in rows)
+        for a, b in zip(found[name], rows, strict=True):
+            worst = max(worst, np.max(np.abs(host(a) - host(b))) / max(np.max(np.abs(host(b))), floor))
+    return worst
+
+
+def gradients(objectives, *given, **options):
+    """Values and derivatives one by one."""
+    rows = [bb.value_and_grad(one, *given, **options) for one in objectives]
+    return [host(value) for value, _ in rows], {name: [row[name] for _, row in rows] for name in rows[0][1]}
+
+
+@pytest.mark.parametrize(
+    ("label", "library", "adjoints"),
+    [
+        ("acceleration", "numpy", ("reversible", "store")),
+        ("bend", "numpy", ("checkpoint",)),
+        ("solenoid", "torch", ("reversible",)),
+        ("apertures", "numpy", tuple(ADJOINTS)),
+        ("apertures", "torch", ("store",)),
+        ("diagnostics", "numpy", ("anchors", "checkpoint")),
+        ("no space charge", "numpy", ("reversible", "store")),
+        ("no space charge", "torch", ("tape",)),
+    ],
+)
+def test_rows_are_gradients(label, library, adjoints):
+    case = CASES[label]
+    line, objectives = several(case)
+    beam, options = case.draw(library, n=60), {**case.options(), "slices": 1}
+    for adjoint in adjoints:
+        options["adjoint"] = ADJOINTS.get(adjoint, adjoint)
+        value, wanted = gradients(objectives, line, beam, case.wrt, **options)
+        found, slopes = bb.jacobian(objectives, line, beam, case.wrt, **options)
+        np.testing.assert_allclose(host(found), value, rtol=1e-12)
+        assert list(slopes) == list(wanted)
+        assert deviation(slopes, wanted) < 5e-12, adjoint
+
+
+def test_rows_are_gradients_on_jax_too():
+    """Under jit, so that all is compiled as one; next to NumPy."""
+    import jax
+
+    line = bb.Line([bb.Quadrupole(0.1, k1=9.0, name="q"), bb.Drift(0.2)])
+    objectives, wrt = [ob.mean("x", at="q"), ob.mean("px")], ["q.k1", "beam.coordinates"]
+
+    def found(beam):
+        return bb.jacobian(objectives, line, beam, wrt)
+
+    value, slopes = jax.jit(found)(CASES["fodo"].draw("jax", n=30))
+    wanted = found(CASES["fodo"].draw(n=30))
+    np.testing.assert_allclose(value, wanted[0], rtol=1e-12)
+    assert deviation(slopes, wanted[1]) < 1e-12
+
+
+def test_turns_knobs_batches_and_functions():
+    """A ring whose turns are undone one by one; settings in a batch; a knob; a function of a user's own."""
+    ring = bb.Line(
+        [bb.Quadrupole(0.1, k1=2.0, name="qf"), bb.Drift(0.4, name="d"), bb.Quadrupole(0.1, k1=-2.0, name="qd"),
+         bb.Sextupole(0.1, k2=50.0, name="s"), bb.Monitor(name="bpm"), bb.Drift(0.4)],
+    )  # fmt: skip
+    ring = ring.replace({"qd.k1": np.asarray([-2.0, -1.9])})
+    beam = CASES["fodo"].draw(n=40)
+
+    def mine(b):
+        return b.mean("x"), {"coordinates": np.asarray([1.0, 0, 0, 0, 0, 0])[:, None] * np.full(b.n, 1.0 / b.n)}
+
+    objectives = ["sigma_x @ d[4]", "sigma_x @ d[0]", "mean_px @ end", ob.reading("bpm", "x", 2), mine]
+    wrt = ["qf.k1", "s.k2", "beam.mean_x", "beam.coordinates", "beam.kinetic_energy"]
+    value, wanted = gradients(objectives, ring, beam, wrt, turns=5)
+    for adjoint in ("reversible", "store", "checkpoint"):
+        found, slopes = bb.jacobian(objectives, ring, beam, wrt, turns=5, adjoint=adjoint)
+        np.testing.assert_allclose(found, value, rtol=1e-12)
+        assert found.shape == (5, 2) and slopes["beam.coordinates"].shape == (5, 2, 6, 40)
+        assert deviation(slopes, wanted) < 1e-11
+    np.testing.assert_allclose(values(objectives, ring, beam, turns=5), value, rtol=1e-12)
+
+
+def test_places_are_where_the_line_is_cut():
+    """The beam behind each passage of an element, against a line that ends there; in the gradient as well."""
+    case, options = CASES["acceleration"], {"slices": 2, "space_charge": bb.SpaceCharge3D(grid=(6, 6, 6))}
+    line, beam = case.line(), case.draw(n=60)
+    assert line.sequence == ("drift_1", "buncher", "cavity", "drift_2", "cavity")
+    objective = ob.normalized_emittance("x") / ob.sigma("tau")
+    for place, cut in (("start", 0), ("buncher", 2), ("cavity[0]", 3), ("cavity[1]", 5), (bb.END, 5), (None, 5)):
+        short = line[:cut] if cut else bb.Line([bb.Marker()])
+        # What is ahead of a place has no part in it: names that the shorter line lacks are 0.
+        names = [name for name in case.wrt if name.startswith("beam.") or name.partition(".")[0] in short]
+        value, wanted = bb.value_and_grad(objective, short, beam, names, **options)
+        for adjoint in ("reversible", "store", "checkpoint") if cut == 3 else ("reversible",):
+            there, found = bb.value_and_grad(objective.at(place), line, beam, case.wrt, adjoint=adjoint, **options)
+            assert there == pytest.approx(float(value), rel=1e-12)
+            for name in case.wrt:
+                slope = 0.0 if name not in names else float(wanted[name])
+                assert found[name] == pytest.approx(slope, rel=1e-9, abs=1e-6 * (name == "beam.charge")), name
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("sigma_x @ cavty", "objective: at is 'cavty'; allowed: cavity"),
+        ("sigma_x @ cavity", "cavity[0] ... cavity[1]: the beam passes 2 times"),
+        ("sigma_x @ cavity[2]", "one of 2 passages, counted from 0"),
+        ("sigma_x @ nowhere", "an element of the line, start or end"),
+        ("reading:bpm.x @ buncher", "left out: a reading is of its monitor or screen"),
+    ],
+)
+def test_places_that_are_not_there(what, said):
+    case = CASES["acceleration"]
+    for ask in (lambda: bb.value_and_grad(what, case.line(), case.draw(n=20), ["buncher.voltage"]),
+                lambda: bb.jacobian(["sigma_x", what], case.line(), case.draw(n=20), ["buncher.voltage"])):  # fmt: skip
+        with pytest.raises(bb.InputError, match="allowed: ") as error:
+            ask()
+        assert said in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("wrong", [[], "sigma_x", 3])
+def test_a_jacobian_is_of_a_list(wrong):
+    case = CASES["bend"]
+    with pytest.raises(bb.InputError, match="objectives"):
+        bb.jacobian(wrong, case.line(), case.draw(n=20), ["b.angle"])
