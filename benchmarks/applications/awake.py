@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--particles", type=int, default=10_000)
     parser.add_argument("--calls", type=int, default=400)
-    parser.add_argument("--nelder-mead-calls", type=int, default=8000)
+    parser.add_argument("--nelder-mead-calls", type=int, default=3000)
     parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True)
     given = parser.parse_args(arguments)
     sizes = ("start [m²]", "design [m²]", "in 50 kicks [m²]")
@@ -71,8 +71,8 @@ def text(table: list[str], given: argparse.Namespace, arguments: list[str]) -> s
 `{" ".join(["python benchmarks/applications awake", *arguments])}`: {given.particles:,} particles; every length, angle
 and strength within half of its design value, started one per cent off it; at most {given.calls} calls of a gradient
 method and {given.nelder_mead_calls} of Nelder-Mead, whose search is ended there and not by itself. A call of a gradient
-method is a value and 58 derivatives. Seconds are of one thread of the processor. The last two columns look at the best point
-once more: with particles of another seed, and with magnets in the 50 kicks of the shipped problem.
+method is a value and 58 derivatives. Seconds are of one thread of the processor. The last two columns look at the best
+point once more: with particles of another seed, and with magnets in the 50 kicks of the shipped problem.
 
 {chr(10).join(table)}
 
