@@ -153,8 +153,9 @@ largest of all six. Cavities are off.
   Teng, ours those of Mais and Ripken: the same only without coupling. Edwards-Teng's, made from our normal form, are in
   a column of their own.
 - *Chromaticities* of the exact maps, with the nonlinear faces of bends that a MAD-X file means (`fringe="hard"`) and
-  its maps of second order have; and once more with linear ones. Bends with both k1 and turned faces (booster, SPEAR3)
-  have a wedge of gradient at each in MAD-X, and not here.
+  its maps of second order have; and once more with linear ones. The correction for the extent of a fringe does not
+  depend on the momentum here. How it does is a matter of codes: ELENA's vertical one per delta is -1.595 here, -1.580
+  in MAD-X's maps of second order, and -1.731 in its PTC.
 - *LEIR* is without its orbit bump of 17 cm, beyond maps of second order, and without solenoids.
 
 {table(found)}

@@ -39,7 +39,15 @@ CASES: dict[str, dict] = {
     "corrector_thin": {"vkick": -5e-4},
     "sector_bend": {"length": 0.5, "angle": 0.26},
     "sector_bend_edges": {"length": 0.5, "angle": -0.26, "e1": -0.1, "e2": 0.12, "fint": 0.5, "hgap": 0.02},
-    "sector_bend_hard": {"length": 0.5, "angle": 0.26, "e1": 0.1, "fint": 0.4, "hgap": 0.02, "fringe": "hard"},
+    "sector_bend_hard": {
+        "length": 0.5,
+        "angle": 0.26,
+        "e1": 0.1,
+        "fint": 0.4,
+        "hgap": 0.02,
+        "fringe": "hard",
+        "k1": 0.5,
+    },
     "sector_bend_field": {
         "length": 0.5,
         "angle": 0.2,

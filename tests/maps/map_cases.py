@@ -277,10 +277,10 @@ CASES = [
     *(
         Case(
             f"hard_edge_{end}",
-            hard_edge.HardEdge(True, end == "exit", 0.5, end == "exit", end),
+            hard_edge.HardEdge(True, end == "exit", 0.5, end == "exit", end, True),
             ({"k0": (-1.0, 1.0)} | FRINGE if end == "exit" else {"length": (0.5, 2.0)})
-            | {"angle": (-0.05, 0.05), "e": (-0.05, 0.05)},
-            zeros("angle", "e"),
+            | {"angle": (-0.05, 0.05), "e": (-0.05, 0.05), "k1": (-20.0, 20.0)},
+            zeros("angle", "e", "k1"),
             cancels=1e-3,
         )
         for end in ("entrance", "exit")

@@ -95,7 +95,9 @@ class _Bend(Element):
         if not (has_face or has_fringe or self._share or self.fringe == "hard"):
             return ()
         what = (has_face, has_fringe, self._share, self.k0 is not None)
-        edge = HardEdge(*what, end) if self.fringe == "hard" else BendEdge(*what)
+        turned = has_face or bool(self._share)
+        hard = self.fringe == "hard"
+        edge = HardEdge(*what, end, turned and self.k1 is not None) if hard else BendEdge(*what)
         return (bind(edge, e=face, fint=fint, hgap=hgap),)
 
     def entrance(self) -> tuple[Bound, ...]:

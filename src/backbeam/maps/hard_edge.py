@@ -48,12 +48,32 @@ def _in_y(X: Array, strength: Array) -> Array:
     return join(x, px, y, py + per_particle(strength) * y, tau, pt)
 
 
+def _gradient_wedge(X: Array, strength: Array) -> Array:
+    """What the gradient does less or more in the wedge, of which x tan(e) is the length: px += k1 tan(e) (x^2 - y^2).
+
+    py -= 2 k1 tan(e) x y with it, as of a thin sextupole (K. Brown, SLAC-75; MAD-X's fringe of second order).
+    """
+    x, px, y, py, tau, pt = rows(X)
+    g = per_particle(strength)
+    return join(x, px + g * (x * x - y * y), y, py - 2.0 * g * x * y, tau, pt)
+
+
+def _gradient_wedge_pullback(X: Array, strength: Array, X1_bar: Array) -> tuple[Array, Array]:
+    """Cotangents of X and of the strength."""
+    x, y = X[..., 0, :], X[..., 2, :]
+    xb, pxb, yb, pyb, taub, ptb = rows(X1_bar)
+    g = per_particle(strength)
+    X_bar = join(xb + 2.0 * g * (x * pxb - y * pyb), pxb, yb - 2.0 * g * (y * pxb + x * pyb), pyb, taub, ptb)
+    return X_bar, over_particles((x * x - y * y) * pxb - 2.0 * x * y * pyb)
+
+
 @dataclass(frozen=True)
 class HardEdge(BendEdge):
     """Pole face of a bend, exact in all orders of x and its slope, of second order in y.
 
     At the entrance: the axes turn by the face angle e onto the plane of the face (a `wedge` without field), the field
-    begins there (`fringe`), and they turn back in it (a `wedge` with it). At the exit the same from the other end.
+    begins there (`fringe`), and they turn back in it (a `wedge` with it). At the exit the same from the other end. A
+    gradient k1 acts in the wedge of the field by a thin kick of second order.
 
     Parameters
     ----------
@@ -61,9 +81,22 @@ class HardEdge(BendEdge):
         As in `backbeam.maps.edge.BendEdge`.
     end:
         "entrance" or "exit".
+    gradient:
+        Whether there is a gradient k1 [1/m^2] in the bend.
     """
 
     end: str = "entrance"
+    gradient: bool = False
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Those of the face, and k1."""
+        return (*super().parameters, *(("k1",) if self.gradient else ()))
+
+    def _in_wedge(self, p: Parameters) -> Array:
+        """Strength k1 tan(e) of the gradient in the wedge."""
+        e = self._angle(p)
+        return p["k1"] * namespace(e).tan(e)
 
     def _pieces(self, p: Parameters) -> tuple[tuple[str, Array, Array], ...]:
         """Kind, angle or sign, and field of each piece in order; a kick in y stands at the face."""
@@ -78,8 +111,13 @@ class HardEdge(BendEdge):
         return (("wedge", -e, h), *reversed(edge), ("wedge", e, zero))
 
     def forward(self, X: Array, reference: Reference, p: Parameters) -> Array:
-        """Piece by piece."""
-        return self._states(X, reference, p)[-1]
+        """Piece by piece; the gradient is on the side of the field."""
+        if self.gradient and self.end == "exit":
+            X = _gradient_wedge(X, self._in_wedge(p))
+        X = self._states(X, reference, p)[-1]
+        if self.gradient and self.end == "entrance":
+            X = _gradient_wedge(X, self._in_wedge(p))
+        return X
 
     def _states(self, X: Array, reference: Reference, p: Parameters) -> list[Array]:
         states = [X]
@@ -93,14 +131,41 @@ class HardEdge(BendEdge):
 
     def inverse(self, X1: Array, reference: Reference, p: Parameters) -> Array:
         """Piece by piece from the last."""
+        if self.gradient and self.end == "entrance":
+            X1 = _gradient_wedge(X1, -self._in_wedge(p))
         for kind, angle, field in reversed(self._pieces(p)):
             if kind == "wedge":
                 X1 = wedge(X1, reference, -angle, field)
             else:
                 X1 = fringe_inverse(X1, reference, field) if kind == "fringe" else _in_y(X1, -field)
+        if self.gradient and self.end == "exit":
+            X1 = _gradient_wedge(X1, -self._in_wedge(p))
         return X1
 
     def pullback(self, X: Array, reference: Reference, p: Parameters, X1_bar: Array) -> tuple[Array, Array, Cotangents]:
+        """Back through the face, and before or behind it through the gradient's wedge."""
+        if not self.gradient:
+            return self._face_pullback(X, reference, p, X1_bar)
+        e, strength = self._angle(p), self._in_wedge(p)
+        if self.end == "entrance":
+            behind = self._states(X, reference, p)[-1]
+            X_bar, g_bar = _gradient_wedge_pullback(behind, strength, X1_bar)
+            X_bar, inverse_beta_bar, found = self._face_pullback(X, reference, p, X_bar)
+        else:
+            behind = _gradient_wedge(X, strength)
+            X_bar, inverse_beta_bar, found = self._face_pullback(behind, reference, p, X1_bar)
+            X_bar, g_bar = _gradient_wedge_pullback(X, strength, X_bar)
+        tangent = namespace(e).tan(e)
+        e_bar = (1.0 + tangent * tangent) * p["k1"] * g_bar
+        found = dict(found) | {"k1": tangent * g_bar}
+        for name, share in (("e", 1.0), ("angle", self.share)):
+            if name in found:
+                found[name] = found[name] + share * e_bar
+        return X_bar, inverse_beta_bar, found
+
+    def _face_pullback(
+        self, X: Array, reference: Reference, p: Parameters, X1_bar: Array
+    ) -> tuple[Array, Array, Cotangents]:
         """Back through the pieces; the states in between are made again."""
         h, e, extent = self._curvature(p), self._angle(p), self._extent(p)
         pieces, states = self._pieces(p), self._states(X, reference, p)
