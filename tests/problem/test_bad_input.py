@@ -47,7 +47,7 @@ def folder(tmp_path, monkeypatch):
 SET = [
     ("beam.sgima_x=1", "bad.yaml: beam.sgima_x is an unknown key; allowed: sigma_x or sigma_px or sigma_y"),
     ("baem.n=1", "bad.yaml: baem is an unknown key; allowed: beam"),
-    ("colour=red", "bad.yaml: colour is an unknown key; allowed: one of title, beam, lattice, space_charge, effects, track, gradient, run"),
+    ("colour=red", "bad.yaml: colour is an unknown key; allowed: one of title, beam, lattice, space_charge, effects, track, gradient, optimize, run"),
     ("track.slice=1", "bad.yaml: track.slice is an unknown key; allowed: slices"),
     ("track.slices=-1", "bad.yaml: track.slices is -1; allowed: a whole number, at least 0"),
     ("track.slices=2.5", "bad.yaml: track.slices is 2.5; allowed: a whole number, at least 0"),

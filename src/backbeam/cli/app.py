@@ -4,7 +4,8 @@
 code     means
 ======== ==========================================================================================
 0        done
-1        done, and the answer is no: gradients disagree (`check`), nothing fits (`memory --budget`)
+1        done, and the answer is no: gradients disagree (`check`), nothing fits (`memory --budget`), a target is
+         not met (`optimize`)
 2        not done: bad input, a library that is missing, a run that has no answer; one line says why
 130      interrupted by Ctrl-C
 143      terminated by SIGTERM
@@ -29,6 +30,7 @@ COMMANDS = {
     "run": "Track the beam of a problem and show it before and after.",
     "optics": "Find orbit, lattice functions, tunes and chromaticities of a problem's line or a lattice file.",
     "gradient": "Differentiate an objective of the beam with respect to parameters of line and beam.",
+    "optimize": "Search for parameters of a problem at which targets are met, an objective is small, or both.",
     "check": "Compare gradients of every array library and method with each other and with differences.",
     "memory": "Say how much memory a gradient will take by each adjoint, and which fits.",
     "lattice": "Say what a lattice file of any code holds, what was dropped, and what is refused and where.",

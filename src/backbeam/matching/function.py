@@ -57,10 +57,11 @@ def function(
     beam:
         A `Beam`, a `MomentBeam`, or a `Reference` where optics alone is looked at.
     vary:
-        Names, or a mapping from each to its bounds (low, high) or None: ``qf.k1`` of an element, ``wake_1.q`` of an
-        effect, a knob of the line, ``beam.charge``, ``beam.sigma_x``, ``beam.mean_x`` (an offset of all particles of a
-        beam that was not drawn), ``beam.kinetic_energy`` or ``reference.kinetic_energy``. Patterns, ``*.k1``, stand
-        for every parameter that they fit; ``"qf.k1 = -qd.k1"``, or ``{"qf.k1": "-qd.k1"}``, ties one to others.
+        Names, or a mapping from each to its bounds, (low, high), ``"50 %"`` of its start, or None: ``qf.k1`` of an
+        element, ``wake_1.q`` of an effect, a knob of the line, ``beam.charge``, ``beam.sigma_x``, ``beam.mean_x`` (an
+        offset of all particles of a beam that was not drawn), ``beam.kinetic_energy`` or ``reference.kinetic_energy``.
+        Patterns, ``*.k1``, stand for every parameter that they fit; ``"qf.k1 = -qd.k1"``, or ``{"qf.k1": "-qd.k1"}``,
+        ties one to others.
     scaled:
         Whether x is in multiples of ``f.scale``, the width of the bounds, else the size of the start, else what is
         usual for the unit; and the value in multiples of its size at the start. Optimisers stop by absolute numbers, so
@@ -69,7 +70,8 @@ def function(
         Lattice functions with which objectives of optics begin, of a line that is no ring; ``start.beta_x`` varies.
     space_charge, effects, slices, step, on_turn, turns, adjoint:
         As in `value_and_grad`, but that a point at which a particle turns round cannot be tracked, unless ``on_turn``
-        is "lose": a beam must not become small by losing its tails.
+        is "lose": a beam must not become small by losing its tails. Adjoint None: `Reversible`, and `Checkpoint` at a
+        point where that is not to be trusted.
 
     Returns
     -------

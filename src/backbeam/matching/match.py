@@ -127,10 +127,10 @@ def match(
         search = Search(aim, merit, chosen, trials, passes, tell)
         try:
             search.run(restarts, seed)
-            spread = [] if search.interrupted else search.repeated(samples, adjoint)
+            spread = [] if search.stopped else search.repeated(samples, adjoint)
         finally:
             trials.close()
-    if search.interrupted:
+    if search.stopped:
         warnings.warn("the match was interrupted: this is the best until then", BackbeamWarning, stacklevel=2)
     return _found(search, spread, perf_counter() - begun)
 
@@ -145,7 +145,8 @@ class Search:
     def __init__(self, aim: Aim, merit: Merit, method: Method, history: History, passes: int, tell: Tell) -> None:
         self.aim, self.merit, self.method, self.history, self.tell = aim, merit, method, history, tell
         self.most = passes
-        self.interrupted = self.reached = False
+        self.reached = False
+        self.stopped: BaseException | None = None
         self.ended = Ended(False, "nothing was tried")
         self.begin = merit.x0
         known = history.best
@@ -169,8 +170,7 @@ class Search:
                 self.ended = Ended(self.reached, str(enough))
                 return
             except KeyboardInterrupt as stopped:
-                self.interrupted, self.ended = True, Ended(False, "interrupted")
-                self.stopped = stopped
+                self.stopped, self.ended = stopped, Ended(False, "interrupted")
                 return
             if k == 0 or self.score < before:
                 self.ended = ended
@@ -217,8 +217,8 @@ class Search:
             search = Search(self.aim, merit, self.method, History(merit.names), self.most, self.tell)
             search.run(0, 0)
             found.append(search)
-            if search.interrupted:
-                self.interrupted = True
+            if search.stopped:
+                self.stopped = search.stopped
                 break
         return found
 
@@ -269,8 +269,8 @@ def _found(search: Search, samples: list[Search], seconds: float) -> Match:
         wanted.append(Wanted(target.objective.name, _said(target), float(one), float(two), met, scatter))
     success = all(one.met is not False for one in wanted) and (search.ended.converged or aim.objective is None)
     return Match(
-        line, beam, success and not search.interrupted, search.ended.message, search.method.name, x, merit,
-        search.history, varied, wanted, merit.passes, merit.gradients, seconds, search.interrupted,
+        line, beam, success and not search.stopped, search.ended.message, search.method.name, x, merit,
+        search.history, varied, wanted, merit.passes, merit.gradients, seconds, search.stopped,
     )  # fmt: skip
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from backbeam import backends
+from backbeam.adjoint import Checkpoint
 from backbeam.arrays import Array, namespace
 from backbeam.errors import InputError, TrackingError
 from backbeam.line import Line
-from backbeam.matching.goals import Goals, total
+from backbeam.matching.goals import Derivatives, Goals, total
 from backbeam.matching.retreat import Good
 from backbeam.matching.stage import Stage
 from backbeam.matching.variables import Variables
@@ -225,7 +226,7 @@ class Merit:
             return Pass(x.copy(), np.stack(np.broadcast_arrays(*values)), None)
         self.gradients += 1
         names = self.variables.all_names
-        pairs = self.goals.derivatives(stage, names, self.adjoint)
+        pairs = self._derivatives(stage, names)
         at = {name: on_host(value) for name, value in self.values(x).items()}
         each = []
         for value, by_name in pairs:
@@ -237,6 +238,16 @@ class Merit:
         shape = np.broadcast_shapes(*(own.shape for own, _ in each))
         steep = np.stack([np.broadcast_to(slope, (*shape, len(self.names))) for _, slope in each])
         return Pass(x.copy(), np.stack([np.broadcast_to(own, shape) for own, _ in each]), steep)
+
+    def _derivatives(self, stage: Stage, names: Sequence[str]) -> list[Derivatives]:
+        """Of all objectives. Where a beam is too large to be brought back to where it was, by states that are kept."""
+        try:
+            return self.goals.derivatives(stage, names, self.adjoint)
+        except TrackingError:
+            if self.adjoint is not None:
+                raise
+            self.goals.values(stage)  # raises where the way there is what is wrong
+            return self.goals.derivatives(stage, names, Checkpoint())
 
     def _batch(self, x: np.ndarray) -> list[Pass]:
         """A pass for each row: all at once, or one by one where one of them cannot be tracked."""

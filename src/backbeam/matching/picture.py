@@ -1,13 +1,14 @@
-"""Picture of a search: the value of every trial, and the best until then."""
+"""Pictures of a search: the value of every trial, and the sizes of the beam before and after."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backbeam.extras import need
-from backbeam.plotting import FAINT, INK, X_COLOR, Y_COLOR
+from backbeam.plotting import FAINT, INK, X_COLOR, Y_COLOR, draw_lattice, draw_sizes
 
 need("plot", "matplotlib", purpose="drawing")
 
@@ -16,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 if TYPE_CHECKING:
+    from backbeam.line import Line
     from backbeam.matching.result import Match
 
 
@@ -56,4 +58,28 @@ def draw_search(match: Match, title: str = "") -> Figure:
     draw_history(figure.add_subplot(), match)
     text = title or f"{match.method}: {repr(match)[len('<Match: ') : -1]}"
     figure.suptitle(text, x=0.01, ha="left", fontsize=min(11.0, 11.0 * 90.0 / len(text)), fontweight="bold", color=INK)
+    return figure
+
+
+def draw_change(line: Line, before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]], title: str) -> Figure:
+    """Return a figure of rms sizes along a line, before and after.
+
+    Parameters
+    ----------
+    line:
+        The beamline.
+    before, after:
+        Moments as `backbeam.problem.moments_of` gives them, in the order of s.
+    title:
+        What to write above.
+    """
+    figure = Figure(figsize=(9.0, 6.4), dpi=130, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    bar, *panels = figure.subplots(3, 1, sharex=True, height_ratios=(0.3, 1.0, 1.0))
+    draw_lattice(bar, line, start=before[0]["s"])
+    for axes, rows, heading in zip(panels, (before, after), ("before", "after"), strict=True):
+        draw_sizes(axes, rows, ("x", "y"))
+        axes.set_title(heading, loc="left", fontsize=10, color=INK)
+    panels[1].set_xlabel("s [m]")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=min(13.0, 13.0 * 80.0 / max(len(title), 1)), fontweight="bold")
     return figure

@@ -77,8 +77,13 @@ class Match:
     gradients: int
     """How often there and back."""
     seconds: float
-    interrupted: bool = False
-    """Whether Ctrl-C ended it: then this is the best until then."""
+    stopped: BaseException | None = None
+    """What Ctrl-C raised, if that ended it: then this is the best until then."""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended it."""
+        return self.stopped is not None
 
     @property
     def values(self) -> dict[str, float]:

@@ -7,6 +7,7 @@ A variable is asked for by its name, by a pattern (``*.k1``), or by a name with 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from backbeam.arrays import Array
     from backbeam.matching.stage import Stage
 
+_PART = re.compile(r"\d+(?:\.\d*)?\s*%")
+"""``50 %``: bounds of half the start to either side of it."""
 Vary = str | Iterable[str] | Mapping[str, Any]
-"""Names, patterns and ties; or by name (low, high), None for no bounds, or the text of a formula."""
+"""Names, patterns and ties; or by name (low, high), ``"50 %"``, None for no bounds, or the text of a formula."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Variables:
         free: dict[str, Variable] = {}
         ties: dict[str, Formula] = {}
         for asked, given in _pairs(vary, stage):
-            if isinstance(given, str):
+            if isinstance(given, str) and not _PART.fullmatch(given):
                 _new(asked, free, ties)
                 ties[asked] = _formula(asked, given)
                 continue
@@ -164,6 +167,14 @@ def _formula(name: str, text: str) -> Formula:
 def _variable(name: str, bounds: Any, stage: Stage) -> Variable:
     allowed = "bounds (low, high) with low < high, one of them None where there is none; or None"
     low, high = -math.inf, math.inf
+    start = plain(stage.get(name))
+    if np.shape(start):
+        raise InputError(f"vary.{name}", f"an array of shape {np.shape(start)}", "a parameter that is one number")
+    if isinstance(bounds, str):
+        width = 0.01 * float(bounds.rstrip(" %")) * abs(start)
+        if not width:
+            raise InputError(f"vary.{name}", bounds, f"bounds (low, high): it starts at {start:g}")
+        bounds = (start - width, start + width)
     if bounds is not None:
         try:
             low, high = (open_ if end is None else float(end) for end, open_ in zip(bounds, (low, high), strict=True))
@@ -171,9 +182,6 @@ def _variable(name: str, bounds: Any, stage: Stage) -> Variable:
             raise InputError(f"vary.{name}", bounds, allowed) from None
         if not low < high:  # and so no NaN
             raise InputError(f"vary.{name}", bounds, allowed)
-    start = plain(stage.get(name))
-    if np.shape(start):
-        raise InputError(f"vary.{name}", f"an array of shape {np.shape(start)}", "a parameter that is one number")
     if not low <= start <= high:
         raise InputError(f"vary.{name}", bounds, f"bounds about {start:.6g}, where it starts")
     return Variable(name, float(start), low, high, stage.unit(name))

@@ -10,6 +10,7 @@
     space_charge: {model: 3d, grid: [32, 32, 32], extent: beam}    # or null
     track: {slices: 4}            # or {step: 0.05}, a length in m
     gradient: {objective: sigma_x, wrt: [qf.k1], adjoint: reversible}
+    optimize: {targets: [sigma_x = 1e-3], vary: {qf.k1: [0, 5]}}    # see `backbeam.problem.optimizing`
     run: {backend: numpy, dtype: float64}
 
 All numbers are in SI units, energies in eV, angles in rad. `Problem.load` reads a file or a shipped example.
@@ -19,17 +20,21 @@ from __future__ import annotations
 
 from backbeam.problem.differentiation import Derivative, Question, question
 from backbeam.problem.examples import example_names
+from backbeam.problem.optimizing import Optimization, best_problem, optimization
 from backbeam.problem.outcome import Outcome, moments_of
 from backbeam.problem.problem import Problem
 from backbeam.problem.text import ProblemError
 
 __all__ = [
     "Derivative",
+    "Optimization",
     "Outcome",
     "Problem",
     "ProblemError",
     "Question",
+    "best_problem",
     "example_names",
     "moments_of",
+    "optimization",
     "question",
 ]

@@ -23,10 +23,18 @@ from backbeam.problem.lattice import Lattice, read_lattice
 from backbeam.problem.lattice_file import is_foreign, with_lattice_file, with_reading, with_reference
 from backbeam.problem.outcome import Outcome, run_problem
 from backbeam.problem.overrides import override, split_override
-from backbeam.problem.sections import GradientSection, RunSection, TrackSection, check_beam, draw_beam, read
+from backbeam.problem.sections import (
+    GradientSection,
+    OptimizeSection,
+    RunSection,
+    TrackSection,
+    check_beam,
+    draw_beam,
+    read,
+)
 from backbeam.problem.text import ProblemError, Tree, read_tree, write_tree
 
-KEYS = ("title", "beam", "lattice", "space_charge", "effects", "track", "gradient", "run")
+KEYS = ("title", "beam", "lattice", "space_charge", "effects", "track", "gradient", "optimize", "run")
 """Sections of a problem file."""
 
 
@@ -58,6 +66,8 @@ class Problem:
     lattice: Lattice = field(init=False)
     gradient: GradientSection = field(init=False)
     """What the file says of gradients."""
+    optimize: OptimizeSection = field(init=False)
+    """What it says of a search."""
     settings: RunSection = field(init=False)
     """Where it runs: backend, device, dtype."""
     _track: TrackSection = field(init=False, repr=False)
@@ -75,6 +85,7 @@ class Problem:
         for name, value in (
             ("lattice", read_lattice(tree.get("lattice"), self.name)),
             ("gradient", read(GradientSection, tree.get("gradient"), "gradient")),
+            ("optimize", read(OptimizeSection, tree.get("optimize"), "optimize")),
             ("settings", read(RunSection, tree.get("run"), "run")),
             ("_track", track),
             ("_space_charge", read_space_charge(tree.get("space_charge"))),

@@ -89,6 +89,25 @@ class GradientSection(Section):
     slots: Whole | None = pydantic.Field(None, description="a whole number of states, at least 1")
 
 
+class OptimizeSection(Section):
+    """``optimize``: see `backbeam.problem.optimizing`."""
+
+    minimize: str | dict[str, Number] | None = pydantic.Field(
+        None, description="an objective such as mean_square_size, or weights such as {sigma_x: 1, sigma_y: 2}"
+    )
+    targets: list[Any] | None = pydantic.Field(None, description="a list of targets, such as [sigma_x @ m1 = 1e-3]")
+    vary: list[str] | dict[str, Any] | None = pydantic.Field(
+        None, description="names such as [qf.k1], or bounds by name such as {qf.k1: [-5, 5], qd.k1: null}"
+    )
+    method: str | None = pydantic.Field(None, description="the name of a method, such as trf, L-BFGS-B or SLSQP")
+    start: str | dict[str, Number] | None = pydantic.Field(
+        None, description="beam, or lattice functions such as {beta_x: 10, beta_y: 5}"
+    )
+    passes: Whole | None = pydantic.Field(None, description="a whole number of passes, at least 1")
+    restarts: Whole | None = pydantic.Field(None, description="a whole number, at least 0")
+    seeds: Whole | None = pydantic.Field(None, description="a whole number of other samples of the beam, at least 0")
+
+
 def read(section: type[Section], given: Any, path: str) -> Any:
     """Return the section that a mapping describes.
 
