@@ -262,6 +262,12 @@ def seeds_of(
     return value, bars, in_order(found.readings, plan, readings, last.beta_gamma.ndim)
 
 
+def no_bars(first: State, run: Run) -> Bars:
+    """Cotangents of zero, of a state and of all parameters."""
+    X, q, beta_gamma = (namespace(first.X).zeros_like(part) for part in first[:3])
+    return Bars(X, q, beta_gamma, zero_parameters(first, run.parameters, run.core_ranks))
+
+
 def _with_lengths(bars: dict[str, dict[str, Array]], run: Run, s_bar: Array | float) -> dict[str, dict[str, Array]]:
     """Cotangents of parameters with that of the path length in those of the lengths: s is their sum."""
     if isinstance(s_bar, float) and s_bar == 0.0:

@@ -11,14 +11,15 @@ from backbeam.arrays import Array, namespace
 from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.errors import InputError
-from backbeam.gradient import checked_names, differentiate_course, goes_anywhere, seeds_of, wanted_bars
+from backbeam.gradient import checked_names, differentiate_course, goes_anywhere, no_bars, seeds_of, wanted_bars
 from backbeam.judging import judged, objective_of
 from backbeam.knob_gradient import Wanted
 from backbeam.memory import is_taped, resolve
 from backbeam.mixed import beam_names, line_gradient, line_names, optics_bars, summed, with_known
 from backbeam.objectives import BeamFunction
+from backbeam.observables import Objective
 from backbeam.paths import is_of_beam, of_line
-from backbeam.plan import fanned, rows_of, stacked, unroll
+from backbeam.plan import Bars, Rows, fanned, unroll
 from backbeam.run import Run
 from backbeam.tracking import followed, track_course
 
@@ -131,26 +132,36 @@ def _swept(
         run, lambda plan, setting: chosen.forward(backend, unroll(plan), setting, first, P)
     )
     final = run.result(last, plan, readings)
-    values, seeds, readings_bar = [], [], []
+    values: list[Array] = []
+    seeds: list[Bars | None] = []
+    of_readings: list[list[Array | None]] = []
+    is_traced = backend.traced([first.X, last.X, last.beta_gamma])
     for one in objectives:
         value, bars, own = seeds_of(one, run, plan, final, first, last, readings)
+        dense = is_traced or not isinstance(one, Objective)
         values.append(value)
-        seeds.append(bars)
-        readings_bar.append(own)
-    xp = namespace(first.X)
-    together = tuple(xp.stack(each, axis=0) for each in zip(*readings_bar, strict=True))
-    held = [stacked(seeds)]  # handed over, as the adjoint lets go what it has used up
-    del seeds, bars, readings_bar
-    found, report = chosen.backward(backend, fanned(plan), setting, first, last, kept, P, held.pop(), together)
-    found = chosen.check(backend, report, found)
+        seeds.append(bars if dense or any(is_some(bar) for bar in bars[:3]) else None)
+        of_readings.append([bar if dense or is_some(bar) else None for bar in own])
+    nothing = no_bars(first, run)
+    held: Any = [Rows(tuple(seeds), nothing)]  # handed over, as the adjoint lets go what it has used up
+    readings_bar: Any = tuple(zip(*of_readings, strict=True))
+    del seeds, bars, own, of_readings
+    found: Any
+    found, report = chosen.backward(backend, fanned(plan), setting, first, last, kept, P, held.pop(), readings_bar)
     variates = cache(run.given.recipe.variates) if run.given.recipe is not None else None
     plain = backends.of(run.given.coordinates).unrecorded
     rows = []
-    for value, row in zip(values, rows_of(found), strict=True):
-        bars = run.home(run.before_clocks(row))
+    for value, row in zip(values, found.each, strict=True):
+        checked = chosen.check(backend, report, nothing if row is None else row)
+        bars = run.home(run.before_clocks(checked))
         gradient = asked.gradient(wanted_bars(names, run, bars, variates), run.given)
         rows.append((plain(run.home(value)), {name: plain(bar) for name, bar in gradient.items()}))
     return rows, run.home(final)
+
+
+def is_some(bar: Array) -> bool:
+    """Whether a cotangent is not all 0."""
+    return bool(namespace(bar).any(bar != 0.0))
 
 
 def optics_jacobian(

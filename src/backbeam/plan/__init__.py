@@ -28,7 +28,7 @@ from __future__ import annotations
 from backbeam.plan.apply import Apply
 from backbeam.plan.circulate import Circulate
 from backbeam.plan.compiler import Look, Slicing, compile_line, compile_looks, compile_pieces, longest_length
-from backbeam.plan.fan import fanned, rows_of, stacked
+from backbeam.plan.fan import Rows, fanned
 from backbeam.plan.judge import Judge
 from backbeam.plan.kick import Kick
 from backbeam.plan.lose import Lose
@@ -66,6 +66,7 @@ __all__ = [
     "Parameters",
     "Plan",
     "Repeat",
+    "Rows",
     "Setting",
     "Slicing",
     "State",
@@ -87,8 +88,6 @@ __all__ = [
     "merge_linear",
     "replay",
     "retreat",
-    "rows_of",
-    "stacked",
     "stretches",
     "unroll",
     "watched",

@@ -1,22 +1,35 @@
 """A plan on its way back with several cotangents at once: a Jacobian in one sweep.
 
-The state has no axis for them; cotangents have one in front of all others. Each step undoes the state once, and pulls
-all cotangents back there: at once, as a batch of beams that are views of one, or one after the other where a pass makes
-fields, whose memory is then that of one. So m rows of a Jacobian take one way there, one way undone, and m pullbacks.
+There is one state, and a row of cotangents for each objective. A step undoes the state once and pulls the rows back
+there: those of a small beam at once, as a batch of beams that are views of one, those of a large one after the other,
+so that a pass has the memory of one. A row begins where its objective is: what lies behind that has no part in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
+from backbeam import backends
 from backbeam.arrays import Array, namespace
 from backbeam.plan.circulate import Circulate
 from backbeam.plan.running import Plan, unroll
 from backbeam.plan.state import Bars, Parameters, Setting, State, Values
 from backbeam.plan.step import Step
-from backbeam.plan.stretch import stretches
+from backbeam.plan.stretch import Stretch, stretches
+
+SMALL = 2_000
+"""Particles up to which a pass costs what its calls cost: then all rows are one."""
+
+
+class Rows(NamedTuple):
+    """Cotangents under way."""
+
+    each: tuple[Bars | None, ...]
+    """None: of nothing yet."""
+    nothing: Bars
+    """Zeros, with which a row begins."""
 
 
 @dataclass(frozen=True)
@@ -69,24 +82,55 @@ class Fanned(Step):
         (part,) = stretches((self.step,))
         return part.advance(setting, state, P, readings)
 
-    def retreat(
-        self, setting: Setting, state: State, P: Parameters, bars: Bars, unread: list[Array]
-    ) -> tuple[State, Bars]:
-        """Undo once, and pull all cotangents back there."""
+    def retreat(  # type: ignore[override]
+        self, setting: Setting, state: State, P: Parameters, bars: Rows, unread: list[Any]
+    ) -> tuple[State, Rows]:
+        """Undo once, and pull all rows back there."""
         before = self.step.undone(setting, state, P)
         return before, self.replay(setting, before, P, bars, unread)
 
-    def replay(self, setting: Setting, state: State, P: Parameters, bars: Bars, unread: list[Array]) -> Bars:
-        """All cotangents back, from the state before the step."""
+    def replay(  # type: ignore[override]
+        self, setting: Setting, state: State, P: Parameters, bars: Rows, unread: list[Any]
+    ) -> Rows:
+        """All rows back, from the state before the step. A reading has a cotangent a row, None for none."""
         (part,) = stretches((self.step,))
-        if not self.step.kicks:
-            count = bars.beta_gamma.shape[0]
-            return part.replay(setting, _spread(state, count), Values(P), bars, unread)
-        owners = [owner for owner in self.step.owners if owner in bars.parameters]
-        mine = bars._replace(parameters={owner: bars.parameters[owner] for owner in owners})
-        rows = [part.replay(setting, state, P, row, []) for row in rows_of(mine)]
-        found = stacked(rows)
-        return found._replace(parameters={**bars.parameters, **found.parameters})
+        each = list(bars.each)
+        if self.step.readers:
+            mine = [unread.pop() for _ in self.step.readers][::-1]
+            for k, row in enumerate(each):
+                own = [bar[k] for bar in mine]
+                if own[0] is not None:
+                    each[k] = part.replay(setting, state, P, bars.nothing if row is None else row, own)
+            return bars._replace(each=tuple(each))
+        active = [k for k, row in enumerate(each) if row is not None]
+        rows: list[Any] = [each[k] for k in active]
+        owners = [owner for owner in part_owners(part) if owner in bars.nothing.parameters]
+        own = [row._replace(parameters={owner: row.parameters[owner] for owner in owners}) for row in rows]
+        for k, row, found in zip(active, rows, self._pulled(part, setting, state, P, own), strict=True):
+            each[k] = found._replace(parameters={**row.parameters, **found.parameters})
+        return bars._replace(each=tuple(each))
+
+    def _pulled(
+        self, part: Step | Stretch, setting: Setting, state: State, P: Parameters, rows: list[Bars]
+    ) -> Iterable[Bars]:
+        backend = backends.of(state.X)
+        is_traced = backend.traced([state.X, *(row.X for row in rows)])
+        if is_traced and self.step.kicks:
+
+            def body(_: None, row: Bars) -> tuple[None, Bars]:
+                return None, part.replay(setting, state, P, row, [])
+
+            return backend.one_by_one(backend.scan(body, None, backend.together(rows), len(rows))[1], len(rows))
+        at_once = is_traced or (state.X.shape[-1] <= SMALL and not backend.recompiles)
+        if len(rows) > 1 and at_once and not self.step.kicks:
+            return rows_of(part.replay(setting, _spread(state, len(rows)), Values(P), stacked(rows), []))
+        return (part.replay(setting, state, P, row, []) for row in rows)
+
+
+def part_owners(part: Any) -> tuple[str, ...]:
+    """Whose parameters a step or a stretch takes."""
+    steps = part.steps if isinstance(part, Stretch) else (part,)
+    return tuple(dict.fromkeys(owner for step in steps for owner in step.owners))
 
 
 def fanned(plan: Plan) -> Plan:
@@ -100,26 +144,26 @@ def fanned(plan: Plan) -> Plan:
 
 def rows_of(bars: Bars) -> list[Bars]:
     """Cotangents one by one."""
-    return [_each(bars, lambda bar, k=k: bar[k, ...]) for k in range(bars.beta_gamma.shape[0])]  # type: ignore[misc]
+
+    def row(k: int) -> Bars:
+        parameters = {n: {f: bar[k, ...] for f, bar in fields.items()} for n, fields in bars.parameters.items()}
+        return Bars(bars.X[k, ...], bars.q[k, ...], bars.beta_gamma[k, ...], parameters)
+
+    return [row(k) for k in range(bars.beta_gamma.shape[0])]
 
 
-def stacked(rows: list[Bars]) -> Bars:
+def stacked(rows: Sequence[Bars]) -> Bars:
     """Cotangents with an axis for them in front."""
-    xp, first = namespace(rows[0].X), rows[0]
+    xp = namespace(rows[0].X)
 
     def stack(of: Callable[[Bars], Array]) -> Array:
         return xp.stack([of(row) for row in rows], axis=0)
 
     parameters = {
         name: {field: stack(lambda row, n=name, f=field: row.parameters[n][f]) for field in fields}  # type: ignore[misc]
-        for name, fields in first.parameters.items()
+        for name, fields in rows[0].parameters.items()
     }
     return Bars(stack(lambda r: r.X), stack(lambda r: r.q), stack(lambda r: r.beta_gamma), parameters)
-
-
-def _each(bars: Bars, change: Callable[[Array], Array]) -> Bars:
-    parameters = {n: {f: change(bar) for f, bar in fields.items()} for n, fields in bars.parameters.items()}
-    return Bars(change(bars.X), change(bars.q), change(bars.beta_gamma), parameters)
 
 
 def _spread(state: State, count: int) -> State:
