@@ -86,6 +86,11 @@ class Machine:
         """Names of what is read."""
         return tuple(self._readings)
 
+    def unit(self, name: str) -> str | None:
+        """SI unit of a setting; None of a knob."""
+        owner, _, field = name.rpartition(".")
+        return None if name in self.line.knobs else str(self.line[owner].rule(field)["unit"])
+
     def __call__(self, settings: Any) -> np.ndarray:
         """Readings ``(..., r)`` at settings ``(..., m)``, both in the order of their names."""
         settings = np.asarray(settings, dtype=np.float64)
