@@ -107,11 +107,12 @@ def test_under_jit_it_is_nan_and_never_a_wrong_number():
     def function(voltage, adjoint):
         return bb.track(ring(8, voltage), start, adjoint=adjoint).mean("tau")
 
-    slope = jax.jit(jax.grad(function), static_argnums=1)
+    slope = jax.jit(jax.grad(function), static_argnums=1)  # a program for each adjoint takes seconds
     assert np.isnan(host(slope(np.float32(2e3), bb.Reversible())))
     assert np.isfinite(host(slope(np.float32(1.0), bb.Reversible())))
     anchored = host(slope(np.float32(2e3), bb.Reversible(anchor_every=4)))
-    assert anchored == pytest.approx(host(slope(np.float32(2e3), bb.Store())), rel=1e-3)
+    right = differentiate(OBJECTIVE, ring(8), beam(), WRT, adjoint=bb.Store()).gradient["b.voltage"]
+    assert anchored == pytest.approx(float(right), rel=1e-3)
 
 
 def test_anchors_are_whole_numbers():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -125,7 +126,7 @@ def test_pullback_equals_torch_autodiff(case, seed):
 
 @every_case
 def test_pullback_equals_jax_autodiff(case):
-    backend = backends.get("jax")
+    backend, case = backends.get("jax"), shortest(case)
     mover = Mover(case, backend)
 
     @jax.jit
@@ -138,6 +139,11 @@ def test_pullback_equals_jax_autodiff(case):
             Xb, bgb = cotangents(X, bg, seed)
             wanted, found = both(*(mover.up(a) for a in (X, bg, p, Xb, bgb)))
             compare_pullback([mover.down(a) for a in found], [mover.down(a) for a in wanted], 1e-11, case.cancels)
+
+
+def shortest(case: Case) -> Case:
+    """The map with one step of order 2: what JAX compiles grows with the pieces, what is in a piece does not."""
+    return replace(case, map=replace(case.map, order=2, steps=1)) if hasattr(case.map, "steps") else case
 
 
 @every_case

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from backbeam import backends
 from backbeam.arrays import join, namespace, over_particles, per_particle, rows
 from backbeam.maps.base import Map
 from backbeam.maps.bend import bend, bend_reverse, curvature_of, share_curvature
@@ -175,7 +176,8 @@ class CombinedBend(Map):
         def act(kind: str, part: float, X: Array) -> Array:
             span = sign * part * self.fraction * length
             if kind == "drift":
-                return bend(X, reference, span, curvature)
+                # Else XLA makes a bend anew for each row of the next: in float32 six times as much to compile.
+                return backends.of(X).settle(bend(X, reference, span, curvature))
             half = per_particle(0.5 * span)
             X = curved_kick(X, field, half)
             return curved_kick(multiply(matrices[part], X) if lenses else X, field, half)

@@ -14,7 +14,7 @@ get to nodes and back by `backbeam.effects.mesh.cloud_in_cell`; what else it is 
 ``mesh``            particles on the grid that covers the charge
 ``gridded``         one grid as a linear map, from charges to the field at the particles
 ``particles``       what happens to each particle on its own
-``fixed_t``         around a kick at fixed t: to the time of the reference and back
+``planes``          where a kick is made: at fixed s, or at the time of the reference, and back
 ``validity``        where the model ends
 ``transforms``      coordinates at fixed s and at fixed t
 ``green``           potential of a uniformly charged cell

@@ -18,28 +18,30 @@ What this leaves out: transverse momenta beside m c (gamma sigma_x' = 0.1 is 1 t
 chirp (delta beta/beta; protons of 2.5 MeV with 10 % rms: 5.4 %). For the last, **at fixed t** is better (0.7 % there),
 where every particle is first brought to the time of the reference, straight on; it holds while
 sigma_z sigma_px/sigma_x is small.
-See ``fixed_t``; ``validity`` has a table.
+See ``planes``; ``validity`` has a table.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from backbeam import backends
 from backbeam.arrays import namespace, per_particle
 from backbeam.effects.base import Bunch, EffectBars
-from backbeam.effects.space_charge import fixed_t, particles, validity
+from backbeam.effects.space_charge import particles, validity
 from backbeam.effects.space_charge.base import SpaceCharge
 from backbeam.effects.space_charge.beyond import Beyond, beyond
 from backbeam.effects.space_charge.core import AutoExtent
-from backbeam.effects.space_charge.drive import COULOMB, Drive, MeanEnergy, OfReference, Sums, mean_of, sums_of
+from backbeam.effects.space_charge.drive import COULOMB, Drive, Sums, mean_of, sums_of
 from backbeam.effects.space_charge.extents import Box, Extent
 from backbeam.effects.space_charge.gridded import Gridded
 from backbeam.effects.space_charge.levels import OneLevel, TwoLevels, limits, window
 from backbeam.effects.space_charge.mesh import block_of, meshed
 from backbeam.effects.space_charge.named import extent_named
+from backbeam.effects.space_charge.planes import PLANES, FixedS, FixedT
 from backbeam.effects.space_charge.steep import Steep
 from backbeam.errors import InputError
 
@@ -52,8 +54,6 @@ if TYPE_CHECKING:
 
 GRID_GRADIENTS = ("exact", "frozen")
 """exact: of the discrete kick, the box that follows the beam included. frozen: with the box held still."""
-PLANES = {"s": 4, "t": 2}
-"""Where the kick is made, and the order that is taken there unless another is asked for."""
 ORDERS = (2, 4)
 MOST_NODES = 512**3
 """More than this are taken for a slip: the transform of so many, doubled each way, takes 9 GB."""
@@ -136,7 +136,7 @@ class SpaceCharge3D(SpaceCharge):
         object.__setattr__(self, "extent", extent_named(self.extent))
         if not isinstance(self.plane, str) or self.plane not in PLANES:
             raise InputError("space_charge.plane", self.plane, " or ".join(PLANES))
-        object.__setattr__(self, "order", PLANES[self.plane] if self.order is None else self.order)
+        object.__setattr__(self, "order", PLANES[self.plane].order if self.order is None else self.order)
         if isinstance(self.order, bool) or not isinstance(self.order, int) or self.order not in ORDERS:
             raise InputError("space_charge.order", self.order, "2 or 4")
         object.__setattr__(self, "grid", checked_grid(self.grid, 2 * self.guard + 2))
@@ -162,23 +162,11 @@ class SpaceCharge3D(SpaceCharge):
         """Cotangents at the bunch before the kick."""
         if self.plane == "t":
             return self.reverse(bunch._replace(X=self.forward(bunch, p)), p, X1_bar)[1]
-        beam = _flat(*bunch, p["length"])
-        return _shaped(self._back(beam, _like(X1_bar, beam), False), bunch.X)[1]
+        return _shaped(self._back(_flat(*bunch, p["length"]), X1_bar, False), bunch.X)[1]
 
     def reverse(self, bunch: Bunch, p: Parameters, X1_bar: Array) -> tuple[Array, EffectBars]:
         """X before the kick and what `pullback` gives there, from the bunch after it: one field serves both."""
-        beam = _flat(*bunch, p["length"])
-        bars = _like(X1_bar, beam)
-        if self.plane == "s":
-            return _shaped(self._back(beam, bars, True), bunch.X)
-        inverse_beta = per_particle(beam.reference.inverse_beta)
-        there = self._entered(beam)
-        bars, to_s = fixed_t.left_pullback(there.X, beam.alive, inverse_beta, bars)
-        Y, Y_bar, q_bar, u_bar, length_bar = self._back(there, bars, True)
-        X = fixed_t.left(Y, beam.X, beam.alive, inverse_beta)
-        X_bar, to_t = fixed_t.entered_pullback(X, beam.alive, inverse_beta, Y_bar)
-        u_bar = u_bar + beam.reference.pull_back(inverse_beta=to_s + to_t)
-        return _shaped((X, X_bar, q_bar, u_bar, length_bar), bunch.X)
+        return _shaped(self._back(_flat(*bunch, p["length"]), X1_bar, True), bunch.X)
 
     def settled(self, bunch: Bunch) -> SpaceCharge3D:
         """With the grids that the bunch wants; as it is where values cannot be looked at."""
@@ -189,12 +177,11 @@ class SpaceCharge3D(SpaceCharge):
         validity.ask(beam.X, beam.q, beam.reference, self.plane)
         found = self
         if self.extent.levels is None:
-            r = particles.positions(self._entered(beam).X)
-            found = found.replace(extent=self.extent.settled(r, beam.q))
+            found = found.replace(extent=self.extent.settled(self._places(beam), beam.q))
         if self.far is None:
             found = found.replace(far=particles.some_without_charge(beam.q, beam.alive))
         if found.far:
-            levels = found._prepared(_on_host(self._entered(beam)))[2]
+            levels = found._prepared(_on_host(beam)).levels
             validity.ask_of_places(levels.farther() if isinstance(levels, Beyond) else 0)
         return found
 
@@ -213,8 +200,8 @@ class SpaceCharge3D(SpaceCharge):
     def fields(self, X: Array, q: Array, alive: Array | None, reference: Reference) -> Fields:
         """Charge density and potential that the kick uses, and their grid."""
         xp = namespace(X)
-        beam = self._entered(_flat(X, q, alive, reference, 0.0))
-        _, drive, levels = self._prepared(beam)
+        beam = _flat(X, q, alive, reference, 0.0)
+        _, _, _, _, drive, levels = self._prepared(beam)
         grid = levels.whole
         box = grid.mesh.box
         charge = grid.mesh.deposit(beam.q)[0, ...]
@@ -234,57 +221,64 @@ class SpaceCharge3D(SpaceCharge):
 
     def _moved(self, beam: _Beam, X: Array, sign: float) -> Array:
         """Coordinates after the kick, or before it, in the shape of X."""
-        found = self._kicked(self._entered(beam), sign)
-        if self.plane == "t":
-            found = fixed_t.left(found, beam.X, beam.alive, per_particle(beam.reference.inverse_beta))
-        return namespace(X).reshape(found, tuple(X.shape))
-
-    def _entered(self, beam: _Beam) -> _Beam:
-        """The beam where the kick is made."""
-        if self.plane == "s":
-            return beam
-        return beam._replace(X=fixed_t.entered(beam.X, beam.alive, per_particle(beam.reference.inverse_beta)))
+        return namespace(X).reshape(self._kicked(beam, sign), tuple(X.shape))
 
     @property
-    def _energy(self) -> MeanEnergy | OfReference:
-        return MeanEnergy() if self.plane == "s" else OfReference()
+    def _at(self) -> FixedS | FixedT:
+        return PLANES[self.plane]
 
-    def _prepared(self, beam: _Beam) -> tuple[Sums, Drive, OneLevel | TwoLevels | Beyond]:
-        """Sums over the charge, what they drive, and the grids, with one for those beyond if there are some."""
-        sums, drive, levels = self._charged(beam)
+    def _places(self, beam: _Beam) -> Rows:
+        """Positions where the kick is made."""
+        (Y, _), _ = self._at.entered(beam.X, beam.alive, None, per_particle(beam.reference.inverse_beta))
+        return particles.positions(beam.X if Y is None else Y)
+
+    def _prepared(self, beam: _Beam, X1_bar: Array | None = None) -> _Prepared:
+        """Ready for a kick of the beam, or, with the cotangent of the coordinates after it, for the way back."""
+        found = self._charged(beam, X1_bar)
+        drive = found.drive
+        levels: Any = found.levels  # those of the charge
         count = levels.whole.mesh.beyond
         if self.far is False or count == 0 or (count is None and not self.far):
-            return sums, drive, levels
-        r = particles.positions(beam.X)
+            return found
 
         def gridded(mesh: Mesh) -> Gridded:
             return self._gridded(mesh._replace(box=self._held(mesh.box)), drive)
 
-        return sums, drive, beyond(levels, r, beam.alive, gridded)
+        return found._replace(levels=beyond(levels, particles.positions(found.X), beam.alive, gridded))
 
-    def _charged(self, beam: _Beam) -> tuple[Sums, Drive, OneLevel | TwoLevels]:
-        """One pass over the particles finds the box and the mean energy; more find the core of the charge."""
-        extent, backend, r = self.extent, backends.of(beam.X), particles.positions(beam.X)
+    def _charged(self, beam: _Beam, X1_bar: Array | None) -> _Prepared:
+        """One pass over the particles brings them there and finds the box and the mean energy; more find the core of
+        the charge.
+        """
+        extent, backend, at, block = self.extent, backends.of(beam.X), self._at, block_of(beam.q)
+        inverse_beta = per_particle(beam.reference.inverse_beta)
         is_seen = not backend.traced((beam.q,))
         all_charged = is_seen and beam.alive is None and not bool(namespace(beam.q).any(beam.q == 0.0))
         if extent.levels is None and is_seen:
-            extent = extent.settled(r, None if all_charged else beam.q)
+            extent = extent.settled(self._places(beam), None if all_charged else beam.q)
 
-        def surveyed(block: tuple[Array, Array, Array | None], _: None) -> tuple[None, tuple[Survey, Sums]]:
-            X, q, alive = block
-            found = extent.survey(particles.positions(X), None if all_charged else q)
-            return None, (found, sums_of(q, X[..., 5, :], alive))
+        def surveyed(block: Any, inverse_beta: Array) -> tuple[Any, tuple[Survey, Sums, Array | None]]:
+            X, q, alive, bar = block
+            found, inverse_beta_bar = at.entered(X, alive, bar, inverse_beta)
+            Y = X if found[0] is None else found[0]
+            survey = extent.survey(particles.positions(Y), None if all_charged else q)
+            return found, (survey, sums_of(q, Y[..., 5, :], alive), inverse_beta_bar)
 
         def combine(a: Any, b: Any) -> Any:
-            return extent.combine(a[0], b[0]), Sums(*(x + y for x, y in zip(a[1], b[1], strict=True)))
+            sums = Sums(*(x + y for x, y in zip(a[1], b[1], strict=True)))
+            return extent.combine(a[0], b[0]), sums, None if a[2] is None else a[2] + b[2]
 
-        _, (survey, sums) = backend.blockwise(surveyed, (beam.X, beam.q, beam.alive), None, combine, block_of(beam.q))
-        drive = self._energy.of(beam.reference, beam.ds, sums)
+        (Y, Y_bar), (survey, sums, inverse_beta_bar) = backend.blockwise(
+            surveyed, (beam.X, beam.q, beam.alive, X1_bar), inverse_beta, combine, block
+        )
+        X, X1_bar = beam.X if Y is None else Y, X1_bar if Y_bar is None else Y_bar
+        r = particles.positions(X)
+        drive = at.energy.of(beam.reference, beam.ds, sums)
         box = self._held(extent.box(survey, drive, self.grid, self.guard))
         mesh = meshed(r, beam.q, beam.alive, box, self.grid, self.guard, extent.holds_all and all_charged)
         whole = self._gridded(mesh, drive)
         if extent.levels != 2:
-            return sums, drive, OneLevel(extent, survey, whole, beam.q)
+            return _Prepared(X, X1_bar, inverse_beta_bar, sums, drive, OneLevel(extent, survey, whole, beam.q))
         two: Any = extent  # an extent of two levels has a core
         survey, core, is_open = two.core(r, beam.q, survey, drive, self.grid, self.guard)
         core = self._held(core)
@@ -297,7 +291,8 @@ class SpaceCharge3D(SpaceCharge):
 
         w, _ = backend.blockwise(windowed, (r, mesh.placed), (edges, is_open))
         fine = self._gridded(inner, drive)
-        return sums, drive, TwoLevels(extent, survey, whole, fine, beam.q, w, is_open)
+        levels = TwoLevels(extent, survey, whole, fine, beam.q, w, is_open)
+        return _Prepared(X, X1_bar, inverse_beta_bar, sums, drive, levels)
 
     def _held(self, box: Box) -> Box:
         """The box, for a library that differentiates by itself as for us: a number where it is frozen."""
@@ -313,61 +308,61 @@ class SpaceCharge3D(SpaceCharge):
 
     def _kicked(self, beam: _Beam, sign: float) -> Array:
         """Three passes over the particles: box and energy, charge on the nodes, field and kick."""
-        _, drive, levels = self._prepared(beam)
+        Y, _, _, _, drive, levels = self._prepared(beam)
 
         def moved(block: Any, shared: Any) -> tuple[Array, None]:
-            (X, alive, own), (field, strength) = block, shared
-            at = levels.read(particles.positions(X), own, field)
-            return backends.of(X).compile(particles.kicked)(X, alive, at, strength), None
+            (Y, X, alive, own), (field, strength, inverse_beta) = block, shared
+            at = levels.read(particles.positions(Y), own, field)
+            return self._at.kicked(Y, X, alive, at, strength, inverse_beta), None
 
-        shared = (levels.field(), sign * per_particle(drive.strength))
-        given = (beam.X, beam.alive, levels.own)
-        X1, _ = backends.of(beam.X).blockwise(moved, given, shared, block=block_of(beam.q))
+        factors = sign * per_particle(drive.strength), per_particle(beam.reference.inverse_beta)
+        given = (Y, None if beam.alive is None else beam.X, beam.alive, levels.own)
+        X1, _ = backends.of(beam.X).blockwise(moved, given, (levels.field(), *factors), block=block_of(beam.q))
         return X1
 
     def _back(self, beam: _Beam, X1_bar: Array, is_after: bool) -> tuple[Array, Array, Array, Array, Array]:
-        """X before the kick, from X before or after it, and the cotangents of X, q, beta_gamma and ds before it.
+        """X before the kick, from X before or after it, and the cotangents of X, q, beta_gamma and ds before it, where
+        X does not move or is after the kick.
 
         Five passes over the particles: box and energy, charge, cotangents of the momenta (which make the nodes' own),
         those of the positions (whose sums make those of the box), those of the coordinates.
         """
         xp, backend, extent, block = namespace(X1_bar), backends.of(beam.X), self.extent, block_of(beam.q)
-        sums, drive, levels = self._prepared(beam)
+        Y, X1_bar, to_t, sums, drive, levels = self._prepared(beam, xp.reshape(X1_bar, tuple(beam.X.shape)))
         p_bar = particles.momenta(X1_bar, beam.alive)
         shared, back = levels.back(p_bar, drive.strength)
 
         def to_positions(block: Any, shared: Any) -> tuple[Any, Any]:
-            (X, q, alive, own, p_bar), (field, strength) = block, shared
-            at, q_bar, r_bar, sums = levels.slopes(particles.positions(X), q, own, p_bar, field)
-            before = backends.of(X).compile(particles.kicked)(X, alive, at, -strength) if is_after else None
+            (Y, q, alive, own, p_bar), (field, strength) = block, shared
+            at, q_bar, r_bar, sums = levels.slopes(particles.positions(Y), q, own, p_bar, field)
+            before = backends.of(Y).compile(particles.kicked)(Y, alive, at, -strength) if is_after else None
             return (before, q_bar, r_bar), sums
 
         (before, q_bar, r_bar), totals = backend.blockwise(
             to_positions,
-            (beam.X, beam.q, beam.alive, levels.own, p_bar),
+            (Y, beam.q, beam.alive, levels.own, p_bar),
             (shared, per_particle(drive.strength)),
             block=block,
         )
-        X = before if is_after else beam.X
+        Y = before if is_after else Y
         is_frozen = self.grid_gradient == "frozen"
         shares, bars = levels.boxes(back, totals, drive, drive.strength, is_frozen)
-        found = self._energy.pull_back(beam.reference, beam.ds, sums, drive, bars)
+        found = self._at.energy.pull_back(beam.reference, beam.ds, sums, drive, bars)
 
-        def to_coordinates(block: Any, shared: Any) -> tuple[tuple[Array, Array], None]:
-            run = backends.of(block[0]).compile(particles.coordinate_bars, static=(0,))
-            X, q, X1_bar, r_bar = block
-            return run(extent, X, q, X1_bar, r_bar, *shared), None
-
-        (X_bar, by_energy), _ = backend.blockwise(
-            to_coordinates,
-            (X, beam.q, X1_bar, r_bar),
-            (shares, per_particle(mean_of(sums)), per_particle(found.energy)),
+        means = per_particle(mean_of(sums)), per_particle(found.energy), per_particle(beam.reference.inverse_beta)
+        (X, X_bar, by_energy), to_s = backend.blockwise(
+            partial(self._at.coordinate_bars, extent),
+            (Y, None if beam.alive is None else beam.X, beam.alive, beam.q, X1_bar, r_bar),
+            (shares, *means),
             block=block,
         )
         q_bar = q_bar + by_energy
         if beam.alive is not None:
             q_bar = xp.where(beam.alive, q_bar, xp.zeros_like(q_bar))
-        return X, X_bar, q_bar, found.beta_gamma, found.ds
+        u_bar = found.beta_gamma
+        if to_s is not None:
+            u_bar = u_bar + beam.reference.pull_back(inverse_beta=to_t + to_s)
+        return Y if X is None else X, X_bar, q_bar, u_bar, found.ds
 
 
 def checked_grid(given: Any, least: int) -> tuple[int, int, int]:
@@ -396,6 +391,22 @@ class _Beam(NamedTuple):
     """``(B,)``."""
 
 
+class _Prepared(NamedTuple):
+    """A beam where the kick is made, and what makes it."""
+
+    X: Array
+    X1_bar: Array | None
+    """Cotangent of X after the kick there, on the way back."""
+    inverse_beta_bar: Array | None
+    """Of the way there, on the way back ``(B,)``."""
+    sums: Sums
+    """Over the charge."""
+    drive: Drive
+    """What they drive."""
+    levels: OneLevel | TwoLevels | Beyond
+    """The grids, with one for those beyond if there are some."""
+
+
 def _flat(X: Array, q: Array, alive: Array | None, reference: Reference, ds: Array | float) -> _Beam:
     """Bring everything to one batch axis."""
     xp = namespace(X)
@@ -417,11 +428,6 @@ def _on_host(beam: _Beam) -> _Beam:
     return _Beam(
         host(beam.X), host(beam.q), beam.alive if beam.alive is None else host(beam.alive), reference, host(beam.ds)
     )
-
-
-def _like(X1_bar: Array, beam: _Beam) -> Array:
-    """With one batch axis."""
-    return namespace(X1_bar).reshape(X1_bar, tuple(beam.X.shape))
 
 
 def _shaped(found: tuple[Array, ...], X: Array) -> tuple[Array, EffectBars]:

@@ -29,10 +29,12 @@ import warnings
 from typing import TYPE_CHECKING
 
 from backbeam import backends
-from backbeam.arrays import namespace
+from backbeam.arrays import namespace, over_particles
 from backbeam.errors import BackbeamWarning
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from backbeam.arrays import Array
     from backbeam.reference import Reference
 
@@ -42,31 +44,57 @@ VELOCITIES = 0.05
 """Relative rms spread of velocities of a beam, which a kick at fixed s takes for none."""
 
 
+BLOCK = 100_000
+"""Particles of a block of sums: see `backbeam.moments.BLOCK`."""
+
+
 def ask(X: Array, q: Array, reference: Reference, plane: str) -> None:
     """Warn of charges ``q (B, n)`` with coordinates ``X (B, 6, n)`` beyond what the model is for."""
-    xp, u0 = namespace(X), reference.beta_gamma
-    weight = xp.abs(q)
-    weight = weight / xp.clip(xp.sum(weight, axis=-1), 1e-300 if q.dtype == xp.float64 else 1e-30, None)[:, None]
+    xp, backend, u0 = namespace(X), backends.of(X), reference.beta_gamma
 
-    def size(k: int) -> Array:
-        """Rms about the mean, of the charge."""
-        row = xp.where(weight > 0.0, X[:, k, :], xp.zeros_like(weight))
-        mean = xp.sum(weight * row, axis=-1)
-        return xp.sqrt(xp.sum(weight * (row - mean[:, None]) ** 2, axis=-1))
+    def over(function: Callable[..., Array], *shared: Array) -> Array:
+        """Sums over the particles, compiled, block by block."""
 
+        def of_block(block: tuple[Array, Array], shared: tuple[Array, ...]) -> tuple[None, Array]:
+            return None, backends.of(block[0]).compile(function)(*block, *shared)
+
+        return backend.blockwise(of_block, (X, q), shared, block=BLOCK)[1]
+
+    sums = over(_sums)
+    charge, firsts = sums[0, ...], sums[1:, ...]
+    charge = xp.clip(charge, 1e-300 if q.dtype == xp.float64 else 1e-30, None)
+    sizes = xp.sqrt(over(_squares, firsts / charge) / charge)
     number = backends.of(X).to_numpy
-    across = float(number(xp.max(xp.maximum(size(1), size(3)) * u0)))
+    across = float(number(xp.max(xp.maximum(sizes[0, ...], sizes[1, ...]) * u0)))
     if across > TRANSVERSE:
         _warn(
             f"transverse momenta are {across:.2g} of m c (rms, gamma sigma_x'), more than {TRANSVERSE:g}: the field of "
             "charges that move across is left out, 1 to 2 % at 0.1 and 8 to 15 % at 0.3"
         )
-    spread = float(number(xp.max(size(5) * reference.inverse_beta / (1.0 + u0 * u0))))
+    spread = float(number(xp.max(sizes[2, ...] * reference.inverse_beta / (1.0 + u0 * u0))))
     if spread > VELOCITIES and plane == "s":
         _warn(
             f"velocities spread by {spread:.2g} (rms), more than {VELOCITIES:g}: for a long bunch whose energy "
             "grows along it, at='t' is nearer"
         )
+
+
+def _sums(X: Array, q: Array) -> Array:
+    """Of the magnitude of charge, and of it times px, py and pt ``(4, B)``; the lost have none, whatever they are."""
+    xp, weight = namespace(q), namespace(q).abs(q)
+    return xp.stack([over_particles(weight), *(over_particles(weight * row) for row in _momenta(X, weight))])
+
+
+def _squares(X: Array, q: Array, mean: Array) -> Array:
+    """Of the magnitude of charge times the squares of px, py and pt about their means ``(3, B)``."""
+    xp, weight = namespace(q), namespace(q).abs(q)
+    found = [weight * (row - mean[k, ..., None]) ** 2 for k, row in enumerate(_momenta(X, weight))]
+    return xp.stack([over_particles(a) for a in found])
+
+
+def _momenta(X: Array, weight: Array) -> list[Array]:
+    xp = namespace(X)
+    return [xp.where(weight > 0.0, X[..., k, :], xp.zeros_like(weight)) for k in (1, 3, 5)]
 
 
 def ask_of_places(count: int) -> None:
