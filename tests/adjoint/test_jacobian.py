@@ -127,6 +127,42 @@ def test_places_are_where_the_line_is_cut():
                 assert found[name] == pytest.approx(slope, rel=1e-9, abs=1e-6 * (name == "beam.charge")), name
 
 
+def test_the_beam_and_the_optics_in_one_formula():
+    """By differences; names are the beam's, those of the start the optics' alone."""
+    qf, qd, d = bb.Quadrupole(0.2, k1=2.0, name="qf"), bb.Quadrupole(0.2, k1=-2.0, name="qd"), bb.Drift(1.0, name="d")
+    line = bb.Line([qf, d, qd, d])
+    beam = CASES["fodo"].draw(n=50, species="proton", kinetic_energy=1e9)
+    start = bb.Twiss(beta_x=3.0, beta_y=4.0, alpha_x=-1.0, alpha_y=0.5)
+    objectives = [
+        ob.sigma("x", at="d[0]") ** 2 / ob.optics("beta_x", "d[0]") / ob.emittance("x"),
+        ob.log(ob.optics("beta_y", start=start)) * ob.sigma("x"),
+        bb.Target("tune_x", 0.3, tol=0.01),
+    ]
+    wrt = ["qf.k1", "d.length", "beam.kinetic_energy", "beam.sigma_x", "start.beta_y"]
+    found, slopes = bb.jacobian(objectives[:2], line, beam, wrt)
+    assert list(slopes) == wrt
+    assert deviation(slopes, gradients(objectives[:2], line, beam, wrt[:4])[1]) < 1e-11
+    of_start = bb.value_and_grad(objectives[1], line, beam, wrt)[1]["start.beta_y"]
+    assert slopes["start.beta_y"].tolist() == pytest.approx([0.0, float(of_start)], rel=1e-12) and of_start
+    with_tune = bb.jacobian(objectives, line, beam, wrt[:4])
+    assert found == pytest.approx(with_tune[0][:2], rel=1e-13)
+
+    def moved(name, by):
+        owner, _, field = name.partition(".")
+        if owner == "beam":
+            return line, beam.with_parameters(**{field: beam.parameters()[field] + by})
+        return line.replace({name: line.get(name) + by}), beam
+
+    for name, h in (("qf.k1", 1e-3), ("d.length", 1e-3), ("beam.kinetic_energy", 1e5), ("beam.sigma_x", 1e-6)):
+        f = {k: values(objectives, *moved(name, k * h)) for k in (-2, -1, 1, 2)}
+        wanted = (f[-2] - 8 * f[-1] + 8 * f[1] - f[2]) / (12 * h)
+        assert with_tune[1][name] == pytest.approx(wanted, rel=1e-6, abs=1e-9 * abs(with_tune[0] / h).max()), name
+    with pytest.raises(bb.InputError, match=r"allowed: beam\.kinetic_energy"):
+        bb.value_and_grad(objectives[0], line, beam, ["reference.kinetic_energy"])
+    of_optics = bb.jacobian(["tune_x", "optics.beta_x @ qf"], line, beam.reference, ["qf.k1", "reference.beta_gamma"])
+    assert of_optics[0].shape == (2,) and of_optics[0][0] * 100 - 30 == pytest.approx(with_tune[0][2], rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("what", "said"),
     [

@@ -115,6 +115,17 @@ def test_weights_in_a_file_are_the_sum_in_words():
         assert slope == pytest.approx(alone["x"][name] - 2 * alone["y"][name], rel=1e-12)
 
 
+def test_a_formula_at_a_place():
+    """In words, as from Python."""
+    text = "(sigma_x @ qf - 1e-4)**2 / sigma_y"
+    found = call_json("gradient", *FODO, "--objective", text, "--wrt", "qf.k1")
+    assert found["objective"] == "(sigma_x @ qf - 0.0001)**2 / sigma_y"
+    problem = Problem.load("fodo", {"beam.n": 200})
+    value, slope = value_and_grad(text, problem.line(), problem.beam(), ["qf.k1"], slices=4)
+    assert found["value"] == pytest.approx(float(value), rel=1e-12)
+    assert found["gradient"]["qf.k1"] == pytest.approx(float(slope["qf.k1"]), rel=1e-9)
+
+
 def test_reading_of_a_monitor():
     """A linear drift carries the mean of px to x."""
     line = "[{drift: {length: 0.3, model: linear}}, {monitor: {name: bpm}}, {drift: {length: 1}}]"

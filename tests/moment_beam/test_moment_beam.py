@@ -9,6 +9,7 @@ import torch
 import backbeam as bb
 from backbeam import backends
 from backbeam.errors import InputError
+from backbeam.jacobian import values
 from backbeam.moment_beam.linear_space_charge import form_factors, form_factors_pullback
 from backbeam.reference import Reference
 from backbeam.species import species_named
@@ -68,11 +69,17 @@ def test_a_screen_sees_a_gaussian():
     assert np.abs(image - many).max() < 0.02 * many.max()
 
 
-@pytest.mark.parametrize("kind", ("sigma", "mean", "emittance", "twiss_beta", "twiss_alpha"))
+KINDS = ("sigma", "mean", "emittance", "normalized_emittance", "twiss_beta", "twiss_alpha", "mean_square_size")
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_gradients_are_those_of_particles(kind):
     mean, cov = moments_of_a_beam(2)
     o = bb.observables
-    objective = getattr(o, kind)("x") + 0.3 * getattr(o, kind)("y")
+    if kind == "mean_square_size":
+        objective = 1e3 * o.mean_square_size(at="b") + o.mean_square_size()
+    else:
+        objective = getattr(o, kind)("x", at="b") + 0.3 * getattr(o, kind)("y")
     wrt = ["qf.k1", "b.angle", "d.length", "beam.beta_gamma"]
     swarm = bb.Beam.from_arrays(particles(mean, cov), species="proton", kinetic_energy=5e7, charge=1e-12)
     value, expected = bb.value_and_grad(objective, linear_line(), swarm, wrt)
@@ -145,6 +152,40 @@ def test_a_matched_kv_beam_stays_as_it_is():
     assert np.isclose(after.sigma("x"), sigma, rtol=1e-5) and np.isclose(after.sigma("py"), divergence, rtol=1e-5)
 
 
+@pytest.mark.parametrize("model", (None, bb.LinearSpaceCharge()), ids=("free", "space charge"))
+def test_a_jacobian_of_places_and_of_optics(model):
+    """Each place against a line that ends there; all rows by differences; twice through the same magnets."""
+    o, options = bb.observables, {"space_charge": model, "slices": 2}
+    line = linear_line() * 2
+    beam = bb.MomentBeam(*moments_of_a_beam(3), reference(), 3e-10)
+    for place, cut in (("qd[0]", 6), ("qf[1]", 10), ("s[1]", 17), ("start", 0)):
+        there = bb.track(line[:cut] if cut else bb.Line([bb.Drift(0.0)]), beam, **options)
+        for leaf in (o.sigma("x"), o.normalized_emittance("y"), o.mean("px")):
+            found = bb.value_and_grad(leaf.at(place), line, beam, ["qf.k1"], **options)[0]
+            assert found == pytest.approx(float(leaf(there)), rel=1e-12)
+    objectives = [
+        o.log(o.sigma("x", at="qd[0]")) * o.mean("x", at="qf[1]"), bb.Target("sigma_y", 1e-3, at="s[0]", tol=1e-4),
+        "sigma_x / sigma_y @ qf[1]", o.optics("beta_x", "b[0]") * o.sigma("tau"),
+    ]  # fmt: skip
+    wrt = ["qf.k1", "d.length", "beam.charge", "beam.beta_gamma"]
+    value, found = bb.jacobian(objectives, line, beam, wrt, **options)
+    for k, one in enumerate(objectives):
+        alone = bb.value_and_grad(one, line, beam, wrt, **options)
+        assert value[k] == alone[0] and all(found[name][k] == alone[1][name] for name in wrt)
+
+    def moved(name, by):
+        if name == "beam.charge":
+            return line, beam.replace(charge=3e-10 + by)
+        if name == "beam.beta_gamma":
+            return line, beam.replace(reference=beam.reference.with_beta_gamma(beam.reference.beta_gamma + by))
+        return line.replace({name: line.get(name) + by}), beam
+
+    for name, h in (("qf.k1", 1e-3), ("d.length", 1e-3), ("beam.charge", 1e-12), ("beam.beta_gamma", 1e-4)):
+        f = {k: values(objectives, *moved(name, k * h), **options) for k in (-2, -1, 1, 2)}
+        wanted = (f[-2] - 8 * f[-1] + 8 * f[1] - f[2]) / (12 * h)
+        assert np.allclose(found[name], wanted, rtol=1e-6, atol=1e-9 * np.abs(value / h)), name
+
+
 @pytest.mark.parametrize("model", (bb.LinearSpaceCharge(), bb.LinearSpaceCharge(length=0.8)), ids=("bunch", "long"))
 def test_gradients_through_space_charge(model):
     mean, cov = moments_of_a_beam(4)
@@ -209,7 +250,7 @@ def test_what_is_refused():
     with pytest.raises(InputError, match="greater than 0"):
         bb.LinearSpaceCharge(length=-1.0)
     with pytest.raises(InputError, match="a size, mean"):
-        bb.value_and_grad(bb.observables.mean_square_size(), linear_line(), beam, ["qf.k1"])
+        bb.value_and_grad("charge", linear_line(), beam, ["qf.k1"])
     with pytest.raises(InputError, match="one of mean"):
         bb.value_and_grad(bb.observables.sigma("x"), linear_line(), beam, ["beam.sigma_x"])
     with pytest.raises(InputError, match="observable"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from libraries import few_on_jax
 
 from backbeam import backends
 from backbeam import observables as obs
@@ -37,10 +38,11 @@ def textbook(X, q, alive, beta_gamma):
     C = (w * D) @ D.mT
     found = {"mean": mean, "C": C, "square": (w * X * X).sum(-1), "charge": -(q * alive).sum(-1)}
     for plane, (i, j) in PAIRS.items():
+        rows = {"rows": X[..., i, :], "charges": q * alive}
         emittance = torch.sqrt(C[..., i, i] * C[..., j, j] - C[..., i, j] ** 2)
         beta, alpha = C[..., i, i] / emittance, -C[..., i, j] / emittance
         found[plane] = {"emittance": emittance, "normalized_emittance": beta_gamma * emittance, "beta": beta,
-                        "alpha": alpha, "gamma": C[..., j, j] / emittance}  # fmt: skip
+                        "alpha": alpha, "gamma": C[..., j, j] / emittance, **rows}  # fmt: skip
     return found
 
 
@@ -70,6 +72,36 @@ def weighted(t):
     return 2.5 * expected("sigma_x")(t) - 0.5 * expected("normalized_emittance_y")(t) + 3.0 * expected("alpha_x")(t)
 
 
+def quantile_of(level, width):
+    """Particle by particle: the integral of the bump over the part of the charge that each covers, by many points."""
+
+    def value(t):
+        x, q = t["x"]["rows"], t["x"]["charges"]
+        order = torch.argsort(x, dim=-1)
+        x, w = torch.gather(x, -1, order), torch.gather(q, -1, order)
+        W = torch.cumsum(w, -1) / w.sum(-1, keepdim=True)
+
+        def primitive(u):  # of 15/16 (1 - v^2)^2
+            v = ((u - level) / width).clamp(-1.0, 1.0)
+            return (v - 2.0 * v**3 / 3.0 + v**5 / 5.0) * 15.0 / 16.0
+
+        return (x * torch.diff(primitive(W), dim=-1, prepend=primitive(torch.zeros_like(W[..., :1])))).sum(-1)
+
+    return value
+
+
+def within_of(shape):
+    def value(t):
+        x, y, q = t["x"]["rows"], t["y"]["rows"], t["x"]["charges"]
+        f = torch.sigmoid
+        if shape == "elliptical":
+            return -(q * f((1.0 - (x / 2e-3) ** 2 - (y / 1e-3) ** 2) * 1e-3 / (2.0 * 3e-4))).sum(-1)
+        slit = f((2e-3 - x) / 3e-4) * f((2e-3 + x) / 3e-4) * f((1e-3 - y) / 3e-4) * f((1e-3 + y) / 3e-4)
+        return -(q * slit).sum(-1)
+
+    return value
+
+
 def formula(t):
     x, y, both = expected("sigma_x")(t), expected("sigma_y")(t), expected("emittance_x")(t) + expected("emittance_y")(t)
     rest = torch.log(both) - 3 * torch.abs(expected("alpha_y")(t)) ** 1.5
@@ -82,6 +114,9 @@ OBJECTIVES = {name: (objective, expected(name)) for name, objective in obs.catal
         2.5 * obs.sigma("x") - obs.normalized_emittance("y") / 2 + obs.twiss_alpha("x") * 3,
         weighted,
     ),
+    "quantile": (obs.quantile("x", 0.8, width=0.15), quantile_of(0.8, 0.15)),
+    "within a rectangle": (obs.charge_within(2e-3, 1e-3, width=3e-4), within_of("rectangular")),
+    "within an ellipse": (obs.charge_within(2e-3, 1e-3, width=3e-4, shape="elliptical"), within_of("elliptical")),
     "formula": (
         obs.expression("(sigma_x - 1e-3)**2 / sigma_y^3 + sqrt(sigma_x*sigma_y) "
                        "* (log(emittance_x + emittance_y) - 3 abs(alpha_y)**1.5) - 0.5 / sigma_x"),
@@ -106,7 +141,7 @@ def test_value_and_pullback_are_torchs(name, batch):
         torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12 * float(want.abs().max()))
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@few_on_jax("name", list(OBJECTIVES))
 def test_every_library_gives_the_same(name, backend):
     objective, _ = OBJECTIVES[name]
     mine, host = made_beam(backend.name, (2,)), made_beam("numpy", (2,))
@@ -149,6 +184,28 @@ def test_float32_pullback_agrees_with_float64():
             np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-5 * abs(want).max(), err_msg=name)
 
 
+def test_quantiles_are_those_of_a_gaussian():
+    """And of what is weighted by charge: a particle twice as charged counts as two of its kind."""
+    beam = Beam.gaussian(n=200_000, species="proton", kinetic_energy=1e9, charge=1e-9, sigma_x=1e-3, mean_x=2e-4)
+    for level, z in ((0.5, 0.0), (0.841345, 1.0), (0.05, -1.644854)):
+        assert obs.quantile("x", level)(beam) == pytest.approx(2e-4 + z * 1e-3, abs=1.5e-5)
+    X = 1e-3 * np.random.default_rng(3).standard_normal((6, 40))
+    twice = np.where(np.arange(40) < 20, 2e-12, 1e-12)
+    some = Beam.from_arrays(X, species="proton", kinetic_energy=1e9, charges=twice)
+    many = Beam.from_arrays(np.concatenate([X, X[:, :20]], axis=1), species="proton", kinetic_energy=1e9, charge=6e-11)
+    for width in (0.05, 0.3):
+        wanted = float(obs.quantile("x", 0.6, width=width)(many))
+        assert obs.quantile("x", 0.6, width=width)(some) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_an_edge_of_no_width_is_an_aperture():
+    beam = made_beam(n=2000)
+    sharp = obs.charge_within(1.5e-3, 1e-3, width=1e-9, shape="elliptical")
+    inside = (beam.x / 1.5e-3) ** 2 + (beam.y / 1e-3) ** 2 < 1.0
+    assert sharp(beam) == pytest.approx(-np.sum(beam.charges[inside & beam.alive]), rel=1e-6)
+    assert np.isfinite(sharp.pullback(beam, np.ones(())).coordinates).all()
+
+
 def test_mismatch_is_one_when_matched_and_grows():
     beam = made_beam()
     beta, alpha, _, _ = beam.twiss("y")
@@ -166,7 +223,14 @@ def test_names_are_those_of_the_catalogue():
 
 @pytest.mark.parametrize("make", [lambda: obs.named("size_x"), lambda: obs.sigma("z"),
                                   lambda: obs.emittance("tau"),
-                                  lambda: obs.mismatch("x", beta=0.0)])  # fmt: skip
+                                  lambda: obs.mismatch("x", beta=0.0),
+                                  lambda: obs.quantile("x", 1.0), lambda: obs.quantile("x", 0.9, width=0.2),
+                                  lambda: obs.quantile("z", 0.5), lambda: obs.charge_within(0.0, 1.0, width=1e-3),
+                                  lambda: obs.charge_within(1.0, 1.0, width=1e-3, shape="round"),
+                                  lambda: obs.image_distance("yag", [1.0, 2.0]),
+                                  lambda: obs.image_distance("yag", np.zeros((3, 3))),
+                                  lambda: obs.image_distance("yag", -np.eye(3)),
+                                  lambda: obs.image_distance("yag", np.eye(3), smoothing=-1)])  # fmt: skip
 def test_unknown_names_list_what_is_allowed(make):
     with pytest.raises(InputError, match="allowed: "):
         make()
@@ -186,8 +250,8 @@ def test_operators_refuse_what_is_no_objective():
 def test_jax_grad_of_an_objective_is_its_pullback():
     import jax
 
-    beam = made_beam("jax")
-    objective, _ = OBJECTIVES["weighted sum"]
+    beam = made_beam("jax", n=20)
+    objective = obs.emittance("y") * 2.0
     slope = jax.jit(jax.grad(lambda X: objective(beam.replace(coordinates=X))))(beam.coordinates)
     X_bar = objective.pullback(beam, backends.get("jax").asarray(1.0))[0]
     np.testing.assert_allclose(slope, X_bar, rtol=1e-10, atol=1e-12 * float(abs(X_bar).max()))

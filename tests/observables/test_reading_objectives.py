@@ -66,6 +66,37 @@ def test_weights_of_pixels(autodiff):
     assert found["c.hkick"] == pytest.approx((seen[1] - seen[0]) / (2 * h), rel=1e-5)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.8])
+def test_image_distance(smoothing):
+    """By its definition with SciPy's Gaussian, and its gradient by the tape, on two screens' worth of settings."""
+    from scipy.ndimage import gaussian_filter
+
+    image = np.random.default_rng(4).uniform(size=(5, 4))
+    objective = obs.image_distance("yag", image, smoothing=smoothing)
+    wrt = ["c.hkick", "d.length", "beam.charge", "beam.sigma_y"]
+    value, found = gradient(objective, wrt)
+    seen = bb.track(LINE, drawn()).readings["yag"]
+    a, b = (one / one.sum() for one in (seen, image))
+    if smoothing:
+        a, b = (gaussian_filter(one, smoothing, mode="constant", truncate=12.0) for one in (a, b))
+    assert value == pytest.approx(np.sum((a - b) ** 2) / np.sum(b**2), rel=1e-9)
+    other, tape = gradient(objective, wrt, backend="torch", adjoint=bb.Tape())
+    assert other == pytest.approx(value, rel=1e-12)
+    assert tape == pytest.approx(found, rel=1e-10, abs=1e-4)
+    assert abs(found["beam.charge"]) * 1e-10 < 1e-13 * value, "whatever the charge"
+
+
+def test_image_distance_of_what_agrees_and_of_nothing():
+    seen = bb.track(LINE, drawn()).readings["yag"]
+    same = obs.image_distance("yag", 3.0 * np.abs(seen), smoothing=1.0)
+    value, found = gradient(same, ["c.hkick"])
+    assert abs(value) < 1e-28 and abs(found["c.hkick"]) < 1e-10
+    value, found = gradient(same, ["c.hkick"], LINE.replace({"c.hkick": 1.0}))
+    assert value == 1.0 and found["c.hkick"] == 0.0
+    two = bb.value_and_grad(same, LINE.replace({"c.hkick": np.asarray([0.0, 1e-3])}), drawn(), ["c.hkick"])
+    assert two[0].shape == (2,) and two[0][1] > 1e-3 and two[1]["c.hkick"][1] > 0.0
+
+
 def test_sums_add_the_cotangents_of_readings():
     """Two monitors, one of them twice, and the beam at the end: the sum of the gradients."""
     wrt = ["c.hkick", "d.length", "beam.mean_x"]
@@ -113,6 +144,9 @@ def test_sums_in_words(text, terms):
         (lambda: gradient(obs.reading("bpm", "x", 2), ["c.hkick"], TWICE), "one of 2 passages"),
         (lambda: gradient(obs.reading("yag", "x"), ["c.hkick"]), "x or y of a monitor"),
         (lambda: gradient(obs.reading("yag", [1.0, 2.0]), ["c.hkick"]), "weights that broadcast"),
+        (lambda: gradient(obs.image_distance("yag", np.eye(4)), ["c.hkick"]), "a screen of the image's pixels, (4, 4)"),
+        (lambda: gradient(obs.image_distance("bpm", np.eye(2)), ["c.hkick"]), "a screen of the image's pixels"),
+        (lambda: obs.image_distance("yag", np.eye(4)).at("bpm"), "left out: a reading is of its monitor or screen"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(make, said):

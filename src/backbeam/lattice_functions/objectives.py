@@ -121,6 +121,7 @@ def tables_of(leaves: Iterable[OfOptics], line: Line, reference: Reference | Bea
 def pull_tables(tables: Tables, bars: Mapping[OfOptics, Array], wrt: Sequence[str]) -> dict[str, Array]:
     """Gradient by parameters of the line, the reference and the start, from cotangents of leaves."""
     gradient: dict[str, Array] = {}
+    some_begin = any(not table.periodic for table in tables.values())
     for asked, table in tables.items():
         mine: dict[str, Array] = {}
         for leaf, bar in bars.items():
@@ -128,8 +129,10 @@ def pull_tables(tables: Tables, bars: Mapping[OfOptics, Array], wrt: Sequence[st
                 for name, own in leaf.optics_bars(table)[1].items():
                     scaled = own * (bar if own.ndim == bar.ndim else bar[..., None])
                     mine[name] = mine[name] + scaled if name in mine else scaled
-        if mine:
-            for name, part in pullback(table, mine, wrt).items():
+        # Beside a table with a start, one that is periodic has no part in it.
+        known = [name for name in wrt if not (some_begin and table.periodic and name.startswith("start."))]
+        if mine and known:
+            for name, part in pullback(table, mine, known).items():
                 gradient[name] = gradient[name] + part if name in gradient else part
     return gradient
 

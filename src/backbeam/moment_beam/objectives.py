@@ -12,7 +12,7 @@ from backbeam.arrays import COORDINATES, Array, namespace
 from backbeam.beam import PLANES
 from backbeam.errors import InputError
 from backbeam.judging import objective_of
-from backbeam.observables import Mean, NormalizedEmittance, Objective, Sigma
+from backbeam.observables import Mean, MeanSquareSize, NormalizedEmittance, Objective, Sigma
 from backbeam.observables.places import Placed, passage_of
 from backbeam.observables.planes import OfPlane
 
@@ -52,13 +52,19 @@ def bars_of(function: Callable[[MomentBeam], Any], beam: MomentBeam) -> tuple[Ar
 
 def leaf_of(leaf: Objective, beam: MomentBeam) -> tuple[Array, MomentBars]:
     """Value of a leaf in a beam, and the beam's cotangents for one of 1."""
-    if not isinstance(leaf, Mean | Sigma | OfPlane):
+    if not isinstance(leaf, Mean | Sigma | OfPlane | MeanSquareSize):
         raise InputError("objective", leaf.name, "a size, mean, emittance or Twiss parameter of a MomentBeam")
-    of_moments: Any = leaf  # which asks a beam for what a beam of moments has
-    xp, value = namespace(beam.cov_), of_moments(beam)
-    one, nothing = xp.ones_like(value), xp.zeros_like(beam.mean_)
+    xp, of_moments = namespace(beam.cov_), leaf  # type: Any, Any
     unit = xp.eye(6, dtype=beam.cov_.dtype, device=device(beam.cov_))
-    zero = xp.zeros_like(beam.cov_)
+    nothing, zero = xp.zeros_like(beam.mean_), xp.zeros_like(beam.cov_)
+    if isinstance(leaf, MeanSquareSize):
+        across = unit[0, :] + unit[2, :]
+        squares = xp.linalg.diagonal(beam.cov_) + beam.mean_ * beam.mean_
+        return xp.sum(across * squares, axis=-1), {
+            "mean": 2.0 * across * beam.mean_, "cov": zero + across[:, None] * unit
+        }  # fmt: skip
+    value = of_moments(beam)  # which asks a beam for what a beam of moments has
+    one = xp.ones_like(value)
     if isinstance(leaf, Mean):
         return value, {"mean": nothing + one[..., None] * unit[COORDINATES.index(leaf.coordinate), :]}
     if isinstance(leaf, Sigma):

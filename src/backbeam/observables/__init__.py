@@ -8,8 +8,9 @@ derivative, by hand, so that a gradient needs no automatic differentiation. They
 ========================  ======================================================================================
 ``base`` ``algebra``      what an objective is, and what operators make of several
 ``coordinates`` ``planes``  of a beam: means and sizes, emittances and Twiss parameters
-``whole``                 of a beam: its charge, its size about the axis
-``readings``              of what monitors and screens saw
+``whole`` ``within``      of a beam: its charge, its size about the axis, its charge within an opening
+``quantiles``             of a beam: where a part of the charge lies
+``readings`` ``images``   of what monitors and screens saw
 ``lattice``               of the line: its optics
 ``places``                any of them on the way
 ``target``                a value, or bounds, that one should have
@@ -25,6 +26,7 @@ from __future__ import annotations
 from backbeam.observables.algebra import WeightedSum, log, sqrt
 from backbeam.observables.base import Objective
 from backbeam.observables.coordinates import Mean, Sigma, energy_spread, mean, sigma
+from backbeam.observables.images import ImageDistance, image_distance
 from backbeam.observables.lattice import optics
 from backbeam.observables.places import END, START
 from backbeam.observables.planes import (
@@ -39,21 +41,26 @@ from backbeam.observables.planes import (
     twiss_alpha,
     twiss_beta,
 )
+from backbeam.observables.quantiles import Quantile, quantile
 from backbeam.observables.readings import MonitorReading, Reading, reading
 from backbeam.observables.target import Target
 from backbeam.observables.text import catalogue, expression, named, weighted
 from backbeam.observables.whole import MeanSquareSize, TransmittedCharge, mean_square_size, transmitted_charge
+from backbeam.observables.within import ChargeWithin, charge_within
 
 __all__ = [
     "END",
     "START",
+    "ChargeWithin",
     "Emittance",
+    "ImageDistance",
     "Mean",
     "MeanSquareSize",
     "Mismatch",
     "MonitorReading",
     "NormalizedEmittance",
     "Objective",
+    "Quantile",
     "Reading",
     "Sigma",
     "Target",
@@ -62,9 +69,11 @@ __all__ = [
     "TwissBeta",
     "WeightedSum",
     "catalogue",
+    "charge_within",
     "emittance",
     "energy_spread",
     "expression",
+    "image_distance",
     "log",
     "mean",
     "mean_square_size",
@@ -72,6 +81,7 @@ __all__ = [
     "named",
     "normalized_emittance",
     "optics",
+    "quantile",
     "reading",
     "sigma",
     "sqrt",

@@ -84,19 +84,22 @@ class Reading(Objective):
         return tuple(range(beam.coordinates.ndim - 2, seen.ndim))
 
     def pullback(self, beam: Beam, bar: Array) -> BeamCotangent:
-        """The weights; what came out of the line has no part in it."""
+        """Of the reading alone; what came out of the line has no part in it."""
         if (meant := self.meant(beam)) is not self:
             return meant.pullback(beam, bar)
         xp = namespace(beam.coordinates)
-        seen = self._seen(beam)
-        spread = xp.reshape(bar, (*bar.shape, *[1] * len(self._own(beam, seen))))
-        mine: Any = spread * self._weights(beam, seen)
+        mine: Any = self.of_reading(beam, self._seen(beam), bar)
         found = beam.readings[self.element]
         if isinstance(found, list):
             passed = (self.passage or 0) % len(found)
             mine = [mine if k == passed else xp.zeros_like(one) for k, one in enumerate(found)]
         nothing = (xp.zeros_like(beam.coordinates), xp.zeros_like(beam.charges), xp.zeros_like(bar))
         return BeamCotangent(*nothing, {self.element: mine})
+
+    def of_reading(self, beam: Beam, seen: Array, bar: Array) -> Array:
+        """Cotangent of the reading."""
+        spread = namespace(bar).reshape(bar, (*bar.shape, *[1] * len(self._own(beam, seen))))
+        return spread * self._weights(beam, seen)
 
 
 AXES = {"x": (1.0, 0.0), "y": (0.0, 1.0)}

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.errors import InputError
+from backbeam.jacobian import values_course
 from backbeam.observables import Objective
 from backbeam.parameter_names import scale_of_parameter, unit_of, value_of
 from backbeam.paths import is_of_beam
 from backbeam.problem.outcome import quiet
-from backbeam.tracking import track_course
 
 STEP = 2e-6
 """Step in units of a parameter's scale."""
@@ -80,4 +80,4 @@ def _value(objective: Objective, course: Course, beam: Beam, name: str, value: f
         beam = beam.with_parameters(kinetic_energy=reference.kinetic_energy)
     else:
         beam = beam.with_parameters(**{field: value})
-    return float(objective(track_course(course, beam)))
+    return float(values_course([objective], course, beam)[0])
