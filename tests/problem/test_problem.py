@@ -20,8 +20,8 @@ from backbeam.problem.text import ProblemError, read_tree, write_tree
 from backbeam.tracking import count_kicks
 
 EXAMPLES = (
-    "awake", "bunch-compressor", "expanding-beam", "fodo", "fodo-space-charge", "jutrack-fodo", "kurth", "thermal",
-    "wake",
+    "awake", "bunch-compressor", "expanding-beam", "fodo", "fodo-space-charge", "injector", "jutrack-fodo", "kurth",
+    "thermal", "wake",
 )  # fmt: skip
 
 SMALL = """
