@@ -143,7 +143,7 @@ def _swept(
         seeds.append(bars if dense or any(is_some(bar) for bar in bars[:3]) else None)
         of_readings.append([bar if dense or is_some(bar) else None for bar in own])
     nothing = no_bars(first, run)
-    held: Any = [Rows(tuple(seeds), nothing)]  # handed over, as the adjoint lets go what it has used up
+    held: Any = [Rows(seeds, nothing)]  # handed over, as the adjoint lets go what it has used up
     readings_bar: Any = tuple(zip(*of_readings, strict=True))
     del seeds, bars, own, of_readings
     found: Any

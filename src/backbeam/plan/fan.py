@@ -7,7 +7,7 @@ so that a pass has the memory of one. A row begins where its objective is: what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -24,9 +24,9 @@ SMALL = 2_000
 
 
 class Rows(NamedTuple):
-    """Cotangents under way."""
+    """Cotangents under way. A step puts what it makes of a row in the row's place, and so holds one of them twice."""
 
-    each: tuple[Bars | None, ...]
+    each: list[Bars | None]
     """None: of nothing yet."""
     nothing: Bars
     """Zeros, with which a row begins."""
@@ -85,49 +85,69 @@ class Fanned(Step):
     def retreat(  # type: ignore[override]
         self, setting: Setting, state: State, P: Parameters, bars: Rows, unread: list[Any]
     ) -> tuple[State, Rows]:
-        """Undo once, and pull all rows back there."""
-        before = self.step.undone(setting, state, P)
-        return before, self.replay(setting, before, P, bars, unread)
+        """Undo once, and pull all rows back there: with the first of them, or by itself where they are one pass."""
+        each = bars.each
+        first = next((k for k, row in enumerate(each) if row is not None), None)
+        if first is None or self.step.readers or self._at_once(state, bars):
+            before = self.step.undone(setting, state, P)
+            return before, self.replay(setting, before, P, bars, unread)
+        (part,) = stretches((self.step,))
+        before, found = part.retreat(setting, state, P, taken(each, first), [])
+        self.replay(setting, before, P, bars, unread)
+        each[first] = found
+        return before, bars
 
     def replay(  # type: ignore[override]
         self, setting: Setting, state: State, P: Parameters, bars: Rows, unread: list[Any]
     ) -> Rows:
         """All rows back, from the state before the step. A reading has a cotangent a row, None for none."""
         (part,) = stretches((self.step,))
-        each = list(bars.each)
-        if self.step.readers:
-            mine = [unread.pop() for _ in self.step.readers][::-1]
-            for k, row in enumerate(each):
-                own = [bar[k] for bar in mine]
-                if own[0] is not None:
-                    each[k] = part.replay(setting, state, P, bars.nothing if row is None else row, own)
-            return bars._replace(each=tuple(each))
-        active = [k for k, row in enumerate(each) if row is not None]
-        rows: list[Any] = [each[k] for k in active]
-        owners = [owner for owner in part_owners(part) if owner in bars.nothing.parameters]
-        own = [row._replace(parameters={owner: row.parameters[owner] for owner in owners}) for row in rows]
-        for k, row, found in zip(active, rows, self._pulled(part, setting, state, P, own), strict=True):
-            each[k] = found._replace(parameters={**row.parameters, **found.parameters})
-        return bars._replace(each=tuple(each))
+        each = bars.each
+        mine = [unread.pop() for _ in self.step.readers][::-1]
+        active = [k for k, row in enumerate(each) if (mine[0][k] if mine else row) is not None]
+        if len(active) > 1 and not mine and self._at_once(state, bars):
+            rows: list[Any] = [each[k] for k in active]
+            for k, found in zip(active, self._pulled(part, setting, state, P, rows), strict=True):
+                each[k] = found
+            return bars
+        for k in active:
+            row = bars.nothing if each[k] is None else taken(each, k)
+            each[k] = part.replay(setting, state, P, row, [bar[k] for bar in mine])
+            del row
+        return bars
+
+    def _at_once(self, state: State, bars: Rows) -> bool:
+        """Whether rows are one pass: under a trace, whose size does not grow with them then, and for small beams."""
+        backend = backends.of(state.X)
+        is_small = state.X.shape[-1] <= SMALL and not backend.recompiles and not self.step.kicks
+        return is_small or backend.traced([state.X, bars.nothing.X, *(row.X for row in bars.each if row is not None)])
 
     def _pulled(
         self, part: Step | Stretch, setting: Setting, state: State, P: Parameters, rows: list[Bars]
-    ) -> Iterable[Bars]:
-        backend = backends.of(state.X)
-        is_traced = backend.traced([state.X, *(row.X for row in rows)])
-        if is_traced and self.step.kicks:
+    ) -> list[Bars]:
+        """Rows back in one pass, from the state before the step."""
+        owners = [owner for owner in owners_of(part) if owner in rows[0].parameters]
+        own = [row._replace(parameters={owner: row.parameters[owner] for owner in owners}) for row in rows]
+        if self.step.kicks:
+            backend = backends.of(state.X)
 
             def body(_: None, row: Bars) -> tuple[None, Bars]:
                 return None, part.replay(setting, state, P, row, [])
 
-            return backend.one_by_one(backend.scan(body, None, backend.together(rows), len(rows))[1], len(rows))
-        at_once = is_traced or (state.X.shape[-1] <= SMALL and not backend.recompiles)
-        if len(rows) > 1 and at_once and not self.step.kicks:
-            return rows_of(part.replay(setting, _spread(state, len(rows)), Values(P), stacked(rows), []))
-        return (part.replay(setting, state, P, row, []) for row in rows)
+            found = backend.one_by_one(backend.scan(body, None, backend.together(own), len(own))[1], len(own))
+        else:
+            found = rows_of(part.replay(setting, _spread(state, len(own)), Values(P), stacked(own), []))
+        together = zip(rows, found, strict=True)
+        return [one._replace(parameters={**row.parameters, **one.parameters}) for row, one in together]
 
 
-def part_owners(part: Any) -> tuple[str, ...]:
+def taken(each: list[Bars | None], k: int) -> Any:
+    """A row, whose place is empty then."""
+    row, each[k] = each[k], None
+    return row
+
+
+def owners_of(part: Any) -> tuple[str, ...]:
     """Whose parameters a step or a stretch takes."""
     steps = part.steps if isinstance(part, Stretch) else (part,)
     return tuple(dict.fromkeys(owner for step in steps for owner in step.owners))
