@@ -65,7 +65,7 @@ def mutated(tree: Any, random: Random) -> Any:
         put(tree, path, copy.deepcopy(at(tree, random.choice(places))))
     elif kind == 3 and isinstance(parent, list):
         parent.insert(path[-1], copy.deepcopy(value))
-    elif kind in (4, 5) and isinstance(value, int | float) and not isinstance(value, bool):
+    elif kind in (4, 5) and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
         factor = random.choice([-1.0, 0.0, 10.0, 1e3, 1e6, 1e-3, 1e-9, 0.5])
         put(tree, path, int(value * factor) if isinstance(value, int) and factor >= 1 else value * factor)
     elif kind == 6:
