@@ -138,7 +138,7 @@ def read_and_run(text: str, differentiate: bool) -> str:
         return "accepted, too large to run"
     size = problem.tree["beam"].get("n", 0)
     size = size if isinstance(size, int | float) else 0
-    grid = math.prod((problem.tree.get("space_charge") or {}).get("grid") or [1])
+    grid = max(math.prod(grid) for grid in (*grids_in(problem.tree), (1,)))
     if size > MOST["particles"] or len(course.line) > MOST["elements"] or grid > MOST["nodes"]:
         return "accepted, too large to run"
     try:
@@ -187,6 +187,13 @@ def steps_in(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return [value.get("steps")] + [n for one in value.values() for n in steps_in(one)]
     return [n for one in value for n in steps_in(one)] if isinstance(value, list) else []
+
+
+def grids_in(value: Any) -> list[Any]:
+    """All that is called a grid in plain data."""
+    if isinstance(value, dict):
+        return [value["grid"]] * ("grid" in value) + [grid for one in value.values() for grid in grids_in(one)]
+    return [grid for one in value for grid in grids_in(one)] if isinstance(value, list) else []
 
 
 def fine(track: dict[str, Any]) -> bool:
