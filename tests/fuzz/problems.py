@@ -192,7 +192,8 @@ def steps_in(value: Any) -> list[Any]:
 def grids_in(value: Any) -> list[Any]:
     """All that is called a grid in plain data."""
     if isinstance(value, dict):
-        return [value["grid"]] * ("grid" in value) + [grid for one in value.values() for grid in grids_in(one)]
+        mine = [value["grid"]] if isinstance(value.get("grid"), list) else []
+        return mine + [grid for one in value.values() for grid in grids_in(one)]
     return [grid for one in value for grid in grids_in(one)] if isinstance(value, list) else []
 
 
