@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -35,9 +35,11 @@ from backbeam.walking import Place, Seen, looks_of, walk
 
 if TYPE_CHECKING:
     from backbeam.effects.base import Effect
+    from backbeam.moment_beam import LinearSpaceCharge, MomentBeam
     from backbeam.turns import Record
 
 
+@overload
 def track(
     line: Line,
     beam: Beam,
@@ -50,7 +52,36 @@ def track(
     turns: int = 1,
     record: Record | None = None,
     adjoint: Adjoint | str | None = None,
-) -> Beam:
+) -> Beam: ...
+
+
+@overload
+def track(
+    line: Line,
+    beam: MomentBeam,
+    *,
+    space_charge: LinearSpaceCharge | None = None,
+    effects: Iterable[LinearSpaceCharge] = (),
+    slices: int | None = None,
+    step: float | None = None,
+    on_turn: str = "lose",
+    turns: int = 1,
+) -> MomentBeam: ...
+
+
+def track(
+    line: Line,
+    beam: Any,
+    *,
+    space_charge: Any = None,
+    effects: Iterable[Any] = (),
+    slices: int | None = None,
+    step: float | None = None,
+    on_turn: str = "lose",
+    turns: int = 1,
+    record: Record | None = None,
+    adjoint: Adjoint | str | None = None,
+) -> Any:
     """Track a beam to the end of a line, or turn after turn through a ring.
 
     Parameters
