@@ -71,10 +71,10 @@ class Cubic(Element):
 class Everything(Adjoint):
     """Keeps the first state only, and runs all again."""
 
-    def forward(self, backend, plan, setting, state, P):
+    def forward(self, backend, plan, setting, state, P, sweep=None):
         return *advance(plan, setting, state, P), ()
 
-    def backward(self, backend, plan, setting, first, last, kept, P, bars, readings_bar):
+    def backward(self, backend, plan, setting, first, last, kept, P, bars, readings_bar, sweep=None):
         return replay(unroll(plan), setting, first, P, bars, readings_bar), Diagnosis()
 
 

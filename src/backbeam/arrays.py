@@ -41,7 +41,9 @@ def namespace(*arrays: Array) -> Any:
 
 _NO_ARRAYS = (type(None), bool, int, float, complex)
 _NAMESPACES: dict[type, Any] = {}
-"""Namespace of each type of array that was met: looking for it takes as long as a sum of small arrays."""
+"""Namespace of each type of array that was met, where that hangs on the type alone: looking for it takes as long as a
+sum of small arrays, five times as long as this, and 5 % of a gradient of 60 elements and 100 particles.
+"""
 
 
 def _looked_for(arrays: tuple[Array, ...]) -> Any:

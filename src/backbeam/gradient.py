@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from backbeam import backends
 from backbeam.adjoint import Adjoint
 from backbeam.adjoint.base import Diagnosis, zero_parameters
-from backbeam.adjoint.sweep import Journal
+from backbeam.adjoint.journal import Journal
 from backbeam.arrays import Array, namespace, over_particles, per_particle
 from backbeam.beam import Beam
 from backbeam.course import Course
@@ -181,14 +181,10 @@ def differentiate_course(
         value, *seeds = seeds_of(what, run, plan, final, first, last, readings)
         # Popped, not named, and not by ** either, which holds arguments in a tuple: the adjoint lets go as it goes.
         readings_bar = seeds.pop()
-        if journal is None:
-            bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, seeds.pop(), readings_bar)
-        else:
+        sweep = None
+        if journal is not None:
             sweep = journal.sweep(adjoint, True, plan is not run.course.plan, (tuple(last), list(readings)))
-            resuming: Any = adjoint
-            bars, report = resuming.backward(
-                backend, plan, setting, first, last, kept, P, seeds.pop(), readings_bar, sweep=sweep
-            )
+        bars, report = adjoint.backward(backend, plan, setting, first, last, kept, P, seeds.pop(), readings_bar, sweep)
         bars = adjoint.check(backend, report, bars)
     bars = run.before_clocks(bars)
     value, final, bars = run.home(value), run.home(final), run.home(bars)
@@ -211,14 +207,12 @@ def way_there(
     start = None if journal is None else journal.start
 
     def go(plan: Plan, setting: Setting) -> tuple[State, tuple[Array, ...], Any]:
-        if journal is None:
-            return adjoint.forward(run.backend, plan, setting, first, P)
         is_watched = plan is not run.course.plan
         if start is not None and start.back and start.watched == is_watched:
             state, readings = start.ended
             return State(*state), tuple(readings), []
-        sweep: Any = {"sweep": journal.sweep(adjoint, False, is_watched)}
-        return adjoint.forward(run.backend, plan, setting, first, P, **sweep)
+        sweep = None if journal is None else journal.sweep(adjoint, False, is_watched)
+        return adjoint.forward(run.backend, plan, setting, first, P, sweep)
 
     if start is None or not start.watched:
         return followed(run, go)

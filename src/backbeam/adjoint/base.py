@@ -11,6 +11,7 @@ from backbeam.arrays import Array, namespace
 from backbeam.plan import count_kicks, count_readings
 
 if TYPE_CHECKING:
+    from backbeam.adjoint.sweep import Sweep
     from backbeam.plan import Bars, Parameters, Plan, Setting, State, Step
     from backbeam_backends import Backend
 
@@ -48,7 +49,7 @@ class Adjoint:
     taped: ClassVar[bool] = False
     """Whether the library's own tape does it: then `forward` and `backward` are never called."""
     resumes: ClassVar[bool] = False
-    """Whether `forward` and `backward` take a ``sweep``, which can be left and taken up: `backbeam.adjoint.sweep`."""
+    """Whether `forward` and `backward` look at their ``sweep``: then each can be left and taken up."""
     noun: ClassVar[str] = "kept state"
     """What `Diagnosis.anchors` counts."""
     place: ClassVar[int | None] = None
@@ -93,9 +94,18 @@ class Adjoint:
     # -- what it does ------------------------------------------------------------------------------------------------
 
     def forward(
-        self, backend: Backend, plan: Plan, setting: Setting, state: State, P: Parameters
+        self,
+        backend: Backend,
+        plan: Plan,
+        setting: Setting,
+        state: State,
+        P: Parameters,
+        sweep: Sweep | None = None,
     ) -> tuple[State, tuple[Array, ...], Any]:
-        """Run a plan. Returns the last state, the readings, and what `backward` needs besides them."""
+        """Run a plan. Returns the last state, the readings, and what `backward` needs besides them.
+
+        ``sweep`` is for one that `resumes`: where to go on, and who is told how far it has come; None: all in one go.
+        """
         raise NotImplementedError
 
     def backward(
@@ -109,6 +119,7 @@ class Adjoint:
         P: Parameters,
         bars: Bars,
         readings_bar: tuple[Array, ...],
+        sweep: Sweep | None = None,
     ) -> tuple[Bars, Diagnosis]:
         """Pull cotangents back through a plan, from the last state to the first. It may use up ``kept``."""
         raise NotImplementedError

@@ -1,42 +1,21 @@
 """A sweep of a gradient, there or back, that can be left between two parts of the way and taken up there.
 
-An adjoint that `resumes` takes a `Sweep`. At every place where it can be left it calls `Sweep.passed`, with a function
-that gives all it needs to go on: tuples, lists and dicts of arrays, numbers and None. A sweep that goes on finds the
-same in `Sweep.start`. The parts are those of a sweep in one go, so its bits are the same.
+An adjoint that resumes looks at its `Sweep`. At every place where it can be left it calls `Sweep.passed`, with a
+function that gives all it needs to go on: tuples, lists and dicts of arrays, numbers and None. A sweep that goes on
+finds the same in `Sweep.start`. The parts are those of a sweep in one go, so its bits are the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from backbeam.errors import InputError
 from backbeam.plan import State, as_run, stretches
 
 if TYPE_CHECKING:
-    from backbeam.adjoint.base import Adjoint
     from backbeam.arrays import Array
-    from backbeam.beam import Beam
     from backbeam.plan import Parameters, Plan, Setting
-
-
-class Mark(NamedTuple):
-    """Where a gradient can be left."""
-
-    back: bool
-    """Whether it is on its way back."""
-    watched: bool
-    """Whether particles have turned round, and each step is watched for more: `backbeam.plan.watched`."""
-    kicks: int
-    """Behind it in this sweep."""
-    ended: Any
-    """On the way back: the last state, and all readings."""
-    memory: Any
-    """What the adjoint needs."""
-    how: tuple[str, dict[str, Any]]
-    """Name and options of the adjoint: `Auto` would choose anew."""
 
 
 class Sweep:
@@ -50,62 +29,6 @@ class Sweep:
         self.kicks += kicks
         if self.tell is not None:
             self.tell(self.kicks, memory)
-
-
-class Journal:
-    """Where a gradient was left, if it was, and who is told each `Mark` at which it can be left.
-
-    ``tell(back, kicks, mark)`` is given the way, the kicks behind it there, and a function that makes the mark: to make
-    one takes no copy, but it is good only until the sweep goes on. An adjoint that does not resume tells nothing, or,
-    if a mark ``must`` be made, is refused.
-    """
-
-    def __init__(
-        self,
-        tell: Callable[[bool, int, Callable[[], Mark]], None],
-        start: Mark | None = None,
-        must: bool = False,
-    ) -> None:
-        self.tell, self.start, self.must = tell, start, must
-
-    def beside(self, beam: Beam) -> Journal:
-        """With arrays of the beam's library where it was left: what was written down are NumPy's."""
-        if self.start is None:
-            return self
-        made = beam.backend.asarray
-        start = _arrays(self.start, lambda a: made(a, dtype=str(a.dtype), device=beam.device))
-        return Journal(self.tell, Mark(*start), self.must)
-
-    def adjoint(self, chosen: Adjoint) -> Adjoint:
-        """The one to use: that with which it was begun."""
-        if self.must and not chosen.resumes:
-            able = ", ".join(name for name, kind in type(chosen).known.items() if kind.resumes)
-            raise InputError("adjoint", chosen.name, f"{able}: no other can be left and taken up on the way")
-        if self.start is None:
-            return chosen
-        name, options = self.start.how
-        return replace(chosen, **options) if chosen.name == name else type(chosen).known[name](**options)
-
-    def sweep(self, adjoint: Adjoint, back: bool, watched: bool, ended: Any = None) -> Sweep:
-        """The way there or back, from where it was left."""
-        how = (adjoint.name, adjoint.options())
-
-        def tell(kicks: int, memory: Callable[[], Any]) -> None:
-            self.tell(back, kicks, lambda: Mark(back, watched, kicks, ended, memory(), how))
-
-        start = self.start
-        if start is None or (start.back, start.watched) != (back, watched):
-            return Sweep(tell=tell)
-        return Sweep(start.memory, start.kicks, tell)
-
-
-def _arrays(value: Any, made: Callable[[Any], Any]) -> Any:
-    """Nested data with each array of NumPy's as it is made of it; tuples become lists."""
-    if isinstance(value, tuple | list):
-        return [_arrays(one, made) for one in value]
-    if isinstance(value, dict):
-        return {name: _arrays(one, made) for name, one in value.items()}
-    return value if value is None or type(value) in (bool, int, float, str) else made(value)
 
 
 def run_and_keep(

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from backbeam import backends
-from backbeam.adjoint.sweep import Mark
+from backbeam.adjoint.journal import Mark
 from backbeam.beam import Beam
 from backbeam.cli.nested import put_together, taken_apart
 from backbeam.errors import BackbeamError, InputError

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from backbeam.adjoint import Adjoint, Reversible, adjoint_named
-from backbeam.adjoint.sweep import Journal, Mark
+from backbeam.adjoint.journal import Journal, Mark
 from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.errors import BackbeamError, InputError

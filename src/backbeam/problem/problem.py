@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backbeam.adjoint.sweep import Mark
+from backbeam.adjoint.journal import Mark
 from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.effects import Effect, SpaceCharge
