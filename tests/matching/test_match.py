@@ -8,7 +8,7 @@ import pytest
 import backbeam as bb
 from backbeam.errors import BackbeamWarning, InputError
 from backbeam.matching.history import History, read_history
-from backbeam.matching.methods import METHODS, ByConstraints, ByLeastSquares
+from backbeam.matching.methods import METHODS, ByConstraints, ByLeastSquares, ByValue
 
 PROTON = bb.Reference.from_kinetic_energy(1e9, "proton")
 
@@ -23,7 +23,7 @@ def section():
 
 def electrons(seed=0, **changes):
     return bb.Beam.gaussian(
-        n=200, species="electron", kinetic_energy=50e6, charge=1e-9, seed=seed,
+        n=100, species="electron", kinetic_energy=50e6, charge=1e-9, seed=seed,
         **{"sigma_x": 1e-3, "sigma_y": 1e-3, "sigma_px": 1e-4, "sigma_py": 1e-4, **changes},
     )  # fmt: skip
 
@@ -41,12 +41,19 @@ def test_lattice_functions_are_matched_by_four_quadrupoles():
     table = bb.optics(found.line, PROTON, START)
     end = [float(table["d4"].__dict__[name]) for name in ("beta_x", "alpha_x", "beta_y", "alpha_y")]
     np.testing.assert_allclose(end, [12.0, -1.0, 5.0, 0.5], rtol=1e-9)
-    assert found.success and found.met == 4 and found.passes <= 12 and not found.interrupted
+    assert found.success and found.met == 4 and not found.interrupted
+    # MAD-X 5.09.03, match with lmdif (91 looks at the line), and Xsuite (63): benchmarks/matching.py
+    madx = [-1.1960055849798166, -0.19543285514609116, 2.4276770912637673, -2.731471049088503]
+    np.testing.assert_allclose(list(found.values.values()), madx, rtol=1e-9)
+    assert found.passes <= 12
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_finds_the_spot(method):
-    found = bb.match(SPOT, section(), electrons(), ["q1.k1", "q2.k1"], method=method, passes=400)
+    found = bb.match(SPOT, section(), electrons(), ["q1.k1", "q2.k1"], method=method, passes=120)
+    if isinstance(METHODS[method], ByValue):
+        assert found.history.best.score.value < 0.1 * found.history[0].score.value and found.gradients == 1
+        return
     out = bb.track(found.line, electrons())
     assert abs(float(out.sigma("x")) - 0.8e-3) < 1e-7 and abs(float(out.sigma("y")) - 0.7e-3) < 1e-7
     assert found.success and found.method == method

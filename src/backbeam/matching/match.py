@@ -155,10 +155,16 @@ class Search:
             self.begin = np.clip(known.values / merit.scale, bounds.lb, bounds.ub)
         self.best, self.score = merit.x0, aim.score(merit.residuals(merit.x0))
         history.add(merit.x0 * merit.scale, self.score)
-        merit.listeners.append(self._hear)
 
     def run(self, restarts: int, seed: int) -> None:
         """Search from the start, and from others."""
+        self.merit.listeners.append(self._hear)
+        try:
+            self._run(restarts, seed)
+        finally:
+            self.merit.listeners.remove(self._hear)
+
+    def _run(self, restarts: int, seed: int) -> None:
         random = np.random.default_rng(seed)
         for k in range(restarts + 1):
             x = self.begin if k == 0 else self._elsewhere(random)

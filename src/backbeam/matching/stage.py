@@ -62,6 +62,8 @@ class Stage:
             mine = self.optics if owner == START else self.beam
             fitting = [name for name in (mine.fields if mine else ()) if fnmatchcase(name, field)]
             return tuple(f"{owner}.{name}" for name in fitting) or (pattern,)
+        if not set(pattern) & set(".*?["):
+            self._of_course(pattern)
         try:
             return expand([pattern], self.course, self.beam.given)
         except InputError as error:
@@ -70,13 +72,30 @@ class Stage:
     def get(self, name: str) -> Any:
         """Value of a parameter, a float or an array of NumPy; 0 of one that its owner leaves out."""
         found = self._incoming(name)
-        value = self.course.get(name) if found is None else found[0].get(found[1])
+        value = self._of_course(name) if found is None else found[0].get(found[1])
         if hasattr(value, "shape"):
             value = backends.of(value).to_numpy(value)
             return float(value) if not value.ndim else value
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise InputError("vary", name, "a parameter that is a number")
         return 0.0 if value is None else float(value)
+
+    def _of_course(self, name: str) -> Any:
+        """Value of a parameter or a knob; `InputError` for what is neither."""
+        course = self.course
+        if name in course.line.knobs:
+            return course.line.knobs[name]
+        owner, dot, field = name.rpartition(".")
+        if not dot:
+            knobs = ", ".join(course.line.knobs) or "none here"
+            raise InputError("vary", name, f"a parameter such as {name}.k1, or a knob of the line: {knobs}")
+        try:
+            value, known = course.get(name), course.owner(owner).parameter_names()
+        except InputError as error:
+            raise InputError(f"vary.{name}", error.value, error.allowed) from None
+        if field not in known:
+            raise InputError("vary", name, f"{owner} with one of {', '.join(known)}")
+        return value
 
     def unit(self, name: str) -> str:
         """Unit of a parameter."""
