@@ -10,7 +10,6 @@ import yaml
 from click.testing import CliRunner
 
 import backbeam as bb
-from backbeam import observables as obs
 from backbeam.cli.app import app
 from backbeam.errors import InputError
 from backbeam.matching import Merit
@@ -179,10 +178,17 @@ def test_what_cannot_be_asked_is_one_line(problem, words, said):
 
 
 def test_what_is_found_stands_in_the_problem_wherever_it_is():
-    problem = bb.Problem.parse(TEXT, overrides={"space_charge": {"model": "3d", "grid": [8, 8, 8]}})
-    vary = ["beam.sigma_px", "beam.charge", "reference.kinetic_energy", "d2.length"]
-    asked = optimization(problem, "sigma_x", vary=vary, passes=3)
+    wake = {"resonator_wake": {"at": ["d1"], "R": 3e3, "Q": 1.0, "frequency": 20e9}}
+    problem = bb.Problem.parse(TEXT, overrides={"beam.sigma_tau": 1e-3, "effects": [wake]})
+    vary = ["beam.sigma_px", "beam.charge", "reference.kinetic_energy", "d2.length", "resonator_wake_1.Q"]
+    asked = optimization(problem, "sigma_x + 0.01 sigma_pt", vary=vary, passes=3)
     found = asked.search(problem, problem.beam())
     best = best_problem(problem, found)
-    here = float(obs.sigma("x")(bb.track(best.line(), best.beam(), space_charge=best.space_charge())))
+    here = float(asked.what[0](bb.track(best.line(), best.beam(), effects=best.effects())))
     assert here == pytest.approx(found.wanted[0].found, rel=1e-9) and here < 0.99 * found.wanted[0].start
+    assert best.tree["effects"][0]["resonator_wake"]["Q"] == found.values["resonator_wake_1.Q"]
+
+
+def test_a_shipped_problem_is_solved_by_its_name():
+    found = json.loads(invoke("optimize", "fodo", "--set", "beam.n=100", "--json").stdout)
+    assert found["success"] and found["varied"]["qf.k1"]["found"] == pytest.approx(1.270451, rel=1e-6)

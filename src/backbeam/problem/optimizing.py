@@ -219,7 +219,7 @@ def path_of(problem: Problem, name: str) -> str:
         return f"lattice.knobs.{name}"
     if owner in course.effects:
         k = list(course.effects).index(owner) - (problem.space_charge() is not None)
-        return f"space_charge.{field}" if k < 0 else f"effects[{k}].{field}"
+        return f"space_charge.{field}" if k < 0 else f"effects[{k}].{course.effects[owner].kind}.{field}"
     return f"lattice.{name}"
 
 
