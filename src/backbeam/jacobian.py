@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +102,8 @@ def jacobian_course(
         return joined([(one.value, one.gradient) for one in found])
     what, course = judged(several(objectives), course)
     names = Wanted.of(course.line, wrt).names
+    if not names:
+        raise InputError("wrt", names, "at least one name, such as qf.k1 or beam.charge")
     mine, of_line = beam_names(names, course.line), line_names(names, course.line, course.effects)
     leaves = [leaf for one in what for leaf in of_optics(one)]
     tables = tables_of(leaves, course.line, beam, list(of_line.values()) if leaves else ())
@@ -227,7 +229,7 @@ def values_course(
 
 def several(objectives: Any) -> list[Any]:
     """The list of them; `InputError` for none."""
-    if isinstance(objectives, str) or not isinstance(objectives, Iterable):
+    if isinstance(objectives, str | Mapping) or not isinstance(objectives, Iterable):
         raise InputError("objectives", objectives, "a list of objectives, such as ['sigma_x', 'sigma_y']")
     found = list(objectives)
     if not found:

@@ -78,7 +78,7 @@ def differentiate_mixed(
     of_line = line_names(names, course.line, course.effects)
     tables = tables_of(leaves, course.line, beam, list(of_line.values()))
     known = {leaf: leaf(tables[leaf.asked]) for leaf in leaves}
-    mine = beam_names(names, course.line) or ["beam.beta_gamma"]
+    mine = beam_names(names, course.line) or ["beam.beta_gamma"][: len(names)]
     found = differentiate_course(with_known(objective, known), course, beam, mine, **options)
     bars = optics_bars(objective, found.beam, known)
     more = line_gradient(tables, bars, names, course.line, course.effects)

@@ -186,8 +186,35 @@ def test_places_that_are_not_there(what, said):
         assert said in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("wrong", [[], "sigma_x", 3])
+@pytest.mark.parametrize("wrong", [[], "sigma_x", 3, {"sigma_x": 1.0}])
 def test_a_jacobian_is_of_a_list(wrong):
     case = CASES["bend"]
     with pytest.raises(bb.InputError, match="objectives"):
         bb.jacobian(wrong, case.line(), case.draw(n=20), ["b.angle"])
+    with pytest.raises(bb.InputError, match="at least one name"):
+        bb.jacobian(["sigma_x"], case.line(), case.draw(n=20), [])
+
+
+def test_a_place_takes_no_memory_and_a_row_that_of_its_cotangents():
+    """Peaks of what NumPy holds, by particle: a cotangent of coordinates and charge is 56 B."""
+    import tracemalloc
+
+    line, beam = CASES["fodo"].line(), CASES["fodo"].draw(n=10_000)
+    places = [f"d[{k}]" for k in range(8)]
+
+    def peak(ask):
+        ask()
+        tracemalloc.start()
+        ask()
+        found = tracemalloc.get_traced_memory()[1] / beam.n
+        tracemalloc.stop()
+        return found
+
+    def gradient(what):
+        return peak(lambda: bb.value_and_grad(what, line, beam, ["qf.k1"], adjoint="reversible"))
+
+    at_end = gradient("sigma_x")
+    assert gradient(ob.sigma("x", at="d[3]")) < at_end + 60
+    assert gradient(sum((ob.sigma("x", at=place) for place in places), 0.0)) < at_end + 60
+    many = peak(lambda: bb.jacobian([ob.sigma("x", at=p) for p in places], line, beam, ["qf.k1"], adjoint="reversible"))
+    assert many < at_end + 60 + 56 * len(places)

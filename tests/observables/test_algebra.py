@@ -30,6 +30,14 @@ X, Y = obs.sigma("x"), obs.sigma("y")
         ("3 / sigma_x", np.float64(3.0) / X),
         ("sigma_x**2**1", X**2),
         ("((sigma_x))", X),
+        ("(sigma_x - mean_x) @ m1[2]", X.at("m1[2]") - obs.mean("x", at="m1[2]")),
+        ('sigma_x @ "a (b)" / sigma_y@q-1', X.at("a (b)") / Y.at("q-1")),
+        ("log(mismatch(x, beta=3, alpha=-1.5) @ m)", obs.log(obs.mismatch("x", beta=3.0, alpha=-1.5, at="m"))),
+        ("quantile(y, 0.95) - quantile(y, 0.05)", obs.quantile("y", 0.95) - obs.quantile("y", 0.05)),
+        (
+            "charge_within(2e-3, 1e-3, width=1e-4, shape=elliptical)",
+            obs.charge_within(2e-3, 1e-3, width=1e-4, shape="elliptical"),
+        ),
     ],
 )
 def test_words_and_operators_say_the_same(text, wanted):
@@ -95,6 +103,12 @@ NOTHING = obs.mean("tau") - obs.mean("tau")
         (lambda: obs.expression("sigma_x ** sigma_y"), "a formula such as"),
         (lambda: obs.expression("(" * 2000 + "sigma_x" + ")" * 2000), "a formula such as"),
         (lambda: obs.expression("__import__('os')"), "a formula such as"),
+        (lambda: obs.expression("quantile(x"), "a formula such as"),
+        (lambda: obs.expression("quantile(x 0.5)"), "a formula such as"),
+        (lambda: obs.expression("quantile(x, 0.5, depth=1)"), "a formula such as"),
+        (lambda: obs.expression("quantile(x, 2)"), "quantile.level is 2.0"),
+        (lambda: obs.expression("quantile"), "'quantile'"),
+        (lambda: obs.expression("mismatch(x, beta=y)"), "mismatch.beta is 'y'"),
         (lambda: bb.Target("sigma_x"), "a value, or a bound"),
         (lambda: bb.Target("sigma_x", 1.0, below=2.0), "a value or bounds, not both"),
         (lambda: bb.Target("sigma_x", below=1.0, above=2.0), "below is 1.0; allowed: at least above, which is 2"),

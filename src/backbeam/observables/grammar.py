@@ -8,6 +8,7 @@
     function log(emittance_x)    sqrt(...)    abs(mean_x)
     place    sigma_x @ m1    sigma_x @ "m 1"    mean_x @ bpm[2]    sigma_y @ start
     name     sigma_x    reading:bpm1.x    tune_x    optics.beta_x @ m1
+    call     quantile(x, 0.95)    mismatch(x, beta=3.0, alpha=-1.0)    charge_within(2e-3, 1e-3, width=1e-4)
 """
 
 from __future__ import annotations
@@ -19,8 +20,17 @@ from typing import Any
 from backbeam.errors import InputError
 from backbeam.observables.algebra import log, sqrt
 from backbeam.observables.base import Objective
+from backbeam.observables.planes import mismatch
+from backbeam.observables.quantiles import quantile
+from backbeam.observables.within import charge_within
 
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {"log": log, "sqrt": sqrt, "abs": abs}
+CALLS: dict[str, Callable[..., Objective]] = {
+    "quantile": quantile,
+    "mismatch": mismatch,
+    "charge_within": charge_within,
+}
+"""Objectives with settings, as from Python."""
 ALLOWED = "an objective, or a formula such as 2 sigma_x + (sigma_y @ m1 - 1e-3)**2"
 DEEPEST = 50
 """Brackets within brackets: more are refused."""
@@ -29,7 +39,7 @@ _TOKEN = re.compile(
       (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))
     | (?P<name>reading:(?:"[^"]*"|\S)*?\.[xy](?=[\s()*/^+-]|$)|[A-Za-z_][\w.]*)
     | @\s*(?P<place>"[^"]*"|[^\s"()*/^@]+)
-    | (?P<sign>\*\*|[-+*/^()])
+    | (?P<sign>\*\*|[-+*/^(),=])
     )""",
     re.VERBOSE,
 )
@@ -142,11 +152,40 @@ class _Reader:
             if not isinstance(inner, Objective):
                 raise self.error()
             return FUNCTIONS[text](inner)
+        if kind == "name" and text in CALLS and self.taken("("):
+            return self.called(CALLS[text])
         if kind == "name":
             return self.named(text, self.place())
         if text != "(":
             raise self.error()
         return self.closed(depth)
+
+    def called(self, function: Callable[..., Objective]) -> Objective:
+        """What stands between the brackets of a call: words and numbers, some of them by name."""
+        given: list[Any] = []
+        options: dict[str, Any] = {}
+        while not self.taken(")"):
+            value = self.word()
+            if isinstance(value, str) and self.taken("="):
+                options[value] = self.word()
+            else:
+                given.append(value)
+            if not self.taken(",") and (not self.tokens or self.tokens[-1] != ("sign", ")")):
+                raise self.error()
+        try:
+            return function(*given, **options).at(self.place())
+        except TypeError:
+            raise self.error() from None
+
+    def word(self) -> str | float:
+        """A name, or a number with or without a sign."""
+        sign = -1.0 if self.taken("-") else 1.0
+        kind, text = self.tokens.pop() if self.tokens else ("", "")
+        if kind == "number":
+            return sign * float(text)
+        if kind != "name" or sign < 0.0:
+            raise self.error()
+        return text
 
     def closed(self, depth: int) -> Any:
         """A sum, its closing bracket, and perhaps a place."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from backbeam import moments
@@ -9,6 +10,7 @@ from backbeam.arrays import Array
 from backbeam.beam import PLANES, Beam, BeamCotangent
 from backbeam.errors import InputError
 from backbeam.observables.base import Objective, among_six
+from backbeam.scalars import make_plain
 
 
 @dataclass(frozen=True)
@@ -128,13 +130,17 @@ class Mismatch(OfPlane):
     def __post_init__(self) -> None:
         """Refuse a beta that is not positive."""
         super().__post_init__()
-        if not self.beta > 0:
-            raise InputError("mismatch.beta", self.beta, "a Twiss beta in m, greater than 0")
+        make_plain(self)
+        for field, allowed in (("beta", "a Twiss beta in m, greater than 0"), ("alpha", "a Twiss alpha")):
+            value = getattr(self, field)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            if not is_number or (field == "beta" and value <= 0.0):
+                raise InputError(f"mismatch.{field}", value, allowed)
 
     @property
     def name(self) -> str:
-        """``mismatch_x``."""
-        return f"mismatch_{self.plane}"
+        """``mismatch(x, beta=3, alpha=-1)``."""
+        return f"mismatch({self.plane}, beta={self.beta:g}, alpha={self.alpha:g})"
 
     def value(self, p: moments.Plane) -> Array:
         """Value of the second moments."""

@@ -46,8 +46,8 @@ class Quantile(OfCoordinate):
 
     @property
     def name(self) -> str:
-        """``quantile_x(0.95)``."""
-        return f"quantile_{self.coordinate}({self.level:g})"
+        """``quantile(x, 0.95, width=0.02)``."""
+        return f"quantile({self.coordinate}, {self.level:g}, width={self.width:g})"
 
     def _ranked(self, beam: Beam) -> Ranked:
         xp, alive = namespace(beam.coordinates), beam.alive

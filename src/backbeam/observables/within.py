@@ -29,8 +29,8 @@ class ChargeWithin(Objective):
 
     @property
     def name(self) -> str:
-        """``charge_within``."""
-        return "charge_within"
+        """``charge_within(0.002, 0.001, width=0.0001, shape=rectangular)``."""
+        return f"charge_within({self.half_x:g}, {self.half_y:g}, width={self.width:g}, shape={self.shape})"
 
     def _weights(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
         """What a particle counts for, and the slopes in x and y."""
