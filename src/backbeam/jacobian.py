@@ -137,10 +137,11 @@ def _swept(
     values: list[Array] = []
     seeds: list[Bars | None] = []
     of_readings: list[list[Array | None]] = []
-    is_traced = backend.traced([first.X, last.X, last.beta_gamma])
+    loops = backend.recompiles and any(step.rounds > 1 for step in unroll(plan))  # whose rows are all of one form
+    is_dense = backend.traced([first.X, last.X, last.beta_gamma]) or loops
     for one in objectives:
         value, bars, own = seeds_of(one, run, plan, final, first, last, readings)
-        dense = is_traced or not isinstance(one, Objective)
+        dense = is_dense or not isinstance(one, Objective)
         values.append(value)
         seeds.append(bars if dense or any(is_some(bar) for bar in bars[:3]) else None)
         of_readings.append([bar if dense or is_some(bar) else None for bar in own])
