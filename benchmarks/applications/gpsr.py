@@ -16,7 +16,7 @@ from typing import Any
 import cheetah
 import torch
 from common import machine, versions, write
-from gpsr.beams import NNParticleBeamGenerator
+from gpsr.beams import NNParticleBeamGenerator, NNTransform
 from gpsr.losses import mae_loss, normalize_images
 from gpsr.modeling import GPSR, GPSRQuadScanLattice
 
@@ -64,7 +64,8 @@ def run(lattice: Any, epochs: int, particles: int) -> dict[str, float]:
     with torch.no_grad():
         lattice.set_lattice_parameters(x)
         measured = [normalize_images(image) for image in lattice.track_and_observe(beam(50_000))]
-    generator = NNParticleBeamGenerator(particles, 40.5e6, output_scale=1e-3)
+    network = NNTransform(2, 32, activation=torch.nn.SiLU(), output_scale=1e-3)
+    generator = NNParticleBeamGenerator(particles, 40e6 + 0.51099895e6, transformer=network)
     model = GPSR(generator, lattice)
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
     seconds = []

@@ -1,9 +1,10 @@
 """The phase space of a beam from images of it, with a neural network that makes the beam, on PyTorch.
 
-A quadrupole is scanned before a screen. For all six dimensions a deflecting cavity, off and on, turns tau into y, and a
-dipole, off and on, turns the energy into x, in every combination. A network makes particles out of noise; they go
-through the line, with space charge if it matters, and what the network is taught by is the charge that arrives in the
-wrong pixels (generative phase-space reconstruction: Roussel et al., PRL 130 (2023) 145001; PRAB 27 (2024) 094601).
+A quadrupole is scanned before a screen. For all six dimensions a deflecting cavity, off and with either sign, turns tau
+into y, and a dipole, off and on, turns the energy into x, in every combination. A network makes particles out of noise;
+they go through the line, with space charge if it matters, and what the network is taught by is the charge that arrives
+in the wrong pixels (generative phase-space reconstruction: Roussel et al., PRL 130 (2023) 145001; PRAB 27 (2024)
+094601).
 
     python -m backbeam.examples.phase_space --plot phase-space.png
     python -m backbeam.examples.phase_space --dimensions 6 --space-charge
@@ -29,7 +30,7 @@ CHARGE = 2e-10
 SIZES = (4e-4, 1.5e-4, 4e-4, 1.5e-4, 3e-4, 1.5e-3)
 """What a coordinate that the network calls 1 is in m and 1: guessed, not known."""
 STRENGTHS = (-12.0, 12.0)
-VOLTAGE, ANGLE = 3e6, 0.5
+VOLTAGE, ANGLE = 3e6, 0.6
 HALF = 5e-3
 """Of the screen [m]."""
 POOLS = (1, 2, 4, 8)
@@ -54,7 +55,7 @@ def settings(dimensions: int, strengths: int, dtype: torch.dtype) -> dict[str, t
     k1 = torch.linspace(*STRENGTHS, strengths, dtype=dtype)
     if dimensions == 4:
         return {"scan.k1": k1}
-    states = [torch.tensor((0.0, value), dtype=dtype) for value in (VOLTAGE, ANGLE)]
+    states = [torch.tensor(values, dtype=dtype) for values in ((0.0, VOLTAGE, -VOLTAGE), (0.0, ANGLE))]
     k1, voltage, angle = (part.reshape(-1) for part in torch.meshgrid(k1, *states, indexing="ij"))
     return {"scan.k1": k1, "crab.voltage": voltage, "bend.angle": angle}
 
@@ -129,7 +130,7 @@ def reconstruct(
     rate: float = 0.02,
     seed: int = 3,
 ) -> Found:
-    """Measure images of the true beam and let a network find it."""
+    """Measure images of the true beam, of ten times as many particles, and let a network find it."""
     strengths = strengths or {4: 9, 6: 5}[dimensions]
     torch.manual_seed(seed)
     effects: dict[str, Any] = {"space_charge": bb.SpaceCharge3D(grid=(16, 16, 16)), "slices": 2} if space_charge else {}
@@ -138,7 +139,7 @@ def reconstruct(
     def images(out: bb.Beam) -> torch.Tensor:
         return out.readings["screen"] / out.charge[..., None, None]
 
-    real = beam_of(truth(100_000))
+    real = beam_of(truth(10 * particles))
     with torch.no_grad():
         measured = LineModule(scan, beam=real.to(dtype=torch.float32), read=images, **effects)()
     generator = Generator()
