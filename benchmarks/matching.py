@@ -187,7 +187,8 @@ def main() -> None:
     text = [
         "# Matching beside MAD-X and Xsuite\n",
         "Looks: how often a code finds the optics of the line, there and back in backbeam's case; the others take a "
-        "difference for each variable. MAD-X's method jacobian does not leave the start of the first question. Printed "
+        "difference for each variable. Two more of backbeam's, there alone, are for what its table says of start and "
+        "end. MAD-X's method jacobian does not leave the start of the first question. Printed "
         "by `python benchmarks/matching.py`.\n",
         table(
             "Four quadrupoles: beta and alpha of both planes at the end",

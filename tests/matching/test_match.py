@@ -99,6 +99,12 @@ def test_a_trial_that_cannot_be_tracked_does_not_end_it():
     assert found.wanted[0].found < 0.9 * found.wanted[0].start
 
 
+def test_a_restart_where_nothing_can_be_tracked_is_left_out():
+    beam = electrons(sigma_px=5e-2, sigma_py=5e-2, sigma_x=2e-3, sigma_y=2e-3)
+    found = bb.match([bb.Target("sigma_x", 1e-6)], section(), beam, {"q1.k1": (-1e7, 3e7)}, restarts=3, passes=30)
+    assert not found.success and any(trial.score is None for trial in found.history)
+
+
 def test_other_samples_say_how_much_it_scatters():
     found = bb.match(SPOT, section(), electrons(), ["q1.k1", "q2.k1"], seeds=[5, 6, 7])
     each = [bb.match(SPOT, section(), electrons(seed), ["q1.k1", "q2.k1"]).values["q1.k1"] for seed in (0, 5, 6, 7)]

@@ -74,7 +74,8 @@ def match(
         Most passes through the line; then the best so far is what was found.
     restarts, seed:
         How many searches follow the first while targets are not met, or in any case where an objective is to be small,
-        each from values drawn within the bounds, or about the start where there are none; and the seed of these.
+        each from values drawn within the bounds, or about the start where there are none; and the seed of these. One
+        that would begin where the line cannot be tracked is left out.
     seeds:
         Seeds of other samples of the beam, or how many: the search is made for each, from what was found, and the table
         says how much values and results scatter.
@@ -170,7 +171,10 @@ class Search:
             x = self.begin if k == 0 else self._elsewhere(random)
             before = self.score
             try:
-                self._check(self.merit.residuals(x))
+                residuals = self.merit.residuals(x)
+                self._check(residuals)
+                if not np.isfinite(residuals).all():
+                    continue  # nothing begins where the line cannot be tracked
                 ended = self.method.search(self.aim, self.merit, x)
             except _Enough as enough:
                 self.ended = Ended(self.reached, str(enough))
