@@ -15,7 +15,7 @@ from backbeam.gradient import checked_names, differentiate_course, goes_anywhere
 from backbeam.judging import judged, objective_of
 from backbeam.knob_gradient import Wanted
 from backbeam.memory import is_taped, resolve
-from backbeam.mixed import beam_names, line_gradient, line_names, optics_bars, summed, with_known
+from backbeam.mixed import beam_names, line_gradients, line_names, optics_bars, summed, with_known
 from backbeam.objectives import BeamFunction
 from backbeam.observables import Objective
 from backbeam.paths import is_of_beam, of_line
@@ -110,14 +110,10 @@ def jacobian_course(
     known = {leaf: leaf(tables[leaf.asked]) for leaf in leaves}
     fixed = [with_known(one, known) for one in what]
     rows, final = _swept(fixed, course, beam, mine or ["beam.beta_gamma"], adjoint)
-    for k, (objective, (value, gradient)) in enumerate(zip(what, rows, strict=True)):
-        if not all(name in gradient for name in names) or of_optics(objective):
-            more = {}
-            if of_optics(objective):
-                bars = optics_bars(objective, final, known)
-                more = line_gradient(tables, bars, names, course.line, course.effects)
-            rows[k] = value, summed(names, gradient, more, beam)
-    return joined(rows)
+    bars = [optics_bars(one, final, known) if of_optics(one) else {} for one in what]
+    more = line_gradients(tables, bars, names, course.line, course.effects)
+    together = zip(rows, more, strict=True)
+    return joined([(value, summed(names, gradient, own, beam)) for (value, gradient), own in together])
 
 
 def _swept(
@@ -170,17 +166,15 @@ def is_some(bar: Array) -> bool:
 def optics_jacobian(
     objectives: Sequence[Any], line: Line, reference: Any, wrt: Sequence[str]
 ) -> tuple[Array, dict[str, Array]]:
-    """Values and derivatives of objectives all leaves of which are of optics: one table, and a way back for each."""
-    from backbeam.lattice_functions.objectives import of_optics, pull_tables, pulled, tables_of
+    """Values and derivatives of objectives all leaves of which are of optics: one table, and one way back."""
+    from backbeam.lattice_functions.objectives import of_optics, pull_rows, pulled, tables_of
 
     leaves = [leaf for one in objectives for leaf in of_optics(one)]
     tables = tables_of(leaves, line, reference, wrt)
     known = {leaf: leaf(tables[leaf.asked]) for leaf in leaves}
-    rows = []
-    for one in objectives:
-        value, bars = pulled(one, known)
-        rows.append((value, pull_tables(tables, bars, wrt)))
-    return joined(rows)
+    rows = [pulled(one, known) for one in objectives]
+    gradients = pull_rows(tables, [bars for _, bars in rows], wrt)
+    return joined([(value, gradient) for (value, _), gradient in zip(rows, gradients, strict=True)])
 
 
 def joined(rows: Sequence[tuple[Array, dict[str, Array]]]) -> tuple[Array, dict[str, Array]]:

@@ -81,7 +81,7 @@ def differentiate_mixed(
     mine = beam_names(names, course.line) or ["beam.beta_gamma"][: len(names)]
     found = differentiate_course(with_known(objective, known), course, beam, mine, **options)
     bars = optics_bars(objective, found.beam, known)
-    more = line_gradient(tables, bars, names, course.line, course.effects)
+    (more,) = line_gradients(tables, [bars], names, course.line, course.effects)
     return found._replace(gradient=summed(names, found.gradient, more, beam))
 
 
@@ -97,15 +97,19 @@ def summed(
     return gradient
 
 
-def line_gradient(
-    tables: Tables, bars: Mapping[Any, Array], names: Sequence[str], line: Line, effects: Container[str] = ()
-) -> dict[str, Array]:
-    """Derivatives from cotangents of leaves of optics, by those of the names that these have a gradient for."""
-    from backbeam.lattice_functions.objectives import pull_tables
+def line_gradients(
+    tables: Tables,
+    rows: Sequence[Mapping[Any, Array]],
+    names: Sequence[str],
+    line: Line,
+    effects: Container[str] = (),
+) -> list[dict[str, Array]]:
+    """Derivatives from rows of cotangents of leaves of optics, by those of the names that these have a gradient for."""
+    from backbeam.lattice_functions.objectives import pull_rows
 
     of_line = line_names(names, line, effects)
-    found = pull_tables(tables, bars, list(of_line.values())) if of_line else {}
-    return {name: found[theirs] for name, theirs in of_line.items() if theirs in found}
+    found = pull_rows(tables, rows, list(of_line.values())) if of_line else [{} for _ in rows]
+    return [{name: row[theirs] for name, theirs in of_line.items() if theirs in row} for row in found]
 
 
 def optics_bars(objective: Objective, final: Beam, known: Mapping[Any, Array]) -> dict[OfOptics, Array]:

@@ -12,6 +12,7 @@ import backbeam as bb
 from backbeam import backends
 from backbeam.errors import InputError
 from backbeam.lattice_functions import pullback
+from backbeam.lattice_functions.spreading import spread
 from backbeam.reference import Reference
 
 TWISS = {"beta_x": 7.0, "beta_y": 5.0, "alpha_x": 0.3, "alpha_y": -0.2, "dispersion_x": 1.0, "dispersion_py": 0.1}
@@ -64,6 +65,11 @@ def test_by_hand_and_by_pytorch(case):
     rtol, atol = (1e-7, 1e-10) if case == "cavity" else (1e-9, 1e-12)
     for name, value in expected.items():
         assert np.isclose(float(found[name]), value, rtol=rtol, atol=atol * size), name
+    factors = np.asarray([1.0, -2.0, 0.5])
+    rows = {name: factors.reshape(-1, *[1] * np.ndim(bar)) * bar for name, bar in bars.items()}
+    together = pullback(spread(o, 3), rows, list(expected))
+    for name, value in found.items():
+        assert np.allclose(together[name], factors * value, rtol=1e-9, atol=1e-12 * size), name
 
 
 @pytest.mark.parametrize("name", ("qf.k1", "b.angle", "d.length", "c.hkick", "qs.k1s", "reference.kinetic_energy"))

@@ -12,6 +12,7 @@ from backbeam.errors import InputError
 from backbeam.knob_gradient import Wanted
 from backbeam.lattice_functions.finding import optics
 from backbeam.lattice_functions.gradient import pullback
+from backbeam.lattice_functions.spreading import spread
 from backbeam.lattice_functions.start import Twiss
 from backbeam.lattice_functions.table import OF_A_RING, Optics
 from backbeam.observables import Objective
@@ -118,23 +119,49 @@ def tables_of(leaves: Iterable[OfOptics], line: Line, reference: Reference | Bea
     return found
 
 
-def pull_tables(tables: Tables, bars: Mapping[OfOptics, Array], wrt: Sequence[str]) -> dict[str, Array]:
-    """Gradient by parameters of the line, the reference and the start, from cotangents of leaves."""
-    gradient: dict[str, Array] = {}
+MOST_ROWS = 64
+"""Cotangents that are pulled back at once."""
+
+
+def pull_rows(tables: Tables, rows: Sequence[Mapping[OfOptics, Array]], wrt: Sequence[str]) -> list[dict[str, Array]]:
+    """Gradients by parameters of the line, the reference and the start, from rows of cotangents of leaves."""
+    gradients: list[dict[str, Array]] = [{} for _ in rows]
     some_begin = any(not table.periodic for table in tables.values())
     for asked, table in tables.items():
-        mine: dict[str, Array] = {}
-        for leaf, bar in bars.items():
-            if leaf.asked == asked:
-                for name, own in leaf.optics_bars(table)[1].items():
-                    scaled = own * (bar if own.ndim == bar.ndim else bar[..., None])
-                    mine[name] = mine[name] + scaled if name in mine else scaled
         # Beside a table with a start, one that is periodic has no part in it.
         known = [name for name in wrt if not (some_begin and table.periodic and name.startswith("start."))]
-        if mine and known:
-            for name, part in pullback(table, mine, known).items():
-                gradient[name] = gradient[name] + part if name in gradient else part
-    return gradient
+        mine = [k for k, bars in enumerate(rows) if any(leaf.asked == asked for leaf in bars)] if known else []
+        for first in range(0, len(mine), MOST_ROWS):
+            some = mine[first : first + MOST_ROWS]
+            found = _pulled_together(table, [table_bars(table, rows[k], asked) for k in some], known)
+            for k, gradient in zip(some, found, strict=True):
+                own = gradients[k]
+                gradients[k] = {**own, **{n: own[n] + bar if n in own else bar for n, bar in gradient.items()}}
+    return gradients
+
+
+def table_bars(table: Optics, bars: Mapping[OfOptics, Array], asked: Any) -> dict[str, Array]:
+    """Cotangents of columns and numbers of a table from those of its leaves."""
+    found: dict[str, Array] = {}
+    for leaf, bar in bars.items():
+        if leaf.asked == asked:
+            for name, own in leaf.optics_bars(table)[1].items():
+                scaled = own * (bar if own.ndim == bar.ndim else bar[..., None])
+                found[name] = found[name] + scaled if name in found else scaled
+    return found
+
+
+def _pulled_together(table: Optics, rows: list[dict[str, Array]], wrt: Sequence[str]) -> list[dict[str, Array]]:
+    """`pullback` of several rows of cotangents as a batch."""
+    if len(rows) == 1:
+        return [pullback(table, rows[0], wrt)]
+    xp = namespace(table.solution.z)
+    bars = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        nothing = xp.zeros_like(next(row[name] for row in rows if name in row))
+        bars[name] = xp.stack([row.get(name, nothing) for row in rows], axis=0)
+    found = pullback(spread(table, len(rows)), bars, wrt)
+    return [{name: bar[k, ...] for name, bar in found.items()} for k in range(len(rows))]
 
 
 def differentiate_optics(
@@ -144,7 +171,7 @@ def differentiate_optics(
     leaves = of_optics(objective)
     tables = tables_of(leaves, line, reference, wrt)
     value, bars = pulled(objective, {leaf: leaf(tables[leaf.asked]) for leaf in leaves})
-    return value, pull_tables(tables, bars, wrt)
+    return value, pull_rows(tables, [bars], wrt)[0]
 
 
 def pulled(objective: Objective, known: Mapping[Any, Array]) -> tuple[Array, dict[Any, Array]]:

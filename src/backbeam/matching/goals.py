@@ -10,7 +10,7 @@ from backbeam.arrays import namespace
 from backbeam.errors import InputError
 from backbeam.jacobian import jacobian, values
 from backbeam.judging import objective_of
-from backbeam.lattice_functions.objectives import OfOptics, is_of_optics, pull_tables, tables_of
+from backbeam.lattice_functions.objectives import OfOptics, is_of_optics, pull_rows, pulled, tables_of
 from backbeam.observables import Objective, Target
 from backbeam.reference import Reference
 
@@ -60,12 +60,10 @@ class Goals:
         if of_optics:
             wrt = _wrt(stage, names, of_optics=True)
             tables, known = _looked_up(of_optics, stage, _once(wrt))
-            for k, objective in of_optics.items():
-                value = objective.from_leaves(known)
-                leaf_bars: dict[Any, Array] = {}
-                objective.to_leaves(known, namespace(value).ones_like(value), leaf_bars)
-                bars = pull_tables(tables, leaf_bars, _once(wrt))
-                found[k] = value, {name: bars[wrt[name]] for name in names}
+            looked = {k: pulled(objective, known) for k, objective in of_optics.items()}
+            gradients = pull_rows(tables, [leaf_bars for _, leaf_bars in looked.values()], _once(wrt))
+            for (k, (value, _)), gradient in zip(looked.items(), gradients, strict=True):
+                found[k] = value, {name: gradient[wrt[name]] for name in names}
         if others:
             wrt = _wrt(stage, names)
             rows, bars = jacobian(list(others.values()), **_beam_and_course(stage), wrt=_once(wrt), adjoint=adjoint)

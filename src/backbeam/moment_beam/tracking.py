@@ -8,7 +8,7 @@ about the beam's own centre, so the orbit does not know of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from backbeam.lattice_functions.orbit import Closing
 from backbeam.lattice_functions.passages import Passages, parameter_vector
 from backbeam.lattice_functions.products import product, transposed
 from backbeam.lattice_functions.solution import Solution, SolutionBars
+from backbeam.lattice_functions.spreading import many, spread_solution
 from backbeam.lattice_functions.table import Optics, Source
 from backbeam.moment_beam.beam import MomentBeam
 from backbeam.moment_beam.linear_space_charge import LinearSpaceCharge, acting_on_moments
@@ -318,25 +319,41 @@ def moment_value_and_grad(
 def moment_jacobian(
     objectives: Sequence[Any], line: Line, beam: MomentBeam, wrt: Sequence[str], **options: Any
 ) -> tuple[Array, dict[str, Array]]:
-    """Values ``(m, ...)`` and derivatives ``(m, ..., own shape)`` of several: one way there, and one back for each."""
+    """Values ``(m, ...)`` and derivatives ``(m, ..., own shape)`` of several: one way there, and one back."""
     from backbeam.jacobian import joined
-    from backbeam.mixed import line_gradient
+    from backbeam.mixed import line_gradients
     from backbeam.moment_beam.objectives import Judged
 
     passage = Passage.on(line, beam, **options)
     found, names = Judged(objectives, passage, line, beam, wrt), Wanted.of(line, wrt).names
-    rows = []
-    for one in found.objectives:
-        value, bars, of_line = found.pulled(one)
-        more = line_gradient(found.tables, of_line, names, line)
-        rows.append((value, moment_gradient(passage, line, passage.pullback(bars), wrt, more)))
-    return joined(rows)
+    values, places, of_optics = zip(*(found.pulled(one) for one in found.objectives), strict=True)
+    more = line_gradients(found.tables, of_optics, names, line)
+    gradients = _pulled_together(passage, places, line, wrt)
+    together = (
+        {n: row[n] + own[n] if n in own else row[n] for n in names} for row, own in zip(gradients, more, strict=True)
+    )
+    return joined(list(zip(values, together, strict=True)))
 
 
-def moment_gradient(
-    passage: Passage, line: Line, found: Mapping[str, Array], wrt: Sequence[str], of_line: Mapping[str, Array]
-) -> dict[str, Array]:
-    """Derivative by each name, from what `Passage.pullback` found and the gradient of the optics."""
+def _pulled_together(
+    passage: Passage, rows: Sequence[Mapping[int, Mapping[str, Array]]], line: Line, wrt: Sequence[str]
+) -> list[dict[str, Array]]:
+    """Gradients from rows of cotangents, as `Passage.pullback` takes one, as a batch."""
+    if len(rows) == 1:
+        return [moment_gradient(passage, line, passage.pullback(rows[0]), wrt)]
+    xp, count = namespace(passage.solution.z), len(rows)
+    bars: dict[int, dict[str, Array]] = {}
+    for k, name in dict.fromkeys((k, name) for row in rows for k, own in row.items() for name in own):
+        nothing = xp.zeros_like(next(row[k][name] for row in rows if name in row.get(k, {})))
+        bars.setdefault(k, {})[name] = xp.stack([row.get(k, {}).get(name, nothing) for row in rows], axis=0)
+    wide = replace(passage, solution=spread_solution(passage.solution, count))
+    vars(wide)["covariances"] = [many(cov, count) for cov in passage.covariances]
+    found = moment_gradient(wide, line, wide.pullback(bars), wrt)
+    return [{name: bar[k, ...] for name, bar in found.items()} for k in range(count)]
+
+
+def moment_gradient(passage: Passage, line: Line, found: Mapping[str, Array], wrt: Sequence[str]) -> dict[str, Array]:
+    """Derivative by each name, from what `Passage.pullback` found."""
     asked, beam = Wanted.of(line, wrt), passage.beam
     gradient: dict[str, Array] = {}
     slots: Mapping[tuple[str, str], Any] = passage.solution.passages.slots
@@ -353,5 +370,4 @@ def moment_gradient(
         first, shape = slots[owner, field]
         values = found["vector"][..., first : first + prod(shape)]
         gradient[name] = namespace(values).reshape(values, (*values.shape[:-1], *shape))
-    total = asked.gradient(gradient, Optics(Source(line, beam.reference, {}), passage.solution, "pt", ()))
-    return {name: bar + of_line[name] if name in of_line else bar for name, bar in total.items()}
+    return asked.gradient(gradient, Optics(Source(line, beam.reference, {}), passage.solution, "pt", ()))
