@@ -5,7 +5,8 @@
 ``variables``  what varies, with bounds and ties; ``stage``, ``incoming``: where that is
 ``goals``      what is asked; ``aim``: how far a point is from it
 ``merit``      values, gradients, residuals, Jacobians of points; ``retreat``: of those that cannot be tracked
-``methods``    ways to search; ``history``: what was tried; ``result``, ``picture``: what was found
+``search``     a search under way, by one of the ``methods``; ``history``: what was tried
+``result``     what was found; ``picture``: how it looks
 """
 
 from __future__ import annotations
