@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from backbeam_backends.places import Making
+
 BLOCK = 8_000
 """Least number of particles of a block: 48 B each and a dozen temporaries of 8 B stay in a cache of 1 MB.
 
@@ -57,24 +59,27 @@ def blockwise(
     def cut(k: int) -> Any:
         return transform(lambda a: a[..., starts[k] : starts[k + 1]], particles)
 
-    began = perf_counter()
-    first, parts[0] = function(cut(0), shared)
+    began, watched = perf_counter(), Making()
+    first, parts[0] = watched.of(function, cut(0), shared)
     ahead = (perf_counter() - began) * (count - 1)
     whole = transform(lambda a: empty((*a.shape[:-1], n), a.dtype), first)
     outputs = leaves(whole)
 
-    def put(k: int, result: Any) -> None:
-        for out, a in zip(outputs, leaves(result), strict=True):
-            out[..., starts[k] : starts[k + 1]] = a
+    turns = watched.results(leaves(first))
 
-    put(0, first)
+    def places_of(k: int) -> list[np.ndarray]:
+        return [out[..., starts[k] : starts[k + 1]] for out in outputs]
+
+    watched.settle(leaves(first), places_of(0), {})
     failures: list[BaseException] = []
 
     def work(blocks: range) -> None:
         try:
             for k in blocks:
-                result, parts[k] = function(cut(k), shared)
-                put(k, result)
+                places = places_of(k)
+                making = Making({turn: places[number] for turn, number in turns.items()})
+                result, parts[k] = making.of(function, cut(k), shared)
+                making.settle(leaves(result), places, turns)
         except BaseException as error:
             failures.append(error)
 

@@ -23,6 +23,7 @@ from backbeam_backends.fusing.namespace import Namespace
 from backbeam_backends.fusing.nests import builder, flatten
 from backbeam_backends.fusing.symbols import PARTICLES, Dim, Shape, Symbol, cells, has_particles
 from backbeam_backends.fusing.trigonometry import LARGEST
+from backbeam_backends.places import empty
 
 
 class Kernel:
@@ -159,7 +160,7 @@ class Call:
         kernel = self.kernel
         if kernel.derived:
             leaves = [*leaves, *(getattr(np.linalg, name)(leaves[k]) for name, k in kernel.derived)]
-        made = [np.empty(shape, dtype) for shape, dtype in self.made]
+        made = [empty(shape, dtype) for shape, dtype in self.made]
         arrays = [_rows(leaves[k]) for k in kernel.lane_leaves] + made
         addresses = [_address(array) for array in arrays]
         numbers: list[np.ndarray] = []
