@@ -47,7 +47,7 @@ def envelope(cell: bb.Line, beam: bb.Beam) -> dict[str, float]:
 
     def change(x: np.ndarray) -> np.ndarray:
         """Of beta, as a share, and alpha, in both planes."""
-        out = bb.track(cell, moments(x), space_charge=bb.LinearSpaceCharge(), slices=SLICES)
+        out = moments(x).track(cell, space_charge=bb.LinearSpaceCharge(), slices=SLICES)
         ends = [out.twiss(a) for a in "xy"]
         return np.ravel([(np.log(end.beta / x[2 * k]), end.alpha - x[2 * k + 1]) for k, end in enumerate(ends)])
 
