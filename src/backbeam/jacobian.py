@@ -124,7 +124,7 @@ def _swept(
     names = checked_names(asked, beam)
     course = course.with_present(of_line(names, course.line))
     run = Run(course, beam, recorded=False, lent=all(goes_anywhere(one) for one in objectives))
-    chosen = resolve(adjoint, run, run.course.plan)
+    chosen = resolve(adjoint, run, run.course.plan, len(objectives))
     backend, first, P = run.backend, run.state(), run.parameters
     plan, setting, (last, readings, kept) = followed(
         run, lambda plan, setting: chosen.forward(backend, unroll(plan), setting, first, P)

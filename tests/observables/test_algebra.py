@@ -70,6 +70,30 @@ def test_a_leaf_is_looked_at_once_and_given_the_sum_of_its_shares():
     assert counted == ["value", "back"]
 
 
+def test_an_objective_of_somebody_else_sees_arrays_of_the_beams_library():
+    """At a place as at the end, though PyTorch's small beams are tracked by NumPy."""
+    seen: list[str] = []
+
+    class Mine(obs.Objective):
+        name = "mine"
+
+        def __call__(self, beam):
+            seen.append(beam.backend.name)
+            return beam.mean("x")
+
+        def pullback(self, beam, bar):
+            return obs.mean("x").pullback(beam, bar)
+
+    line = bb.Line([bb.Quadrupole(0.2, k1=3.0, name="q"), bb.Drift(1.0)])
+    given = dict(species="electron", kinetic_energy=5e6, charge=1e-10, sigma_x=1e-3, mean_x=1e-4)
+    torchs = bb.Beam.gaussian(n=50, backend="torch", **given)
+    for mine in (Mine(), Mine().at("q")):
+        value, slopes = bb.value_and_grad(2.0 * mine, line, torchs, ["q.k1"])
+        wanted = bb.value_and_grad(2.0 * obs.mean("x", at=getattr(mine, "place", None)), line, torchs, ["q.k1"])
+        assert value == wanted[0] and slopes["q.k1"] == wanted[1]["q.k1"]
+    assert set(seen) == {"torch"}
+
+
 @pytest.mark.parametrize(
     ("objective", "value"), [(obs.sqrt(Y), 0.0), (Y**1.5, 0.0), (abs(Y), 0.0), (X * Y, 0.0), (Y**0, 1.0)]
 )

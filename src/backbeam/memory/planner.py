@@ -73,8 +73,10 @@ def _of_its_name(adjoint: Any) -> Adjoint:
     return chosen
 
 
-def resolve(adjoint: Adjoint | str | None, run: Run, plan: Plan) -> Adjoint:
+def resolve(adjoint: Adjoint | str | None, run: Run, plan: Plan, rows: int = 1) -> Adjoint:
     """The adjoint that was asked for: None is `Reversible`, a name its default, `Auto` what fits.
+
+    ``rows`` is for how many cotangents at once; each is one of coordinates and charges.
 
     Raises
     ------
@@ -92,7 +94,9 @@ def resolve(adjoint: Adjoint | str | None, run: Run, plan: Plan) -> Adjoint:
         if free is None:
             raise BackbeamError("this system does not say how much memory is free: give Auto(budget=...), in bytes")
         budget = int(ROOM * free)
-    found = choose(Model.of(run, plan), budget)
+    model = Model.of(run, plan)
+    budget = max(0, budget - (rows - 1) * model.state_bytes * 7 // 6)
+    found = choose(model, budget)
     if found.recommended is None:
         least = found.smallest
         raise BackbeamError(

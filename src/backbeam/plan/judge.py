@@ -35,6 +35,11 @@ class Judge(Step):
         """Its label."""
         return (self.label,)
 
+    @property
+    def calls_library(self) -> bool:
+        """Whether the objective is somebody else's."""
+        return not type(self.objective).__module__.startswith("backbeam.")
+
     def renamed(self, names: Mapping[str, str]) -> Self:
         """It has no owner."""
         return self
