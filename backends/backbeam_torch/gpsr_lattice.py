@@ -41,7 +41,8 @@ class BackbeamLattice(modeling.GPSRLattice):  # type: ignore[name-defined]
     charge:
         Total charge [C]; GPSR's own says nothing. It matters for space charge alone.
     track:
-        Further arguments of `backbeam.track`: effects, slices, an adjoint.
+        Further arguments of `backbeam.track`: effects, slices, an adjoint. With space charge in float32, GPSR's own,
+        ``adjoint="store"``: the way back by `Reversible` may be refused, in the middle of a training.
     """
 
     def __init__(

@@ -9,11 +9,11 @@ from backbeam.examples import phase_space
 
 
 def test_the_emittances_of_four_dimensions():
-    found = phase_space.reconstruct(4, particles=3000, steps=70, strengths=5)
+    found = phase_space.reconstruct(4, particles=2000, steps=50, strengths=5)
     assert found.measured.shape == (5, 48, 48) and float(found.measured.sum((1, 2)).min()) > 0.98
     assert found.history[-5:].mean() < 0.4 * found.history[0]
     for plane, (made, real) in phase_space.emittances(4, found).items():
-        assert made == pytest.approx(real, rel=0.2), plane
+        assert made == pytest.approx(real, rel=0.25), plane
 
 
 def test_six_dimensions_with_space_charge(tmp_path):

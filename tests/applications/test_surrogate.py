@@ -6,7 +6,7 @@ from backbeam.examples import surrogate
 
 
 def test_it_halves_the_error_where_it_was_not_taught(tmp_path):
-    taught = surrogate.teach(steps=80, n=60, rate=2e-2)
+    taught = surrogate.teach(steps=60, n=40, rate=2e-2)
     assert taught.history[-1] < 0.1 * taught.history[0]
     for label, (without, with_network) in taught.errors().items():
         assert with_network < 0.7 * without, label

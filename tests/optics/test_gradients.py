@@ -169,7 +169,7 @@ def test_objectives_of_optics_and_their_sums():
     assert bb.value_and_grad(what("beta_x"), line, beam, ["qf.k1"])[0] == o["end"].beta_x
 
 
-@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
 def test_a_beta_function_by_a_knob_of_madx(tmp_path, library):
     """One knob behind three magnets, by formulas of formulas: the sum over the magnets, and differences."""
     path = tmp_path / "cell.madx"

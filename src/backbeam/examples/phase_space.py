@@ -134,6 +134,8 @@ def reconstruct(
     strengths = strengths or {4: 9, 6: 5}[dimensions]
     torch.manual_seed(seed)
     effects: dict[str, Any] = {"space_charge": bb.SpaceCharge3D(grid=(16, 16, 16)), "slices": 2} if space_charge else {}
+    # In float32 a way back through kicks may be refused, in the middle of a training; what is kept instead is little.
+    effects["adjoint"] = "store"
     scan = line(dimensions).replace(settings(dimensions, strengths, torch.float32))
 
     def images(out: bb.Beam) -> torch.Tensor:
