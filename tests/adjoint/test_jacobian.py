@@ -199,7 +199,7 @@ def test_auto_counts_the_rows():
     """What is left for the states beside the cotangents of all objectives."""
     case = CASES["no space charge"]
     line, beam, ask = case.line(), case.draw(n=10_000), [ob.sigma("x", at=f"d[{k}]") for k in range(8)]
-    given = {"adjoint": bb.Auto(budget=6_000_000), **case.options()}
+    given = {"adjoint": bb.Auto(budget=4_500_000), **case.options()}
     bb.value_and_grad(ask[0], line, beam, ["qf.k1"], **given)
     with pytest.raises(bb.BackbeamError, match="no adjoint fits in"):
         bb.jacobian(ask, line, beam, ["qf.k1"], **given)
