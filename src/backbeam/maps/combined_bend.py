@@ -214,6 +214,7 @@ class CombinedBend(Map):
             scale = part * self.fraction
             if kind == "drift":
                 X, X_bar, more, span_bar, h_bar = bend_reverse(X, reference, scale * length, curvature, X_bar)
+                X, X_bar = (backends.of(a).settle(a) for a in (X, X_bar))  # as on the way there
                 bars = (bars[0] + scale * span_bar, bars[1] + h_bar, *bars[2:])
                 return X, X_bar, beta_gamma_bar + more, bars, matrix_bars
             X, X_bar, bars = half_kick(X, X_bar, scale, bars)
