@@ -125,7 +125,7 @@ def draw(history: Sequence[float], after: np.ndarray, nothing: np.ndarray) -> An
     figure = Figure(figsize=(9.0, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(1e3 * np.exp(-np.asarray(history)), color="#1667b0")
-    left.set(xlabel="generation", ylabel="rms distance from the centre [µm], geometric mean", yscale="log")
+    left.set(xlabel="generation", ylabel="rms distance [µm]", yscale="log")
     bins = np.geomspace(50.0, 2e4, 50)
     for found, label, color in ((nothing, "nothing done", "#8a929c"), (after, "policy", "#1667b0")):
         right.hist(1e3 * np.exp(-found), bins=bins, color=color, alpha=0.8, label=label)
