@@ -17,6 +17,7 @@ from backbeam.errors import InputError
 from backbeam.judging import judged, objective_of
 from backbeam.knob_gradient import Wanted
 from backbeam.memory import is_taped, resolve
+from backbeam.mixed import differentiate_mixed, is_mixed
 from backbeam.objectives import BeamFunction, checked_value, in_order, pull_objective
 from backbeam.paths import is_of_beam, of_line
 from backbeam.plan import Bars, Plan, Setting, State, TapedWatch, advance, watched
@@ -155,13 +156,16 @@ def differentiate_course(
     journal: Journal | None = None,
 ) -> Gradient:
     """`differentiate` along a course; with a journal it tells where it can be left, or goes on from where it was."""
-    from backbeam.mixed import differentiate_mixed, is_mixed
-
     if not isinstance(beam, Beam):
         raise InputError("beam", beam, "a Beam")
     (what,), course = judged([objective], course)
     if is_mixed(what):
-        return differentiate_mixed(what, course, beam, wrt, adjoint=adjoint, journal=journal)
+        on = course
+
+        def of_beam(one: BeamFunction, names: Sequence[str]) -> Gradient:
+            return differentiate_course(one, on, beam, names, adjoint=adjoint, journal=journal)
+
+        return differentiate_mixed(what, course, beam, wrt, of_beam)
     asked = Wanted.of(course.line, wrt)
     names = checked_names(asked, beam)
     course = course.with_present(of_line(names, course.line))

@@ -15,7 +15,7 @@ from backbeam.gradient import checked_names, differentiate_course, goes_anywhere
 from backbeam.judging import judged, objective_of
 from backbeam.knob_gradient import Wanted
 from backbeam.memory import is_taped, resolve
-from backbeam.mixed import beam_names, line_gradients, line_names, optics_bars, summed, with_known
+from backbeam.mixed import beam_names, joined, line_gradients, line_names, optics_bars, summed, with_known
 from backbeam.objectives import BeamFunction
 from backbeam.observables import Objective
 from backbeam.paths import is_of_beam, of_line
@@ -175,13 +175,6 @@ def optics_jacobian(
     rows = [pulled(one, known) for one in objectives]
     gradients = pull_rows(tables, [bars for _, bars in rows], wrt)
     return joined([(value, gradient) for (value, _), gradient in zip(rows, gradients, strict=True)])
-
-
-def joined(rows: Sequence[tuple[Array, dict[str, Array]]]) -> tuple[Array, dict[str, Array]]:
-    """Values and gradients of several objectives as values and a Jacobian."""
-    xp = namespace(rows[0][0])
-    found = {name: xp.stack([gradient[name] for _, gradient in rows], axis=0) for name in rows[0][1]}
-    return xp.stack([value for value, _ in rows], axis=0), found
 
 
 def values(

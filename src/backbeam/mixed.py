@@ -7,7 +7,7 @@ beam's, so ``beam.kinetic_energy`` and ``beam.beta_gamma`` count for both.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,10 +67,13 @@ def with_known(objective: Any, known: Mapping[Any, Array]) -> Any:
 
 
 def differentiate_mixed(
-    objective: Objective, course: Course, beam: Beam, wrt: Sequence[str], **options: Any
+    objective: Objective,
+    course: Course,
+    beam: Beam,
+    wrt: Sequence[str],
+    differentiate: Callable[[Objective, Sequence[str]], Gradient],
 ) -> Gradient:
-    """`backbeam.gradient.differentiate_course` for these."""
-    from backbeam.gradient import differentiate_course
+    """Gradient of one of these; ``differentiate`` is that of an objective of the beam alone, by names of the beam."""
     from backbeam.lattice_functions.objectives import of_optics, tables_of
 
     names = Wanted.of(course.line, wrt).names
@@ -79,7 +82,7 @@ def differentiate_mixed(
     tables = tables_of(leaves, course.line, beam, list(of_line.values()))
     known = {leaf: leaf(tables[leaf.asked]) for leaf in leaves}
     mine = beam_names(names, course.line) or ["beam.beta_gamma"][: len(names)]
-    found = differentiate_course(with_known(objective, known), course, beam, mine, **options)
+    found = differentiate(with_known(objective, known), mine)
     bars = optics_bars(objective, found.beam, known)
     (more,) = line_gradients(tables, [bars], names, course.line, course.effects)
     return found._replace(gradient=summed(names, found.gradient, more, beam))
@@ -118,6 +121,13 @@ def optics_bars(objective: Objective, final: Beam, known: Mapping[Any, Array]) -
 
     values = {leaf: final.as_mine(known[leaf]) if leaf in known else leaf(final) for leaf in objective.leaves}
     return {leaf: bar for leaf, bar in pulled(objective, values)[1].items() if leaf in known}
+
+
+def joined(rows: Sequence[tuple[Array, dict[str, Array]]]) -> tuple[Array, dict[str, Array]]:
+    """Values and gradients of several objectives as values and a Jacobian."""
+    xp = namespace(rows[0][0])
+    found = {name: xp.stack([gradient[name] for _, gradient in rows], axis=0) for name in rows[0][1]}
+    return xp.stack([value for value, _ in rows], axis=0), found
 
 
 def beam_names(names: Sequence[str], line: Line) -> list[str]:

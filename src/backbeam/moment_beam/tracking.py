@@ -320,8 +320,7 @@ def moment_jacobian(
     objectives: Sequence[Any], line: Line, beam: MomentBeam, wrt: Sequence[str], **options: Any
 ) -> tuple[Array, dict[str, Array]]:
     """Values ``(m, ...)`` and derivatives ``(m, ..., own shape)`` of several: one way there, and one back."""
-    from backbeam.jacobian import joined
-    from backbeam.mixed import line_gradients
+    from backbeam.mixed import joined, line_gradients
     from backbeam.moment_beam.objectives import Judged
 
     passage = Passage.on(line, beam, **options)
