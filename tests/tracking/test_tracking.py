@@ -282,14 +282,15 @@ def test_value_and_cotangent_of_ones_own(library):
 @pytest.mark.parametrize(
     "objective,said",
     [
-        ("sigma_x", "objective is 'sigma_x'; allowed: an observable, or a function of a beam"),
+        ("sigma_q", "objective is 'sigma_q'; allowed: one of sigma_x, sigma_px"),
+        (3.0, "objective is 3.0; allowed: an observable, or a function of a beam"),
         (lambda b: b.sigma("x"), r"allowed: on numpy: an observable, or a function that gives \(value, cotangent\)"),
         (
             lambda b: (b.sigma("x"), {"sizes": 0.0}),
             r"objective is \['sizes'\]; allowed: cotangents of coordinates, charges",
         ),
     ],
-    ids=["text", "plain function", "unknown field"],
+    ids=["text", "number", "plain function", "unknown field"],
 )
 def test_objectives_that_cannot_be(objective, said):
     with pytest.raises(bb.InputError, match=said):
