@@ -11,7 +11,7 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
 def test_python_example_runs_and_its_gradient_is_right():
-    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    code, questions = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     shown: dict = {}
     exec(code.replace("100_000", "2_000").replace("(32, 32, 32)", "(12, 12, 12)"), shown)
     line, beam, h = shown["cell"] * 5, shown["beam"], 1e-4
@@ -23,6 +23,8 @@ def test_python_example_runs_and_its_gradient_is_right():
     difference = (8 * (sigma(3 + h) - sigma(3 - h)) - (sigma(3 + 2 * h) - sigma(3 - 2 * h))) / (12 * h)
     assert abs(shown["grad"]["qf.k1"] - difference) < 1e-6 * abs(difference)
     assert shown["value"] == sigma(3.0)
+    exec(questions, shown)
+    assert shown["found"].success
 
 
 def test_commands_name_what_exists():

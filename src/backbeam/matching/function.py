@@ -13,13 +13,15 @@ from backbeam.matching.incoming import IncomingOptics, incoming
 from backbeam.matching.merit import Merit
 from backbeam.matching.stage import Stage
 from backbeam.matching.variables import Variables, Vary
+from backbeam.moment_beam import MomentBeam
+from backbeam.moment_beam.linear_space_charge import acting_on_moments
 
 if TYPE_CHECKING:
     from backbeam.adjoint import Adjoint
     from backbeam.beam import Beam
     from backbeam.effects.base import Effect
     from backbeam.line import Line
-    from backbeam.moment_beam import MomentBeam
+    from backbeam.moment_beam import LinearSpaceCharge
     from backbeam.reference import Reference
 
 
@@ -31,8 +33,8 @@ def function(
     scaled: bool = True,
     *,
     start: Twiss | None = None,
-    space_charge: Effect | None = None,
-    effects: Iterable[Effect] = (),
+    space_charge: Effect | LinearSpaceCharge | None = None,
+    effects: Iterable[Effect | LinearSpaceCharge] = (),
     slices: int | None = None,
     step: float | None = None,
     on_turn: str = "raise",
@@ -112,9 +114,14 @@ def function(
     return Merit(Goals.of(what), stage, Variables.of(vary, stage), adjoint, scaled)
 
 
-def stage_of(line: Line, beam: Any, start: Any, **course: Any) -> Stage:
+def stage_of(
+    line: Line, beam: Any, start: Any, space_charge: Any = None, effects: Iterable[Any] = (), **course: Any
+) -> Stage:
     """What can be varied: the course of a line, and what comes into it."""
     if start is not None and not isinstance(start, Twiss):
         raise InputError("start", start, "a Twiss, or None for a ring")
     optics = None if start is None else IncomingOptics(start)
-    return Stage(Course.of(line, **course), incoming(beam), optics)
+    if isinstance(beam, MomentBeam):
+        acting = acting_on_moments(space_charge, list(effects), course["on_turn"], None)
+        return Stage(Course.of(line, **course), incoming(beam), optics, acting)
+    return Stage(Course.of(line, space_charge=space_charge, effects=effects, **course), incoming(beam), optics)

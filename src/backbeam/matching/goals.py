@@ -105,6 +105,7 @@ def _beam_and_course(stage: Stage) -> dict[str, Any]:
     return {
         "line": course.line,
         "beam": stage.beam.given,
+        "space_charge": stage.on_moments,
         "effects": list(course.effects.values()),
         "slices": course.slicing.slices,
         "step": course.slicing.step,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from backbeam.effects.base import Effect
     from backbeam.lattice_functions import Twiss
     from backbeam.line import Line
-    from backbeam.moment_beam import MomentBeam
+    from backbeam.moment_beam import LinearSpaceCharge, MomentBeam
     from backbeam.reference import Reference
 
 
@@ -50,8 +50,8 @@ def match(
     resume: bool = False,
     progress: bool = True,
     start: Twiss | None = None,
-    space_charge: Effect | None = None,
-    effects: Iterable[Effect] = (),
+    space_charge: Effect | LinearSpaceCharge | None = None,
+    effects: Iterable[Effect | LinearSpaceCharge] = (),
     slices: int | None = None,
     step: float | None = None,
     on_turn: str = "raise",

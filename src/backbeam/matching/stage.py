@@ -12,6 +12,7 @@ from backbeam.arrays import Array
 from backbeam.course import Course
 from backbeam.errors import InputError
 from backbeam.matching.incoming import Incoming
+from backbeam.moment_beam import LinearSpaceCharge
 from backbeam.parameter_names import expand, unit_of
 from backbeam.paths import BEAM, is_of_beam
 
@@ -25,6 +26,8 @@ class Stage:
     course: Course
     beam: Incoming
     optics: Incoming | None = None
+    on_moments: LinearSpaceCharge | None = None
+    """What acts on a beam of moments, which the effects of a course do not."""
 
     # -- names -------------------------------------------------------------------------------------------------------
 
@@ -120,7 +123,8 @@ class Stage:
             else:
                 (of_optics if found[0] is self.optics else of_beam)[found[1]] = value
         course = self.course.replace(of_course) if of_course else self.course
-        return Stage(course, self.beam.replace(of_beam), self.optics and self.optics.replace(of_optics))
+        optics = self.optics and self.optics.replace(of_optics)
+        return replace(self, course=course, beam=self.beam.replace(of_beam), optics=optics)
 
     def beside(self, array: Array) -> Stage:
         """Same stage, in the library of an array."""
