@@ -64,7 +64,7 @@ def test_it_finds_what_the_problem_asks_for(problem):
 
 
 def test_what_is_said_on_the_command_line_counts(problem):
-    said = ["--minimize", "mean_square_size", "--target", "sigma_x < 0.9e-3", "--vary", "kq=0:4"]
+    said = ["--minimize", "mean_square_size", "--target", "sigma_x < 0.9e-3", "--vary", "kq=[0, 4]"]
     said += ["--vary", "q2.k1 = -kq"]
     found = json.loads(invoke("optimize", problem, "--json", *said).stdout)
     assert found["method"] == "SLSQP" and found["success"]

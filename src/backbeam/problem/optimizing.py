@@ -42,6 +42,8 @@ _TARGET = re.compile(
     rf"(?:(?P<low>{_NUMBER})\s*<)?\s*(?P<what>[^<>=]+?)\s*(?P<sign>[=<>])\s*(?P<value>{_NUMBER})"
     rf"\s*(?:(?:\+-|±)\s*(?P<tol>{_NUMBER}))?"
 )
+_BRACKETS = re.compile(r"[\[(]([^,()]*),([^,()]*)[\])]")
+"""Bounds as Python and YAML write them."""
 _BOUNDS = re.compile(rf"({_NUMBER})?\s*:\s*({_NUMBER})?")
 TARGET = "a target such as 'sigma_x @ m1 = 1e-3', 'sigma_y < 1e-3 +- 1e-5' or {sigma_x: 1e-3, at: m1, tol: 1e-5}"
 MORE = ("at", "tol", "weight", "below", "above")
@@ -194,6 +196,8 @@ def _vary(given: Any) -> dict[str, Any]:
         name, said = name.strip(), said.strip()
         if name in found:
             raise InputError("optimize.vary", name, "each parameter once, free or tied")
+        if ends := _BRACKETS.fullmatch(said):
+            said = ":".join(ends.groups())
         bounds = _BOUNDS.fullmatch(said) if equals else None
         if bounds is not None and said != ":":
             found[name] = tuple(None if end is None else float(end) for end in bounds.groups())
