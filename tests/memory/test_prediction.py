@@ -19,10 +19,14 @@ WITHIN = 0.10
 SIZES = {"more particles": (70_000, 16, 5), "more cells": (36_000, 36, 3), "less of both": (30_000, 24, 8)}
 """Particles, nodes along an axis, kicks."""
 ALL = [Reversible(), Store(), Checkpoint(2)]
-CASES = [("numpy", "float64", adjoint, size) for adjoint in ALL for size in SIZES]
+CASES = [
+    *(("numpy", "float64", adjoint, size) for adjoint in ALL for size in SIZES),
+    *(("numpy", "float32", adjoint, "more cells") for adjoint in ALL),
+    *(("torch", dtype, adjoint, "more cells") for dtype in ("float64", "float32") for adjoint in ALL),
+]
 """What was measured with the kick as it is, at fixed s.
 
-The other setups have coefficients of the kick at fixed t: they are held to a tenth once they are measured again.
+JAX's coefficients are of the kick at fixed t: they are held to a tenth once they are measured again.
 """
 TAPED = [("torch", "float64"), ("torch", "float32")]
 """Likewise."""
