@@ -41,7 +41,7 @@ def section() -> bb.Line:
         return bb.Drift(length, model="linear")
 
     return bb.Line([
-        bb.Corrector(0.0, hkick=0.0, vkick=0.0, name="gun"), drift(0.17504),
+        bb.Corrector(0.0, hkick=0.0, vkick=0.0, name="gun", **linear), drift(0.17504),
         bb.Quadrupole(0.122, k1=10.0, name="q1", **linear), drift(0.428),
         bb.Quadrupole(0.122, k1=-10.0, name="q2", **linear), drift(0.204),
         bb.Corrector(0.02, vkick=0.0, name="cv", **linear), drift(0.204),
