@@ -112,7 +112,7 @@ def match(
     (True, '0.000500')
     """
     begun = perf_counter()
-    course = {"space_charge": space_charge, "effects": effects, "slices": slices, "step": step}
+    course: dict[str, Any] = {"space_charge": space_charge, "effects": effects, "slices": slices, "step": step}
     stage = stage_of(line, beam, start, **course, on_turn=on_turn, turns=turns)
     aim, variables = Aim.of(what), Variables.of(vary, stage)
     samples = _samples(seeds, stage)
