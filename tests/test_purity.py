@@ -27,7 +27,7 @@ PHYSICS = ("maps", "effects", "adjoint")
 """Folders in which even NumPy has no place: arrays come in and go out."""
 TOP_LEVEL = {"pyproject.toml", "src", "backends", "tests", "benchmarks", "README.md", "LICENSE", "CHANGELOG.md"}
 
-SOURCES = sorted(source for source in CORE.rglob("*.py") if source.parent.name != "examples")  # programs of users
+SOURCES = sorted(CORE.rglob("*.py"))
 every_source = pytest.mark.parametrize("source", SOURCES, ids=lambda p: str(p.relative_to(CORE)))
 
 

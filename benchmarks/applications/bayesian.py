@@ -1,4 +1,4 @@
-"""backbeam as prior mean against a constant one: `backbeam.examples.bayesian_optimisation` on ten machines.
+"""backbeam as prior mean against a constant one: `backbeam_torch.examples.bayesian_optimisation` on ten machines.
 
 OMP_NUM_THREADS=1 python benchmarks/applications bayesian
 """
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from common import machine, versions, write
 
-from backbeam.examples import bayesian_optimisation as program
+from backbeam_torch.examples import bayesian_optimisation as program
 
 
 def main(arguments: list[str]) -> None:

@@ -21,7 +21,7 @@ from gpsr.losses import mae_loss, normalize_images
 from gpsr.modeling import GPSR, GPSRQuadScanLattice
 
 import backbeam as bb
-from backbeam.examples import phase_space
+from backbeam_torch.examples import phase_space
 from backbeam_torch.gpsr_lattice import BackbeamLattice
 
 PIXELS, HALF, QUADRUPOLE, DRIFT = 48, 4e-3, 0.12, 1.2

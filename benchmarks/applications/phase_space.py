@@ -1,4 +1,4 @@
-"""`backbeam.examples.phase_space` at full size: four and six dimensions, without and with space charge.
+"""`backbeam_torch.examples.phase_space` at full size: four and six dimensions, without and with space charge.
 
 OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 python benchmarks/applications phase_space
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from common import machine, versions, write
 
-from backbeam.examples import phase_space
+from backbeam_torch.examples import phase_space
 
 CASES = {
     "4": (4, False, 200), "4, space charge": (4, True, 120), "6": (6, False, 200), "6, space charge": (6, True, 120),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from backbeam.examples import bayesian_optimisation as program
+from backbeam_torch.examples import bayesian_optimisation as program
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backbeam.examples import bayesian_optimisation as program
+from backbeam_torch.examples import bayesian_optimisation as program
 
 
 @pytest.mark.filterwarnings("default")  # BoTorch's and GPyTorch's own

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from backbeam.examples import phase_space
+from backbeam_torch.examples import phase_space
 
 
 def test_the_emittances_of_four_dimensions():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backbeam.examples import surrogate
+from backbeam_torch.examples import surrogate
 
 
 def test_it_halves_the_error_where_it_was_not_taught(tmp_path):

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from backbeam.cli.app import COMMANDS, app
 from backbeam.problem import Problem, example_names
-from backbeam.problem.examples import program_names
+from backbeam.problem.examples import program_module, program_names
 
 FEW = ["--set", "beam.n=400", "--set", "space_charge.grid=[8,8,8]"]
 KEYS = ["backend", "device", "dtype", "particles", "kicks", "seconds", "lost", "losses", "initial", "final", "warnings"]
@@ -171,7 +171,7 @@ def test_examples_lists_all_with_titles():
     for name in example_names():
         assert titles[name] == Problem.load(name).title
     for name in program_names():
-        assert f"backbeam.examples.{name}" in call("examples", "--show", name).stdout
+        assert program_module(name) in call("examples", "--show", name).stdout
 
 
 def test_backends_lists_all():

@@ -14,7 +14,7 @@ def command(as_json: bool, show: str | None) -> None:
     """List the problems and programs that come with backbeam, or print one of them."""
     from backbeam.errors import InputError
     from backbeam.problem import Problem, example_names
-    from backbeam.problem.examples import example_text, program_names, program_title
+    from backbeam.problem.examples import example_text, program_module, program_names, program_title
     from backbeam.problem.keys import unknown
 
     names = (*example_names(), *program_names())
@@ -32,4 +32,4 @@ def command(as_json: bool, show: str | None) -> None:
         return
     from backbeam.cli.table import print_examples
 
-    print_examples(problems, programs)
+    print_examples(problems, {program_module(name): title for name, title in programs.items()})

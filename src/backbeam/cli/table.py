@@ -164,7 +164,7 @@ def print_examples(problems: dict[str, str], programs: dict[str, str]) -> None:
     screen = console()
     for titles, hint in (
         (problems, "backbeam run NAME runs one; backbeam examples --show NAME prints its file."),
-        (programs, "python -m backbeam.examples.NAME runs one, with --help for what it takes."),
+        (programs, "python -m PROGRAM runs one, with --help for what it takes."),
     ):
         table = Table.grid(padding=(0, 3))
         for name, title in titles.items():

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
-from importlib.resources import files
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 
 SUFFIX = ".yaml"
 PROGRAM = ".py"
+PACKAGES = ("backbeam", "backbeam_torch")
+"""Whose ``examples`` are shown; the second has those that need PyTorch, and is found without being imported."""
 
 
 def example_names() -> tuple[str, ...]:
@@ -15,14 +19,21 @@ def example_names() -> tuple[str, ...]:
 
 
 def program_names() -> tuple[str, ...]:
-    """Names of the shipped programs; ``python -m backbeam.examples.NAME`` runs one."""
+    """Names of the shipped programs; ``python -m`` `program_module` runs one."""
     return _names(PROGRAM)
 
 
 def example_text(name: str) -> str:
     """Text of a shipped problem or program."""
     suffix = PROGRAM if name in program_names() else SUFFIX
-    return files("backbeam.examples").joinpath(name + suffix).read_text(encoding="utf-8")
+    path = next(path for _, path in _files() if path.name == name + suffix)
+    return path.read_text(encoding="utf-8")
+
+
+def program_module(name: str) -> str:
+    """Module of a program."""
+    package = next(package for package, path in _files() if path.name == name + PROGRAM)
+    return f"{package}.examples.{name}"
 
 
 def program_title(name: str) -> str:
@@ -32,5 +43,13 @@ def program_title(name: str) -> str:
 
 
 def _names(suffix: str) -> tuple[str, ...]:
-    found = (item.name for item in files("backbeam.examples").iterdir())
-    return tuple(sorted(n.removesuffix(suffix) for n in found if n.endswith(suffix) and not n.startswith("_")))
+    names = (path.name for _, path in _files())
+    return tuple(sorted(n.removesuffix(suffix) for n in names if n.endswith(suffix) and not n.startswith("_")))
+
+
+def _files() -> Iterator[tuple[str, Path]]:
+    """Package and path of everything that lies in an ``examples``."""
+    for package in PACKAGES:
+        spec = find_spec(package)
+        for place in (spec.submodule_search_locations or ()) if spec else ():
+            yield from ((package, path) for path in sorted((Path(place) / "examples").glob("*.*")))

@@ -6,7 +6,7 @@ of the beam at the end, for some ways on which it comes in and settings of the q
 error goes back through that quadrupole into the network's weights. The test is another way in, another setting, and
 particles one by one.
 
-    python -m backbeam.examples.surrogate --plot surrogate.png
+    python -m backbeam_torch.examples.surrogate --plot surrogate.png
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ they go through the line, with space charge if it matters, and what the network 
 in the wrong pixels (generative phase-space reconstruction: Roussel et al., PRL 130 (2023) 145001; PRAB 27 (2024)
 094601).
 
-    python -m backbeam.examples.phase_space --plot phase-space.png
-    python -m backbeam.examples.phase_space --dimensions 6 --space-charge
+    python -m backbeam_torch.examples.phase_space --plot phase-space.png
+    python -m backbeam_torch.examples.phase_space --dimensions 6 --space-charge
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ know. BoTorch's expected improvement climbs through the line by its gradients, a
 from the same first points, the same search with a constant mean.
 
     pip install 'backbeam[bayesian]'
-    python -m backbeam.examples.bayesian_optimisation --seeds 3 --plot bayesian-optimisation.png
+    python -m backbeam_torch.examples.bayesian_optimisation --seeds 3 --plot bayesian-optimisation.png
 """
 
 from __future__ import annotations
