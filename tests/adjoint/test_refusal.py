@@ -139,3 +139,12 @@ def test_a_batch_of_no_settings_is_refused():
     beam = bb.Beam.gaussian(n=10, species="electron", kinetic_energy=1e8, charge=1e-9, sigma_x=1e-3)
     with pytest.raises(bb.InputError, match=r"batch is \(0,\); allowed: one setting at least"):
         bb.track(bb.Line([bb.Drift(np.zeros((0,)))]), beam)
+
+
+def test_a_state_that_cannot_be_tracked_on_the_way_back_is_refused_as_such():
+    """A box holds the beam on the way there, and not what an inverse that is none makes of it."""
+    wrong = bb.Function(lambda b: b.coordinates, inverse=lambda b: 1e3 * b.coordinates, name="f")
+    box = bb.SpaceCharge3D((6, 6, 6), bb.FixedExtent((-1.0,) * 3, (1.0,) * 3), slices=1)
+    line = bb.Line([bb.Drift(0.1, name="d"), wrong])
+    with pytest.raises(bb.TrackingError, match=r"is refused: a reconstructed state cannot be tracked \(.*outside"):
+        bb.value_and_grad(OBJECTIVE, line, beam("torch"), ["d.length"], adjoint=bb.Reversible(), effects=[box])

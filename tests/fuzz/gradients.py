@@ -58,7 +58,7 @@ class Scenario:
         return self.beam.to(library)
 
 
-def scenario(structure: Random, numbers: Random) -> Scenario:
+def scenario(structure: Random, numbers: Random, particles: int | None = None) -> Scenario:
     """Elements, effects, data type and what is asked for by one random, numbers by the other."""
     elements: list[Any] = []
     for k in range(structure.randint(1, 6)):
@@ -78,7 +78,7 @@ def scenario(structure: Random, numbers: Random) -> Scenario:
     effects: list[Effect] = [structure.choice(EFFECTS)() for _ in range(structure.choice([0, 1, 1, 2]))]
     options = {"effects": effects, "slices": structure.choice([1, 1, 2]) if effects else None}
     dtype = structure.choice(["float64", "float64", "float32"])
-    beam = a_beam(structure, numbers, dtype)
+    beam = a_beam(structure, numbers, dtype, particles or structure.randint(20, 50))
     weights = [numbers.uniform(0.2, 1.0) for _ in range(4)]
     terms = structure.sample([sigma("x"), sigma("y"), sigma("tau"), sigma("pt"), mean("x"), emittance("x")], 4)
     objective = sum((w * t for w, t in zip(weights[1:], terms[1:], strict=True)), weights[0] * terms[0])
@@ -119,14 +119,10 @@ def course(line: bb.Line, effects: list[Effect]) -> Any:
     return Course.of(line, effects=effects)
 
 
-def a_beam(structure: Random, numbers: Random, dtype: str) -> bb.Beam:
+def a_beam(structure: Random, numbers: Random, dtype: str, particles: int) -> bb.Beam:
     """A Gaussian beam, or a batch of two."""
     given = {name: size * numbers.uniform(0.5, 1.5) for name, size in SIZES.items()} | {"mean_y": 1e-4}
-    given |= {
-        "species": structure.choice(["electron", "electron", "proton"]),
-        "n": structure.randint(20, 50),
-        "dtype": dtype,
-    }
+    given |= {"species": structure.choice(["electron", "electron", "proton"]), "n": particles, "dtype": dtype}
     given["kinetic_energy"] = {"electron": 20e6, "proton": 3e8}[given["species"]] * numbers.uniform(0.5, 2.0)
     beam = bb.Beam.gaussian(charge=numbers.choice([1e-12, 1e-10, 1e-9]), seed=numbers.randrange(1000), **given)
     if structure.random() > 0.15:

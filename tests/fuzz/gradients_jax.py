@@ -1,4 +1,7 @@
-"""Twenty fixed plans on JAX beside NumPy: the numbers in them are random, so that what is compiled serves again."""
+"""Twenty fixed plans on JAX beside NumPy: the numbers in them are random, so that what is compiled serves again.
+
+All have as many particles, so that a kind of element that stands in several plans is compiled once.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from gradients import judged, scenario
 import backbeam as bb
 
 SECONDS = 600.0
-PLANS, EACH = 20, 25
+PLANS, EACH, PARTICLES = 20, 25, 32
 
 
 def numbered(number: int, random: Random) -> str:
@@ -20,7 +23,8 @@ def numbered(number: int, random: Random) -> str:
         plan = number // EACH % PLANS
         for trial in range(50):
             try:
-                return judged(scenario(Random(f"plan {plan} {trial}"), random), random, ("jax",))
+                given = scenario(Random(f"plan {plan} {trial}"), random, PARTICLES)
+                return judged(given, random, ("jax",))
             except bb.InputError:
                 continue
     return "no such line"

@@ -150,7 +150,10 @@ class Reversible(Adjoint):
                 left = len(parts) if left is None else left
                 unread = list(dealt[k][: sum(part.reads for part in parts[:left])])
                 for j in reversed(range(left)):
-                    rebuilt, found = parts[j].retreat(setting, rebuilt, P, held.pop(), unread)
+                    try:
+                        rebuilt, found = parts[j].retreat(setting, rebuilt, P, held.pop(), unread)
+                    except TrackingError as error:  # what was tracked on the way there can be tracked
+                        raise refused(f"a reconstructed state cannot be tracked ({error})") from error
                     held.append(found)
                     del found
                     sweep.passed(parts[j].kicks, partial(memory, k, j))
@@ -182,12 +185,14 @@ class Reversible(Adjoint):
             )
         if not bool(xp.all(good)):
             largest = float(backend.to_numpy(worst).max())
-            advice = "anchor it more often (Reversible(anchor_every=...)), or use Store() or Checkpoint()"
-            raise TrackingError(
-                f"the reversible gradient is refused: a reconstructed state is off by {largest:.1e} of its size, "
-                f"tolerance {tolerance:.1e}; {advice}"
-            )
+            raise refused(f"a reconstructed state is off by {largest:.1e} of its size, tolerance {tolerance:.1e}")
         return bars
+
+
+def refused(why: str) -> TrackingError:
+    """The error with its advice."""
+    advice = "anchor it more often (Reversible(anchor_every=...)), or use Store() or Checkpoint()"
+    return TrackingError(f"the reversible gradient is refused: {why}; {advice}")
 
 
 def apart(piece: Plan) -> list[Plan]:
