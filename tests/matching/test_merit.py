@@ -161,6 +161,30 @@ def test_knobs_and_what_is_tied_to_them():
     np.testing.assert_allclose(f.gradient([0.5]), slope(f, np.asarray([0.5])), rtol=1e-6)
 
 
+def test_a_point_by_names_is_that_point():
+    """As Ax gives it, in any order; as Xopt does, many at once."""
+    f = made("bounds")
+    x = f.x0 + 0.02
+    named = dict(zip(reversed(f.names), reversed(x.tolist()), strict=True))
+    assert f(named) == f(x) and f.unpack(named)[0].get("qf.k1") == f.unpack(x)[0].get("qf.k1")
+    many = {name: np.asarray([value, 1.1 * value]) for name, value in named.items()}
+    np.testing.assert_array_equal(f(many), f(np.stack([x, 1.1 * x])))
+    for wrong in ({"qf.k1": 1.0}, {**named, "qx.k1": 1.0}):
+        with pytest.raises(InputError, match=r"a number for each of qf\.k1, qd\.k1"):
+            f(wrong)
+
+
+def test_steps_on_jax_with_a_beam_of_numpy():
+    """As Optax takes them: the point becomes an array of JAX, the gradient is NumPy's."""
+    f = made("bounds")
+    x, momentum = jnp.asarray(f.x0), jnp.zeros(2)
+    for _ in range(30):
+        value, gradient = f.value_and_grad(x)
+        momentum = 0.6 * momentum - 0.02 * gradient
+        x = x + momentum
+    assert type(value) is float and value < 0.7
+
+
 def test_a_point_is_passed_once():
     f = made("strengths")
     passed = f.passes

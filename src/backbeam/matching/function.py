@@ -49,6 +49,15 @@ def function(
         scipy.optimize.least_squares(f.residuals, f.x0, jac=f.jacobian, bounds=f.bounds)
         line, beam = f.unpack(found.x)
 
+    =================================  =================================================================================
+    SciPy                              as above
+    Optax, beside any beam             ``value, gradient = f.value_and_grad(x)``, ``optimiser.update(gradient, ...)``
+    Optax, compiled, a beam on JAX     ``jax.value_and_grad(f)``, ``optax.value_and_grad_from_state(f)``
+    Optimistix, a beam on JAX          ``lambda x, _: f.residuals(x)`` with ``options={"jac": "bwd"}``
+    torch.optim, a beam on PyTorch     ``f(x).backward()``
+    Ax, Xopt: parameters by name       ``f({"qf.k1": 0.3, "qd.k1": -0.2})``, within ``f.bounds``
+    =================================  =================================================================================
+
     Parameters
     ----------
     what:

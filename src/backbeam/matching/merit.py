@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -33,8 +33,9 @@ class Pass(NamedTuple):
 class Merit:
     """What is asked of a line as a function of a vector x. `backbeam.function` makes one.
 
-    x is float64[n], in the order of ``names``; or ``(k, n)``, which is tracked as one batch, and all results have k in
-    front. The last point is remembered: value and gradient, asked for one after the other, are one pass.
+    x is float64[n], in the order of ``names``, or a mapping of these to numbers; or ``(k, n)``, which is tracked as one
+    batch, and all results have k in front. The last point is remembered: value and gradient, asked for one after the
+    other, are one pass.
 
     A point that cannot be tracked is bad, not an error: its residuals are inf; its value is inf where nobody asks for
     gradients, and else larger than that of the last good point, with a slope that leads back there.
@@ -99,6 +100,8 @@ class Merit:
 
     def _point(self, x: Any, host: bool = False) -> Array:
         """x as an array ``(..., n)``: of PyTorch and JAX as it is, unless it is to be on the host, else NumPy's."""
+        if isinstance(x, Mapping):
+            x = self._in_order(x)
         native = hasattr(x, "shape") and not isinstance(x, np.ndarray | np.generic)
         if not native or host:
             try:
@@ -111,6 +114,12 @@ class Merit:
             allowed = f"shape ({len(self.names)},) or (k, {len(self.names)}): {', '.join(self.names)}"
             raise InputError("x", f"an array of shape {tuple(x.shape)}", allowed)
         return x
+
+    def _in_order(self, x: Mapping[str, Any]) -> np.ndarray:
+        """A point by names, numbers or arrays ``(k,)``, as an array ``(..., n)``."""
+        if set(x) != set(self.names):
+            raise InputError("x", sorted(map(str, x)), f"a number for each of {', '.join(self.names)}")
+        return np.stack(np.broadcast_arrays(*(np.asarray(x[name]) for name in self.names)), axis=-1)
 
     def stage_at(self, x: Array) -> Stage:
         """The stage of a point; axes for the settings of line and beam stand behind that of a batch."""
