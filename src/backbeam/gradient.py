@@ -19,6 +19,7 @@ from backbeam.knob_gradient import Wanted
 from backbeam.memory import is_taped, resolve
 from backbeam.mixed import differentiate_mixed, is_mixed
 from backbeam.objectives import BeamFunction, checked_value, in_order, pull_objective
+from backbeam.observables.base import Objective
 from backbeam.paths import is_of_beam, of_line
 from backbeam.plan import Bars, Plan, Setting, State, TapedWatch, advance, watched
 from backbeam.run import Run
@@ -200,8 +201,7 @@ def differentiate_course(
 
 def goes_anywhere(objective: BeamFunction) -> bool:
     """Whether an objective is one of this package's, which take beams of any library."""
-    leaves = getattr(objective, "leaves", (objective,))
-    return all(hasattr(one, "pullback") and type(one).__module__.startswith("backbeam.") for one in leaves)
+    return isinstance(objective, Objective) and not any(leaf.is_foreign for leaf in objective.leaves)
 
 
 def way_there(

@@ -44,7 +44,7 @@ def pull_objective(
         value = objective(final)
         bars = objective.pullback(final, xp.ones_like(value))
         found = {"coordinates": bars.coordinates, "charges": bars.charges, "beta_gamma": bars.beta_gamma}
-        found["readings"] = getattr(bars, "readings", {})
+        found |= {"readings": getattr(bars, "readings", {}), "s": getattr(bars, "s", None)}
         return checked_value(value, run), _filled(last, found)
     if not callable(objective):
         raise InputError("objective", objective, "an observable, or a function of a beam")
@@ -102,7 +102,7 @@ def _filled(last: State, given: Any) -> FinalBars:
         bar = given.get(name)
         found[name] = zero(like) if bar is None else _cotangent(bar, like, like.ndim - batch, name)
     s = given.get("s")
-    s_bar = 0.0 if s is None else _cotangent(s, last.beta_gamma, 0, "s")
+    s_bar = 0.0 if s is None or (isinstance(s, float) and s == 0.0) else _cotangent(s, last.beta_gamma, 0, "s")
     return FinalBars(**found, readings=given.get("readings") or {}, s=s_bar)
 
 

@@ -141,7 +141,6 @@ NOTHING = obs.mean("tau") - obs.mean("tau")
         (lambda: bb.Target("sigma_x", 1.0, tol=0.0), "a number greater than 0"),
         (lambda: bb.Target("sigma_x", 1.0, weight=-1.0), "a number that is not negative"),
         (lambda: bb.Target(3.0, 1.0), "an objective, such as"),
-        (lambda: bb.Target(lambda b: 1.0, 1.0), "an objective, such as"),
         (lambda: bb.Target("sigma_x", 1.0, at=3), "the name of an element"),
         (lambda: bb.Target(bb.Target("sigma_x", 1.0), 1.0), "not a Target"),
         (lambda: obs.sigma("x", at="m1")(BEAM), "asked of a line"),

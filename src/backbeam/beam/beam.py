@@ -42,6 +42,8 @@ class BeamCotangent(NamedTuple):
     """``(...)``"""
     readings: Mapping[str, Any] = {}
     """Of what monitors and screens saw, by name; a list where an element is passed several times."""
+    s: Array | float = 0.0
+    """``(...)``, of the path length."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -12,7 +12,7 @@ from backbeam.arrays import COORDINATES, Array, namespace
 from backbeam.beam import PLANES
 from backbeam.errors import InputError
 from backbeam.judging import objective_of
-from backbeam.observables import Mean, MeanSquareSize, NormalizedEmittance, Objective, Sigma
+from backbeam.observables import Mean, MeanSquareSize, NormalizedEmittance, Objective, Own, Sigma
 from backbeam.observables.places import Placed, passage_of
 from backbeam.observables.planes import OfPlane
 
@@ -52,6 +52,8 @@ def bars_of(function: Callable[[MomentBeam], Any], beam: MomentBeam) -> tuple[Ar
 
 def leaf_of(leaf: Objective, beam: MomentBeam) -> tuple[Array, MomentBars]:
     """Value of a leaf in a beam, and the beam's cotangents for one of 1."""
+    if isinstance(leaf, Own):
+        return bars_of(leaf.function, beam)
     if not isinstance(leaf, Mean | Sigma | OfPlane | MeanSquareSize):
         raise InputError("objective", leaf.name, "a size, mean, emittance or Twiss parameter of a MomentBeam")
     xp, of_moments = namespace(beam.cov_), leaf  # type: Any, Any

@@ -12,6 +12,7 @@ derivative, by hand, so that a gradient needs no automatic differentiation. They
 ``quantiles``             of a beam: where a part of the charge lies
 ``readings`` ``images``   of what monitors and screens saw
 ``lattice``               of the line: its optics
+``own``                   any function of a beam
 ``places``                any of them on the way
 ``target``                a value, or bounds, that one should have
 ``text`` ``grammar``      by names, and in formulas
@@ -28,6 +29,7 @@ from backbeam.observables.base import Objective
 from backbeam.observables.coordinates import Mean, Sigma, energy_spread, mean, sigma
 from backbeam.observables.images import ImageDistance, image_distance
 from backbeam.observables.lattice import optics
+from backbeam.observables.own import Own, own
 from backbeam.observables.places import END, START
 from backbeam.observables.planes import (
     Emittance,
@@ -60,6 +62,7 @@ __all__ = [
     "MonitorReading",
     "NormalizedEmittance",
     "Objective",
+    "Own",
     "Quantile",
     "Reading",
     "Sigma",
@@ -81,6 +84,7 @@ __all__ = [
     "named",
     "normalized_emittance",
     "optics",
+    "own",
     "quantile",
     "reading",
     "sigma",

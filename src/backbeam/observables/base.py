@@ -43,6 +43,11 @@ class Objective:
     # -- as a tree ---------------------------------------------------------------------------------------------------
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether a leaf is somebody else's, written for arrays of one library."""
+        return not type(self).__module__.startswith("backbeam.")
+
+    @property
     def leaves(self) -> tuple[Objective, ...]:
         """The different objectives that look at something themselves, in order."""
         return (self,)
@@ -142,7 +147,7 @@ def added(some: BeamCotangent, other: BeamCotangent) -> BeamCotangent:
             readings[name] = [a + b for a, b in zip(readings[name], bar, strict=True)]
         else:
             readings[name] = readings[name] + bar
-    return BeamCotangent(X, q, beta_gamma, readings)
+    return BeamCotangent(X, q, beta_gamma, readings, some.s + other.s)
 
 
 def among_six(first: int, rows_bar: Array, q_bar: Array) -> BeamCotangent:

@@ -10,6 +10,7 @@ from backbeam.arrays import Array, namespace
 from backbeam.errors import InputError
 from backbeam.observables.algebra import Applied
 from backbeam.observables.base import Objective
+from backbeam.observables.own import own
 from backbeam.observables.text import expression
 from backbeam.scalars import plain
 
@@ -25,7 +26,8 @@ class Target(Applied):
     Parameters
     ----------
     what:
-        An objective; an optics function; or its name or formula, ``"sigma_x"``, ``"optics.beta_x"``, ``"log(charge)"``.
+        An objective; an optics function; or its name or formula, ``"sigma_x"``, ``"optics.beta_x"``, ``"log(charge)"``;
+        or a function of a beam, see `own`.
     value:
         What it should be, in its own unit.
     at:
@@ -74,8 +76,10 @@ class Target(Applied):
     ) -> None:
         """Check what is given."""
         objective = expression(what) if isinstance(what, str) else what
+        if callable(what) and not isinstance(what, Objective):
+            objective = own(what)
         if not isinstance(objective, Objective):
-            raise InputError("target", what, "an objective, such as sigma('x'), or its name")
+            raise InputError("target", what, "an objective, such as sigma('x'), its name, or a function of a beam")
         if isinstance(objective, Target):
             raise InputError("target", objective, "an objective, not a Target")
         if at is not None:

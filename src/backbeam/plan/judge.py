@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import nan
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from backbeam.arrays import Array, namespace
@@ -38,7 +39,7 @@ class Judge(Step):
     @property
     def calls_library(self) -> bool:
         """Whether the objective is somebody else's."""
-        return not type(self.objective).__module__.startswith("backbeam.")
+        return self.objective.is_foreign
 
     def renamed(self, names: Mapping[str, str]) -> Self:
         """It has no owner."""
@@ -48,7 +49,7 @@ class Judge(Step):
         xp = namespace(state.X)
         nobody = xp.full_like(state.lost_at, -1)
         lost_at = xp.where(setting.alive(state), nobody, xp.zeros_like(nobody)) if setting.masked else nobody
-        return Beam(state.X, state.q, setting.reference(state), lost_at)
+        return Beam(state.X, state.q, setting.reference(state), lost_at, s=nan)
 
     def advance(self, setting: Setting, state: State, P: Parameters, readings: list[Array]) -> State:
         """Put the value on the list."""
