@@ -202,3 +202,25 @@ def test_what_cannot_be_matched_is_refused(what, options, said):
 
 def test_every_kind_of_method_is_there():
     assert {type(m) for m in METHODS.values()} > {ByConstraints, ByLeastSquares}
+
+
+@pytest.mark.parametrize("batched", ["line", "beam"])
+def test_a_value_for_each_setting(batched):
+    """What was changed is found from where the beam is in every setting; the mean alone does not tell it."""
+    several, incoming, changed = section(), electrons(), {"q1.dx": 2e-4, "q2.dx": -1e-4}
+    if batched == "line":
+        several = several.replace({"q1.k1": np.asarray([1.0, 2.0, 4.0])})
+    else:
+        X, changed = incoming.coordinates, {"q1.k1": 2.2, "q2.dx": -1e-4}
+        incoming = incoming.replace(coordinates=np.stack([X, X + 1e-4, X - 3e-4]))
+    wanted = bb.track(several.replace(changed), incoming).mean("x")
+    assert wanted.shape == (3,)
+    found = bb.match(bb.Target("mean_x", wanted), several, incoming, list(changed), progress=False)
+    assert found.success and "in 3 settings" in found.table()
+    assert found.values == pytest.approx(changed, rel=1e-5)
+    apart = bb.Target("mean_x", wanted + np.asarray([1e-4, -1e-4, 0.0]))
+    off = bb.match(apart, several, incoming, ["q2.dx"], progress=False)
+    assert not off.success, "met on the average is not met"
+    for wrong, said in ((wanted[:2], "one for each setting, shape"), ([1.0, float("nan")], "finite"), ([], "finite")):
+        with pytest.raises(bb.InputError, match=said):
+            bb.function(bb.Target("mean_x", wrong), several, incoming, list(changed))

@@ -67,6 +67,8 @@ CASES = {
     "with optics": (["sigma_x", "optics.beta_x @ end", "optics.alpha_y @ d"], line, drawn,
                     ["qf.k1", "start.beta_x", "beam.kinetic_energy"], {"start": bb.Twiss(beta_x=10.0, beta_y=5.0)}),
     "at places": (["sigma_x @ d", "mean_py @ qd"], line, drawn, ["qf.k1", "qd.dy"], {}),
+    "values of settings": ([bb.Target("mean_x", [1e-4, -2e-4, 3e-4], tol=1e-5), "sigma_x"],
+                           lambda: line(**{"qf.k1": np.asarray([2.0, 3.0, 4.5])}), drawn, ["qf.dx", "qd.dx"], {}),
     "settings": ("mean_x", lambda: line(**{"qf.k1": np.asarray([2.0, 3.0, 4.5])}), drawn, ["qf.dx", "qd.dx"], {}),
 }  # fmt: skip
 
@@ -90,7 +92,9 @@ def test_derivatives_are_those_of_differences(case):
     np.testing.assert_allclose(f.value_and_grad(x)[1], slope(f, x), rtol=1e-6, atol=1e-7 * abs(slope(f, x)).max())
 
 
-@pytest.mark.parametrize("case", ["ties", "of a drawn beam", "of particles", "of moments", "of a ring", "settings"])
+@pytest.mark.parametrize(
+    "case", ["ties", "of a drawn beam", "of particles", "of moments", "of a ring", "settings", "values of settings"]
+)
 def test_a_batch_is_a_loop(case):
     f = made(case)
     X = f.x0 + 0.02 * RANDOM.standard_normal((3, len(f.names)))
@@ -103,7 +107,9 @@ def test_a_batch_is_a_loop(case):
     np.testing.assert_allclose(f.jacobian(X), [f.jacobian(x) for x in X], rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("case", ["ties", "of particles", "of moments", "settings", "with optics", "at places"])
+@pytest.mark.parametrize(
+    "case", ["ties", "of particles", "of moments", "settings", "with optics", "at places", "values of settings"]
+)
 def test_a_tensor_gives_a_tensor_that_can_be_differentiated(case):
     f = made(case)
     x = torch.tensor(f.x0 + 0.02, requires_grad=True)

@@ -81,13 +81,14 @@ class Aim:
         rows = np.abs(residuals.reshape((len(self.targets), -1))).max(axis=1)
         return all(row <= _within(target, 1e-4 * CLOSE) for row, target in zip(rows, self.targets, strict=True))
 
-    def is_met(self, target: Target, found: float) -> bool:
-        """Whether a value is what a target wants."""
+    def is_met(self, target: Target, found: np.ndarray) -> bool:
+        """Whether a value is what a target wants, in every setting."""
         if target.wanted is not None:
-            return abs(found - target.wanted) <= (target.tol or CLOSE * (abs(target.wanted) or 1.0))
+            return bool((np.abs(found - np.asarray(target.wanted)) <= (target.tol or CLOSE * target.size)).all())
         slack = target.tol or 0.0
-        low = target.above is None or found >= target.above - (slack or CLOSE * (abs(target.above) or 1.0))
-        return low and (target.below is None or found <= target.below + (slack or CLOSE * (abs(target.below) or 1.0)))
+        low = target.above is None or found.min() >= target.above - (slack or CLOSE * (abs(target.above) or 1.0))
+        high = target.below is None or found.max() <= target.below + (slack or CLOSE * (abs(target.below) or 1.0))
+        return bool(low and high)
 
 
 def _within(target: Target, usual: float) -> float:

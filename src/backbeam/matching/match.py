@@ -164,16 +164,16 @@ def _found(search: Search, samples: list[Search], seconds: float) -> Match:
         scatter = float(np.std([last[name], *(one[name] for one in others)], ddof=1)) if others else None
         unit = merit.stage.unit(name)
         varied.append(Varied(name, unit, first[name], last[name], low, high, name not in free, scatter))
-    results = np.asarray([after, *(one.looked(one.best) for one in samples)])
+    results = np.asarray([[value.mean() for value in one] for one in (after, *(s.looked(s.best) for s in samples))])
     scatters = np.std(results, axis=0, ddof=1).tolist() if samples else [None] * len(after)
     wanted = []
     if aim.objective is not None:
         label = str(getattr(aim.objective, "name", getattr(aim.objective, "__name__", "objective")))
-        wanted.append(Wanted(label, "small", float(before[0]), float(after[0]), None, scatters[0]))
+        wanted.append(Wanted(label, "small", float(before[0].mean()), float(after[0].mean()), None, scatters[0]))
     k = len(wanted)
     for target, one, two, scatter in zip(aim.targets, before[k:], after[k:], scatters[k:], strict=True):
-        met = aim.is_met(target, float(two))
-        wanted.append(Wanted(target.objective.name, _said(target), float(one), float(two), met, scatter))
+        ends = float(one.mean()), float(two.mean())
+        wanted.append(Wanted(target.objective.name, _said(target), *ends, aim.is_met(target, two), scatter))
     success = all(one.met is not False for one in wanted) and (search.ended.converged or aim.objective is None)
     return Match(
         line, beam, success and not search.stopped, search.ended.message, search.method.name, x, merit,
@@ -185,7 +185,7 @@ def _said(target: Target) -> str:
     """What a target wants."""
     tol = "" if target.tol is None else f" +- {target.tol:g}"
     if target.wanted is not None:
-        return f"= {target.wanted:g}{tol}"
+        return f"= {target.said}{tol}"
     if target.below is not None and target.above is not None:
         return f"{target.above:g} ... {target.below:g}{tol}"
     return f"> {target.above:g}{tol}" if target.below is None else f"< {target.below:g}{tol}"

@@ -42,7 +42,7 @@ class Varied(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What was asked of the line, in its own unit."""
+    """What was asked of the line, in its own unit; where there are settings, start and end of their mean."""
 
     name: str
     wanted: str

@@ -112,8 +112,7 @@ class Search:
                 break
         return found
 
-    def looked(self, x: np.ndarray) -> np.ndarray:
-        """What a point gives: the objective, then what the targets are of, in their own units; settings averaged."""
+    def looked(self, x: np.ndarray) -> list[np.ndarray]:
+        """What a point gives in every setting: the objective, then what the targets are of, in their own units."""
         aims = ([] if self.aim.objective is None else [self.aim.objective]) + [t.objective for t in self.aim.targets]
-        found = Goals(tuple(aims), False).values(self.merit.stage_at(x))
-        return np.asarray([float(np.mean(on_host(value))) for value in found])
+        return [on_host(value) for value in Goals(tuple(aims), False).values(self.merit.stage_at(x))]
