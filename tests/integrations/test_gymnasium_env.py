@@ -37,6 +37,33 @@ def test_with_particles_and_an_action_that_is_the_setting():
     assert reward == pytest.approx(-0.5 * np.log(sum(float(1e3 * value) ** 2 for value in wanted)))
 
 
+@unbounded
+@pytest.mark.parametrize("moments", [True, False], ids=["moments", "particles"])
+def test_images_are_seen(moments):
+    """By Gymnasium's own check, one line and several."""
+    section = ares.section() + bb.Line([bb.Screen(half_x=4e-3, half_y=4e-3, pixels=(12, 10), name="yag")])
+    beam = ares.incoming(particles=200)
+    beam = bb.MomentBeam.of(beam) if moments else beam
+    given = (section, beam, ares.ACTIONS, {}, lambda seen: np.abs(seen["yag"][..., 5:7, 4:6]).sum((-2, -1)))
+    env = LineEnv(*given, images={"yag": 1e-13})
+    assert env.observation_space["yag"].shape == (12, 10) and env.observation_space["readings"].shape == (5,)
+    check_env(env, skip_render_check=True)
+    middle = dict.fromkeys(ares.ACTIONS, 0.0)
+    observed, info = env.reset(seed=1, options={"settings": middle})
+    image = bb.track(section.replace(middle), beam).readings["yag"]
+    np.testing.assert_allclose(info["yag"], image, rtol=1e-9, atol=1e-22)
+    np.testing.assert_allclose(observed["yag"], -1e13 * np.asarray(image), rtol=1e-5, atol=1e-9)
+    assert observed["yag"].max() > 0.0 and set(info) == {"yag"}
+    envs = LineVectorEnv(3, *given, images={"yag": 1e-13})
+    several, _ = envs.reset(seed=2)
+    assert envs.observation_space.contains(several) and several["yag"].shape == (3, 12, 10)
+    _, rewards, *_ = envs.step(np.zeros((3, 5)))
+    assert rewards.shape == (3,)
+    for wrong in ({"yag": 0.0}, {"readings": 1.0}):
+        with pytest.raises(bb.InputError, match="images"):
+            LineEnv(*given, images=wrong)
+
+
 def test_an_action_moves_settings_by_the_stride_within_their_limits():
     env = ares.environment()
     before, _ = env.reset(seed=1, options={"settings": {"q1.k1": 29.0, "q2.k1": 0.0}})

@@ -56,6 +56,22 @@ def test_a_lume_model(moments):
     assert model.get_value("q.k1") == 3.0 and model.get_value("sigma_x") == wanted["sigma_x"]
 
 
+@pytest.mark.parametrize("moments", [True, False], ids=["moments", "particles"])
+def test_a_lume_model_has_images(moments):
+    given = machine(moments)
+    cell = given.line + bb.Line([bb.Screen(half_x=4e-3, half_y=4e-3, pixels=(8, 6), name="yag")])
+    limits = dict(zip(given.settings, zip(given.low, given.high, strict=True), strict=True))
+    there = Machine(cell, given.beam, limits, ["sigma_x @ c"], images=["yag"])
+    model = LineModel(there)
+    variable = model.supported_variables["yag"]
+    assert variable.shape == (8, 6) and variable.unit == "C" and variable.read_only
+    model.set({"q.k1": -5.0})
+    seen = model.get(["yag", "sigma_x @ c"])
+    out = bb.track(cell.replace({"q.k1": -5.0}), given.beam)
+    np.testing.assert_allclose(seen["yag"], out.readings["yag"], rtol=1e-9, atol=1e-20)
+    assert set(evaluation(there)({"q.k1": -5.0})) == {"sigma_x @ c"}, "a row of a table has no place for images"
+
+
 def test_an_evaluator_takes_candidates_at_once(monkeypatch):
     stand_ins.stand_in(monkeypatch, "xopt", Evaluator=stand_ins.Evaluator, VOCS=stand_ins.VOCS)
     there = machine()

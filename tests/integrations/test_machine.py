@@ -66,6 +66,31 @@ def test_particles(backend):
         assert found["reading:bpm.y"][j] == pytest.approx(float(out.readings["bpm"][1]), rel=1e-12)
 
 
+@pytest.mark.parametrize("moments", [True, False], ids=["moments", "particles"])
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_images_and_places(backend, moments):
+    """Of one setting and of several at once, as `track` has them."""
+    cell = line("linear") + bb.Line([bb.Screen(half_x=2e-3, half_y=1e-3, pixels=(9, 7), name="yag")])
+    beam = bb.MomentBeam.of(particles(backend)) if moments else particles(backend)
+    machine = Machine(cell, beam, LIMITS, ["sigma_x @ cv", "mean_y"], images=["yag"])
+    assert machine.images == {"yag": (9, 7)}
+    settings = np.asarray([[7.0, 2e-4, 3e-4], [-9.0, -5e-4, 0.0]])
+    together, images = machine.look(settings)
+    assert images["yag"].shape == (2, 9, 7)
+    for k, row in enumerate(settings):
+        given = dict(zip(LIMITS, row.tolist(), strict=True))
+        out, half = bb.track(cell.replace(given), beam), bb.track(bb.Line(list(cell.replace(given))[:4]), beam)
+        np.testing.assert_allclose(together[k], [float(half.sigma("x")), float(out.mean("y"))], rtol=1e-11)
+        np.testing.assert_allclose(images["yag"][k], out.readings["yag"], rtol=1e-9, atol=1e-22)
+        read = machine.read(given)
+        np.testing.assert_allclose(read["yag"], images["yag"][k], rtol=1e-12, atol=1e-24)
+        assert read["mean_y"] == pytest.approx(together[k, 1], rel=1e-12)
+    alone, _ = Machine(cell, beam, LIMITS, [], images="yag").look(settings)
+    assert alone.shape == (2, 0)
+    with pytest.raises(bb.InputError, match="a screen that the beam passes once"):
+        Machine(cell, beam, LIMITS, [], images=["bpm"])
+
+
 def test_knobs_are_settings_too(tmp_path):
     (tmp_path / "cell.madx").write_text(
         "kqf = 3.0; qf: quadrupole, l=0.2, k1:=kqf; qd: quadrupole, l=0.2, k1:=-0.9*kqf;"
@@ -104,6 +129,9 @@ def test_compiled_on_jax():
 def test_what_is_meant_otherwise(settings, readings, said):
     with pytest.raises(bb.InputError, match=said):
         Machine(line("linear"), bb.MomentBeam.of(particles()), settings, readings)
+    if isinstance(readings, list):
+        with pytest.raises(bb.InputError, match=said):
+            Machine(line("linear"), particles(), settings, readings)
     machine = Machine(line("linear"), bb.MomentBeam.of(particles()), LIMITS, READINGS)
     with pytest.raises(bb.InputError, match="q2"):
         machine.read({"q2.k1": 1.0})

@@ -41,7 +41,10 @@ class Task:
         What is seen, and the size that an agent sees as 1: ``{"mean_x": 1e-3, "sigma_x @ screen": 1e-3}``. Where the
         actions stand is seen too, from -1 to 1.
     reward:
-        Of the readings in SI units by name, a number the higher the better; arrays of a batch give an array.
+        Of the readings and images in SI units by name, a number the higher the better; arrays of a batch give an array.
+    images:
+        Screens that are looked at, and the charge of a pixel that an agent sees as 1 [C]: ``{"yag": 1e-12}``. Then an
+        observation is a dict of all numbers, ``readings``, and of an image ``(nx, ny)`` by the name of each screen.
     hidden:
         What is drawn anew at each reset and not seen, between limits: misalignments, the beam's own knobs in the line.
     stride:
@@ -58,23 +61,32 @@ class Task:
         observations: Mapping[str | Objective, float],
         reward: Reward,
         *,
+        images: Mapping[str, float] | None = None,
         hidden: Mapping[str, tuple[float, float]] | None = None,
         stride: float | None = 0.05,
         **track: Any,
     ) -> None:
         if not callable(reward):
             raise InputError("reward", reward, "a function of the readings by name")
-        if not isinstance(observations, Mapping) or not observations:
+        images = dict(images or {})
+        if not isinstance(observations, Mapping) or not (observations or images):
             raise InputError("observations", observations, "what is seen, with the size that counts as 1")
         if stride is not None and not 0.0 < stride <= 2.0:
             raise InputError("stride", stride, "a part of the range, greater than 0 and at most 2, or None")
+        if "readings" in images or any(not size > 0.0 for size in images.values()):
+            raise InputError("images", images, "screens, none called readings, each with a charge > 0")
         hidden = dict(hidden or {})
-        self.machine = Machine(line, beam, {**actions, **hidden}, observations, **track)
+        self.machine = Machine(line, beam, {**actions, **hidden}, observations, images, **track)
+        sign = 1.0 if beam.reference.species.charge_number > 0 else -1.0
+        self.bright = {name: sign * size for name, size in images.items()}
         self.reward, self.stride, self.turned = reward, stride, len(actions)
         self.sizes = np.asarray([float(size) for size in observations.values()])
         self.action_space = spaces.Box(-1.0, 1.0, (len(actions),), np.float32)
         shape = (len(self.sizes) + len(actions),)
-        self.observation_space = spaces.Box(-np.inf, np.inf, shape, np.float32)
+        self.observation_space = numbers = spaces.Box(-np.inf, np.inf, shape, np.float32)
+        if images:
+            boxes = {name: spaces.Box(0.0, np.inf, pixels, np.float32) for name, pixels in self.machine.images.items()}
+            self.observation_space = spaces.Dict({"readings": numbers, **boxes})
 
     def drawn(self, rng: np.random.Generator, count: tuple[int, ...]) -> np.ndarray:
         """Settings at a reset, from -1 to 1: anywhere between the limits ``(*count, m)``."""
@@ -91,11 +103,14 @@ class Task:
         low, high = self.machine.low, self.machine.high
         return low + 0.5 * (settings + 1.0) * (high - low)
 
-    def seen(self, settings: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-        """Observation, reward, and the readings by name."""
-        found = self.machine(self.physical(settings))
-        readings = {name: found[..., k] for k, name in enumerate(self.machine.readings)}
-        observed = np.concatenate([found / self.sizes, settings[..., : self.turned]], axis=-1).astype(np.float32)
+    def seen(self, settings: np.ndarray) -> tuple[Any, np.ndarray, dict[str, np.ndarray]]:
+        """Observation, reward, and the readings and images by name."""
+        found, images = self.machine.look(self.physical(settings))
+        readings = {name: found[..., k] for k, name in enumerate(self.machine.readings)} | images
+        observed: Any = np.concatenate([found / self.sizes, settings[..., : self.turned]], axis=-1).astype(np.float32)
+        if images:
+            pixels = {name: (one / self.bright[name]).astype(np.float32) for name, one in images.items()}
+            observed = {"readings": observed, **pixels}
         return observed, np.asarray(self.reward(readings), dtype=np.float64), readings
 
 
@@ -123,9 +138,7 @@ class LineEnv(gymnasium.Env):  # type: ignore[name-defined]
         self.action_space, self.observation_space = self.task.action_space, self.task.observation_space
         self.settings = np.zeros(len(self.task.machine.settings))
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin at settings drawn between the limits, or at those that are given."""
         super().reset(seed=seed)
         self.settings = self.task.drawn(self.np_random, ())
@@ -137,13 +150,13 @@ class LineEnv(gymnasium.Env):  # type: ignore[name-defined]
             k = machine.settings.index(name)
             self.settings[k] = 2.0 * (value - machine.low[k]) / (machine.high[k] - machine.low[k]) - 1.0
         observed, _, readings = self.task.seen(self.settings)
-        return observed, {name: float(value) for name, value in readings.items()}
+        return observed, _told(readings)
 
-    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Turn the settings, and look."""
         self.settings = self.task.moved(self.settings, action)
         observed, reward, readings = self.task.seen(self.settings)
-        return observed, float(reward), False, False, {name: float(value) for name, value in readings.items()}
+        return observed, float(reward), False, False, _told(readings)
 
 
 class LineVectorEnv(vector.VectorEnv):  # type: ignore[name-defined]
@@ -166,16 +179,14 @@ class LineVectorEnv(vector.VectorEnv):  # type: ignore[name-defined]
         self.observation_space = vector_utils.batch_space(self.single_observation_space, count)
         self.settings, self.done = np.zeros((count, len(self.task.machine.settings))), 0
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin all anew."""
         super().reset(seed=seed)
         self.settings, self.done = self.task.drawn(self.np_random, (self.num_envs,)), 0
         observed, _, readings = self.task.seen(self.settings)
         return observed, dict(readings)
 
-    def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Turn and look, all at once; after the last step of an episode the next call begins a new one."""
         none = np.zeros(self.num_envs, dtype=bool)
         if self.done == self.horizon:
@@ -184,3 +195,8 @@ class LineVectorEnv(vector.VectorEnv):  # type: ignore[name-defined]
         self.settings, self.done = self.task.moved(self.settings, actions), self.done + 1
         observed, reward, readings = self.task.seen(self.settings)
         return observed, reward, none, np.full(self.num_envs, self.done == self.horizon), dict(readings)
+
+
+def _told(readings: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Readings as numbers, and images as they are."""
+    return {name: value if value.ndim else float(value) for name, value in readings.items()}

@@ -23,7 +23,8 @@ class LineModel(lume.LUMEModel):  # type: ignore[name-defined]
     Parameters
     ----------
     machine:
-        Settings become variables with the limits that they have there, readings variables that cannot be set.
+        Settings become variables with the limits that they have there; readings, and images as arrays, variables that
+        cannot be set.
 
     Examples
     --------
@@ -51,11 +52,13 @@ class LineModel(lume.LUMEModel):  # type: ignore[name-defined]
         self._settings: dict[str, float] = {}
         for name in machine.readings:
             self._variables[name] = variables.ScalarVariable(name=name, read_only=True)
+        for name, pixels in machine.images.items():
+            self._variables[name] = variables.NDVariable(name=name, shape=pixels, unit="C", read_only=True)
         self.reset()
 
     @property
     def supported_variables(self) -> dict[str, Any]:
-        """Settings and readings by name."""
+        """Settings, readings and images by name."""
         return self._variables
 
     def _get(self, names: list[str]) -> dict[str, Any]:

@@ -18,19 +18,20 @@ from backbeam.integrations.machine import Machine
 def evaluation(machine: Machine) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """A function of a dict of numbers or of arrays, all at once, to a dict of readings; what cannot be tracked is NaN.
 
-    What is no setting is passed over: Xopt hands its constants along.
+    Images are left out. What is no setting is passed over: Xopt hands its constants along.
     """
 
     def evaluate(inputs: Mapping[str, Any]) -> dict[str, Any]:
         settings = {name: np.asarray(inputs[name], dtype=np.float64) for name in machine.settings if name in inputs}
         try:
-            return machine.read(settings)
+            found = machine.read(settings)
+            return {name: found[name] for name in machine.readings}
         except TrackingError:
             shape = np.broadcast_shapes(*(value.shape for value in settings.values()))
             if shape:
                 rows = [{name: np.broadcast_to(v, shape)[k] for name, v in settings.items()} for k in np.ndindex(shape)]
-                found = [evaluate(row) for row in rows]
-                return {n: np.reshape([one[n] for one in found], shape) for n in machine.readings}
+                each = [evaluate(row) for row in rows]
+                return {n: np.reshape([one[n] for one in each], shape) for n in machine.readings}
             return dict.fromkeys(machine.readings, float("nan"))
 
     return evaluate

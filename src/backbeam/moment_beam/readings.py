@@ -11,6 +11,7 @@ from backbeam.arrays import Array, namespace
 from backbeam.observation import Centroid, Image
 
 if TYPE_CHECKING:
+    from backbeam.moment_beam.beam import MomentBeam
     from backbeam.moment_beam.tracking import Passage
 
 
@@ -27,10 +28,16 @@ def seen(passage: Passage) -> dict[str, Any]:
                 mean, _ = passage.at(place)
                 counts.setdefault(name, []).append(namespace(mean).stack([mean[..., 0], mean[..., 2]], axis=-1))
             elif isinstance(bound.map, Image):
-                counts.setdefault(name, []).append(image(bound.map, *passage.at(place), passage.charge))
+                charge = sign(passage.beam) * passage.charge
+                counts.setdefault(name, []).append(image(bound.map, *passage.at(place), charge))
     for name, readings in counts.items():
         found[name] = readings if len(readings) > 1 else readings[0]
     return found
+
+
+def sign(beam: MomentBeam) -> float:
+    """Of the charge of its particles: its own is a magnitude."""
+    return 1.0 if beam.species.charge_number >= 0 else -1.0
 
 
 def image(screen: Image, mean: Array, cov: Array, charge: Array) -> Array:
