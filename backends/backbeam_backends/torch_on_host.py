@@ -75,6 +75,10 @@ class LentCloudInCell(CloudInCell):
         """See `backbeam_backends.particle_mesh.CloudInCell`."""
         return lent(self.weights.arrange, field)
 
+    def beside(self, field: Any, fourth: Any) -> Any:
+        """See `backbeam_backends.particle_mesh.CloudInCell`."""
+        return lent(self.weights.beside, field, fourth)
+
     def gradient(self, phi: Any, factors: Any, order: int) -> Any:
         """See `backbeam_backends.particle_mesh.CloudInCell`."""
         return lent(partial(self.weights.gradient, order=order), phi, factors)

@@ -56,7 +56,7 @@ def assert_close(found, wanted, tolerance):
     np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance * max(np.nanmax(np.abs(wanted)), 1e-30))
 
 
-@pytest.mark.parametrize("components", [1, 2, 3])
+@pytest.mark.parametrize("components", [1, 3, 4])
 @pytest.mark.parametrize("count", [0, 1, 3000])
 def test_cloud_in_cell(cupy, dtype, components, count):
     """Rows as they stand in a beam's coordinates; a particle at either end, one that is nowhere, one without charge."""
@@ -83,6 +83,7 @@ def test_cloud_in_cell(cupy, dtype, components, count):
             found,
             *slopes,
             weights.gather(two, r, centre, spacing, GUARD),
+            weights.gather(weights.beside(two, phi), r, centre, spacing, GUARD),
             weights.gather(four, r, centre, spacing, 2),
         )
 

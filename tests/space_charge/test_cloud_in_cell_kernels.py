@@ -11,7 +11,7 @@ from backbeam import backends
 from backbeam.effects.mesh.cloud_in_cell import Plain
 from backbeam.effects.space_charge import BeamExtent, RmsExtent, SpaceCharge3D
 from backbeam.effects.space_charge.extents import Box
-from backbeam.effects.space_charge.field import Kept, electric_field, pull_back
+from backbeam.effects.space_charge.field import electric_field, field_and_back
 
 GRID, GUARD = (7, 8, 9), 1
 TOLERANCE = {"float64": 1e-13, "float32": 2e-5}
@@ -43,7 +43,7 @@ def place(dtype, batch=2, count=500):
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-@pytest.mark.parametrize("components", [1, 2, 3])
+@pytest.mark.parametrize("components", [1, 2, 4])
 def test_deposit(weights, dtype, components, batch):
     r, centre, spacing = place(dtype, batch)
     values = rng().normal(size=(components, batch, 500)).astype(dtype)
@@ -52,17 +52,20 @@ def test_deposit(weights, dtype, components, batch):
     assert worst(found, Plain().deposit(values, r, centre, spacing, GRID, GUARD)) < TOLERANCE[dtype]
 
 
-@pytest.mark.parametrize("components", [1, 3])
-def test_gather_and_its_slope(weights, dtype, components):
+def test_gather_and_its_slope(weights, dtype):
     r, centre, spacing = place(dtype)
     r = tuple(a[:, 2:] for a in r)  # on a node either slope would do
-    field = rng().normal(size=(components, 2, *GRID)).astype(dtype)
-    factors = rng().normal(size=(components, 2, 498)).astype(dtype)
-    found, slopes = weights.gather_slope(weights.arrange(field), factors, r, centre, spacing, GUARD)
+    field = rng().normal(size=(4, 2, *GRID)).astype(dtype)
+    factors = rng().normal(size=(4, 2, 498)).astype(dtype)
+    arranged = weights.beside(weights.arrange(field[:3]), field[3])
+    found, slopes = weights.gather_slope(arranged, factors, r, centre, spacing, GUARD)
     target, target_slopes = Plain().gather_slope(field, factors, r, centre, spacing, GUARD)
     assert found.dtype == field.dtype
     assert worst(found, target) < TOLERANCE[dtype]
-    assert worst(weights.gather(weights.arrange(field), r, centre, spacing, GUARD), target) < TOLERANCE[dtype]
+    assert worst(weights.gather(weights.arrange(field[:3]), r, centre, spacing, GUARD), target[:3]) < TOLERANCE[dtype]
+    # A field that was not arranged here, as long as its nodes stand together.
+    other = np.ascontiguousarray(np.moveaxis(field[:3], 0, -1))
+    assert worst(weights.gather(other, r, centre, spacing, GUARD), target[:3]) < TOLERANCE[dtype]
     for a, b in zip(slopes, target_slopes, strict=True):
         assert a.dtype == field.dtype and worst(a, b) < 10 * TOLERANCE[dtype]
 
@@ -79,10 +82,10 @@ def test_gradient_and_its_transpose(weights, dtype, order):
     E = electric_field(phi, box, weights, order)
     assert E.dtype == dtype
     assert worst(np.moveaxis(E, -1, 0) * inner, electric_field(phi, box, Plain(), order) * inner) < TOLERANCE[dtype]
-    columns = (2 * GRID[1], GRID[2] + 1)
-    kept = Kept(np.ones((2, GRID[0], *columns), complex), np.ones((2, 8, 9, 10)), (charge,) * 3)
-    found, target = (pull_back(kept, E_bar * inner, box, stretch, w, order, stretch) for w in (weights, Plain()))
-    for a, b in zip(found, target, strict=True):
+    charge = charge.astype(dtype)
+    found, target = (field_and_back(charge, E_bar * inner, box, stretch, w, order, stretch) for w in (weights, Plain()))
+    assert worst(np.moveaxis(found[0], -1, 0) * inner, target[0] * inner) < 10 * TOLERANCE[dtype]
+    for a, b in zip(found[1], target[1], strict=True):
         assert a.dtype == b.dtype == dtype and worst(a, b) < 10 * TOLERANCE[dtype]
 
 
@@ -91,8 +94,8 @@ def test_positions_that_are_no_numbers(weights):
     r, centre, spacing = place("float64", 1)
     for k, bad in enumerate((np.nan, np.inf, -np.inf)):
         r[k][0, 5 + k] = bad
-    values, field = rng().normal(size=(1, 1, 500)), rng().normal(size=(3, 1, *GRID))
-    factors = rng().normal(size=(3, 1, 500))
+    values, field = rng().normal(size=(1, 1, 500)), rng().normal(size=(4, 1, *GRID))
+    factors = rng().normal(size=(4, 1, 500))
     with np.errstate(invalid="ignore"):
         charge = weights.deposit(values, r, centre, spacing, GRID, GUARD)
         np.testing.assert_array_equal(
@@ -103,20 +106,36 @@ def test_positions_that_are_no_numbers(weights):
     assert np.all(np.isfinite(np.delete(found, [5, 6, 7], axis=-1)))
 
 
-def test_deposit_by_several_threads(weights, monkeypatch):
-    """The same bits each time, and the sum of one thread to rounding."""
+@pytest.mark.parametrize("components", [1, 4])
+def test_deposit_in_parts(weights, monkeypatch, components):
+    """The same bits for any number of threads, and the sum of one part to rounding."""
     from backbeam_backends.particle_mesh import numba_cloud_in_cell
 
-    r, centre, spacing = place("float64", count=4000)
-    values = rng().normal(size=(3, 2, 4000))
-    alone = weights.deposit(values, r, centre, spacing, GRID, GUARD)
+    r, centre, spacing = place("float64", count=6000)
+    values = rng().normal(size=(components, 2, 6000))
+    whole = weights.deposit(values, r, centre, spacing, GRID, GUARD)
     monkeypatch.setattr(numba_cloud_in_cell, "SHARE", 100)
-    monkeypatch.setattr(numba_cloud_in_cell, "thread_count", lambda: 6)
-    first, second = (weights.deposit(values, r, centre, spacing, GRID, GUARD) for _ in range(2))
-    np.testing.assert_array_equal(first, second)
-    assert worst(first, alone) < 1e-14
-    with pytest.raises(ValueError, match="1 or 3 components"):
-        weights.gather(np.zeros((1, *GRID, 2)), r, centre, spacing, GUARD)
+    assert numba_cloud_in_cell.parts(6000, 7 * 8 * 9) == 8
+    found = []
+    for threads in (1, 2, 3, 16):
+        monkeypatch.setattr(numba_cloud_in_cell, "thread_count", lambda threads=threads: threads)
+        found.append(weights.deposit(values, r, centre, spacing, GRID, GUARD))
+        np.testing.assert_array_equal(found[-1], found[0])
+    assert worst(found[0], whole) < 1e-14
+
+
+def test_parts_of_a_deposit():
+    """As many particles as nodes, at least: each part has a grid of its own."""
+    from backbeam_backends.particle_mesh.numba_cloud_in_cell import parts
+
+    sizes = (0, 32), (262_143, 32), (262_144, 32), (10**6, 32), (10**6, 64), (10**6, 128), (10**8, 64)
+    assert [parts(n, side**3) for n, side in sizes] == [1, 1, 2, 4, 2, 1, 8]
+
+
+def test_fields_of_other_components(weights):
+    r, centre, spacing = place("float64")
+    with pytest.raises(ValueError, match="3 components"):
+        weights.gather(np.zeros((2, *GRID, 2)), r, centre, spacing, GUARD)
 
 
 @pytest.mark.parametrize("lost", [None, 0.2])

@@ -16,10 +16,9 @@ class NumpyMeter(Meter):
     """Meter of NumPy."""
 
     def deposit_grids(self, batch: int, n: int) -> int:
-        """One for each thread, where Numba shares the particles out."""
+        """One for each thread, where Numba parts the particles."""
         weights = self.backend.loops(n)
-        threads = 1 if weights is None else weights.threads(batch, n)
-        return 0 if threads == 1 else threads
+        return 0 if weights is None else weights.grids(batch, n)
 
     def in_hand(self, n: int, block: int | None = None) -> int:
         """A block for each thread."""

@@ -24,15 +24,19 @@ class CloudInCell(Protocol):
     def deposit(
         self, values: Rows, r: Rows, centre: Array, spacing: Array, grid: tuple[int, int, int], guard: int
     ) -> Array:
-        """Share k rows of values ``(B, n)`` among the nodes: ``(k, B, nx, ny, nz)``."""
+        """Share k rows of values ``(B, n)`` among the nodes: ``(k, B, nx, ny, nz)``; one or four are quickest."""
         ...
 
     def arrange(self, field: Array) -> Any:
         """A field ``(k, B, nx, ny, nz)`` as `gather` and `gather_slope` take it: in their own layout."""
         ...
 
+    def beside(self, field: Any, fourth: Array) -> Any:
+        """An arranged field of three components, which is not used again, and a fourth ``(B, nx, ny, nz)``."""
+        ...
+
     def gather(self, field: Any, r: Rows, centre: Array, spacing: Array, guard: int) -> Array:
-        """Read an arranged field where the particles are: ``(k, B, n)``."""
+        """Read an arranged field where the particles are: ``(k, B, n)``. Kernels may know k = 3 alone."""
         ...
 
     def gather_slope(
@@ -41,7 +45,7 @@ class CloudInCell(Protocol):
         """Return `gather` of the field and the derivatives of ``sum(factors * gather(field))``.
 
         ``factors`` are k rows ``(B, n)``; the derivatives are with respect to positions in spacings, three rows ``(B,
-        n)``.
+        n)``. Kernels may know k = 4 alone: a field, and what is beside it.
         """
         ...
 

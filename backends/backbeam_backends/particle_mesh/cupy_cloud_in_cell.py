@@ -53,6 +53,11 @@ class CupyCloudInCell(CloudInCell):
         with field.device:
             return cupy.ascontiguousarray(cupy.moveaxis(field, 0, -1))
 
+    def beside(self, field: cupy.ndarray, fourth: cupy.ndarray) -> cupy.ndarray:
+        """Return ``(B, nx, ny, nz, 4)``."""
+        with field.device:
+            return cupy.concatenate([field, fourth[..., None]], axis=-1)
+
     def gradient(self, phi: cupy.ndarray, factors: cupy.ndarray, order: int) -> cupy.ndarray:
         """One thread a node."""
         with phi.device:

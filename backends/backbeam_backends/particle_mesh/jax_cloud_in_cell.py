@@ -48,10 +48,14 @@ def has_loops() -> bool:
     return is_known()
 
 
+LOOPED = {"deposit": (1, 4), "gather": (3,), "gather_slope": (4,)}
+"""Components for which there is a loop."""
+
+
 @cache
 def has_loop(operation: str, dtype: str, components: int) -> bool:
     """Whether there is a loop for an operation; it is compiled for the answer."""
-    if not has_loops():
+    if components not in LOOPED[operation] or not has_loops():
         return False
     try:
         from backbeam_backends.particle_mesh.jax_loops import target
@@ -75,6 +79,10 @@ class JaxCloudInCell(CloudInCell):
     def arrange(self, field: jax.Array) -> jax.Array:
         """As it is."""
         return field
+
+    def beside(self, field: jax.Array, fourth: jax.Array) -> jax.Array:
+        """One more in front."""
+        return jnp.concatenate([field, fourth[None, ...]])
 
     def gather(self, field: jax.Array, r: Rows, centre: jax.Array, spacing: jax.Array, guard: int) -> jax.Array:
         """Read ``field (k, B, nx, ny, nz)`` at the particles: ``(k, B, n)``."""

@@ -30,9 +30,8 @@ from backbeam_backends.particle_mesh.xla_cpu_calls import (
 # A division by zero must not raise, and the number of components must become a constant.
 _compile = njit(error_model="numpy", forceinline=True)
 
-_deposit_one, _deposit_three = kernels.deposit.compiled, kernels.deposit_three.compiled
-_gather_one, _gather_three = kernels.gather.compiled, kernels.gather_three.compiled
-_slope_one, _slope_three = kernels.gather_slope.compiled, kernels.gather_slope_three.compiled
+_deposit_one, _deposit_four = kernels.deposit.compiled, kernels.deposit_four.compiled
+_gather_three, _slope_four = kernels.gather.compiled, kernels.gather_slope.compiled
 
 
 @_compile
@@ -48,33 +47,30 @@ def _frame(centre, spacing, nodes, guard):
 
 @_compile
 def _deposit(k, values, rows, centre, spacing, nodes, guard, out):
-    """Share values among the nodes of out; three components side by side, as the loop wants them."""
+    """Share values among the nodes of out; four side by side, as the loop wants them."""
     _, ny, nz = nodes
     x, y, z = rows
     for a in range(out.shape[0]):
         for b in range(out.shape[2]):
             frame = _frame(centre[a, :, b], spacing[a, :, b], nodes, guard)
-            if k == 3:
-                node = np.zeros(3 * out.shape[3])
-                one, two, three = values[a, 0, b], values[a, 1, b], values[a, 2, b]
-                _deposit_three(one, two, three, x[a, b], y[a, b], z[a, b], frame, node, ny, nz)
-                for c in range(out.shape[3]):
-                    for j in range(3):
-                        out[a, j, b, c] = node[3 * c + j]
+            r, node = (x[a, b], y[a, b], z[a, b]), np.zeros(k * out.shape[3])
+            if k == 4:
+                v = values[a, 0, b], values[a, 1, b], values[a, 2, b], values[a, 3, b]
+                _deposit_four(v[0], v[1], v[2], v[3], r[0], r[1], r[2], frame, node, ny, nz)
             else:
+                _deposit_one(values[a, 0, b], r[0], r[1], r[2], frame, node, ny, nz)
+            for c in range(out.shape[3]):
                 for j in range(k):
-                    node = np.zeros(out.shape[3])
-                    _deposit_one(values[a, j, b], x[a, b], y[a, b], z[a, b], frame, node, ny, nz)
-                    out[a, j, b] = node
+                    out[a, j, b, c] = node[k * c + j]
 
 
 @_compile
-def _side_by_side(field, a, b):
-    """Three components of one beam next to each other."""
-    node = np.empty(3 * field.shape[3], field.dtype)
+def _side_by_side(k, field, a, b):
+    """Components of one beam next to each other, in nodes of four."""
+    node = np.zeros(4 * field.shape[3], field.dtype)
     for c in range(field.shape[3]):
-        for j in range(3):
-            node[3 * c + j] = field[a, j, b, c]
+        for j in range(k):
+            node[4 * c + j] = field[a, j, b, c]
     return node
 
 
@@ -86,42 +82,25 @@ def _gather(k, field, rows, centre, spacing, nodes, guard, out):
     for a in range(out.shape[0]):
         for b in range(out.shape[2]):
             frame = _frame(centre[a, :, b], spacing[a, :, b], nodes, guard)
-            if k == 3:
-                node = _side_by_side(field, a, b)
-                one, two, three = out[a, 0, b], out[a, 1, b], out[a, 2, b]
-                _gather_three(node, x[a, b], y[a, b], z[a, b], frame, ny, nz, one, two, three)
-            else:
-                for j in range(k):
-                    _gather_one(field[a, j, b], x[a, b], y[a, b], z[a, b], frame, ny, nz, out[a, j, b])
+            r, o = (x[a, b], y[a, b], z[a, b]), (out[a, 0, b], out[a, 1, b], out[a, 2, b])
+            _gather_three(_side_by_side(k, field, a, b), r[0], r[1], r[2], frame, ny, nz, o[0], o[1], o[2])
 
 
 @_compile
 def _gather_slope(k, field, factors, rows, centre, spacing, nodes, guard, out, slopes):
-    """`_gather`, and the derivatives ``(a, B, n)`` of the sum over components of factors ``(a, k, B, n)`` times it."""
+    """Read a field; and the derivatives ``(a, B, n)`` of its sum over components times factors ``(a, k, B, n)``."""
     _, ny, nz = nodes
     (x, y, z), (sx, sy, sz) = rows, slopes
     for a in range(out.shape[0]):
         for b in range(out.shape[2]):
             frame = _frame(centre[a, :, b], spacing[a, :, b], nodes, guard)
             r, s = (x[a, b], y[a, b], z[a, b]), (sx[a, b], sy[a, b], sz[a, b])
-            if k == 3:
-                node = _side_by_side(field, a, b)
-                f, o = (
-                    (factors[a, 0, b], factors[a, 1, b], factors[a, 2, b]),
-                    (out[a, 0, b], out[a, 1, b], out[a, 2, b]),
-                )
-                _slope_three(
-                    node, f[0], f[1], f[2], r[0], r[1], r[2], frame, ny, nz, o[0], o[1], o[2], s[0], s[1], s[2]
-                )
-            else:
-                more = np.empty((3, out.shape[3]), out.dtype)
-                for part in s:
-                    part[:] = 0
-                for j in range(k):
-                    f, o = factors[a, j, b], out[a, j, b]
-                    _slope_one(field[a, j, b], f, r[0], r[1], r[2], frame, ny, nz, o, more[0], more[1], more[2])
-                    for axis in range(3):
-                        s[axis][:] += more[axis]
+            f = factors[a, 0, b], factors[a, 1, b], factors[a, 2, b], factors[a, 3, b]
+            o = out[a, 0, b], out[a, 1, b], out[a, 2, b], out[a, 3, b]
+            _slope_four(
+                _side_by_side(k, field, a, b), f[0], f[1], f[2], f[3], r[0], r[1], r[2], frame, ny, nz,
+                o[0], o[1], o[2], o[3], s[0], s[1], s[2],
+            )  # fmt: skip
 
 
 @_compile

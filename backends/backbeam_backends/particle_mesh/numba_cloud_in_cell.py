@@ -1,33 +1,43 @@
-"""`CloudInCell` for NumPy arrays, by Numba: beam by beam, the deposit on all the cores."""
+"""`CloudInCell` for NumPy arrays, by Numba: beam by beam, the deposit on all the cores.
+
+A deposit is cut into parts with a grid of their own, added in order. How many there are depends on the particles and
+the nodes alone: so do the bits, whatever the number of threads.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from backbeam_backends.blocks import thread_count
 from backbeam_backends.particle_mesh import numba_kernels as kernels
+from backbeam_backends.particle_mesh import numba_stencils as stencils
 from backbeam_backends.particle_mesh.contract import CloudInCell, Rows
 
 GRADIENTS = {
-    2: (kernels.gradient_2, kernels.gradient_2_transpose, (1.0, 1.0 / 2.0)),
-    4: (kernels.gradient_4, kernels.gradient_4_transpose, (2.0 / 3.0, -1.0 / 12.0)),
+    2: (stencils.gradient_2, stencils.gradient_2_transpose, (1.0, 1.0 / 2.0)),
+    4: (stencils.gradient_4, stencils.gradient_4_transpose, (2.0 / 3.0, -1.0 / 12.0)),
 }
 """Loops for differences of an order, and the weights that they want: at order 2 of a step of one node, and of two."""
 
+PARTS = 8
+"""Most parts of a deposit: what keeps as many threads busy."""
 SHARE = 131_072
-"""Fewest particles for which a thread and a grid of its own are worth while."""
+"""Fewest particles of a part, and as many as there are nodes: for fewer a grid costs more than it is worth."""
 
 
 class NumbaCloudInCell(CloudInCell):
-    """Cloud-in-cell weights for NumPy arrays. Fields of three components are arranged node by node."""
+    """Cloud-in-cell weights for NumPy arrays. Nodes have four numbers: a field's components, and one beside them."""
 
-    def threads(self, batch: int, n: int) -> int:
-        """Threads that share the particles of one beam."""
-        return max(1, min(-(-thread_count() // batch), n // SHARE))
+    def grids(self, batch: int, n: int) -> int:
+        """Grids that the threads of a deposit fill besides those of the beams, where the nodes are not too many."""
+        count = parts(n, 0)
+        return 0 if count == 1 else min(thread_count(), batch * count)
 
     def deposit(
         self,
@@ -38,62 +48,64 @@ class NumbaCloudInCell(CloudInCell):
         grid: tuple[int, int, int],
         guard: int,
     ) -> np.ndarray:
-        """Each thread has a grid of its own, added in order: the same bits for the same number of threads."""
-        k, (batch, n) = len(values), r[0].shape
-        shares = self.threads(batch, n)
-        edges = [n * s // shares for s in range(shares + 1)]
-        # Three components side by side, as `gradient_transpose` reads them.
-        together = 3 if k == 3 else 1
+        """Four rows at once, or one after the other."""
+        together, (batch, n) = 4 if len(values) == 4 else 1, r[0].shape
+        loop = kernels.deposit_four if together == 4 else kernels.deposit
+        count = parts(n, prod(grid))
+        edges = [n * s // count for s in range(count + 1)]
+        starts = range(0, len(values), together)
+        total = np.empty((len(starts), batch, *grid, together))
 
-        def share(j: int, b: int, start: int, stop: int) -> np.ndarray:
-            x, y, z = (_row(a[b])[start:stop] for a in r)
-            node = np.zeros((*grid, together))  # thousands may meet in a node
-            rows = (_row(a[b])[start:stop] for a in values[j : j + together])
-            loop = kernels.deposit_three if together == 3 else kernels.deposit
-            loop(*rows, x, y, z, frame(centre, spacing, b, grid, guard), node.reshape(-1), *grid[1:])
+        def part(j: int, b: int, s: int) -> np.ndarray:
+            cut = slice(edges[s], edges[s + 1])
+            node = total[j, b] if s == 0 else np.empty((*grid, together))
+            node[...] = 0.0
+            rows = (_row(a[b, cut]) for a in (*values[j * together : (j + 1) * together], *r))
+            loop(*rows, frame(centre, spacing, b, grid, guard), node.reshape(-1), *grid[1:])
             return node
 
-        starts = range(0, k, together)
-        jobs = [(j, b, edges[s], edges[s + 1]) for j in starts for b in range(batch) for s in range(shares)]
-        made = _in_threads(share, jobs)
-        if len(made) == 1:
-            total = made[0][None, None, ...]
-        else:
-            total = np.zeros((len(starts), batch, *grid, together))
-            for (j, b, _, _), node in zip(jobs, made, strict=True):
-                total[j // together, b] += node
+        jobs = [(j, b, s) for j in range(len(starts)) for b in range(batch) for s in range(count)]
+        for (j, b, s), node in zip(jobs, _in_threads(part, jobs), strict=True):
+            if s:
+                total[j, b] += node
         total = total.astype(values[0].dtype, copy=False)
         return total[..., 0] if together == 1 else np.moveaxis(total[0], -1, 0)
 
     def arrange(self, field: np.ndarray) -> np.ndarray:
         """Return ``(B, nx, ny, nz, k)``."""
-        return np.ascontiguousarray(np.moveaxis(field, 0, -1))
+        found = np.zeros((*field.shape[1:], kernels.WIDTH), field.dtype)
+        found[..., : len(field)] = np.moveaxis(field, 0, -1)
+        return found[..., : len(field)]
+
+    def beside(self, field: np.ndarray, fourth: np.ndarray) -> np.ndarray:
+        """There is room for it."""
+        found = _nodes(field)
+        found[..., 3] = fourth
+        return found
 
     def gradient(self, phi: np.ndarray, factors: np.ndarray, order: int) -> np.ndarray:
         """In one pass over the nodes."""
         loop, _, weights = GRADIENTS[order]
-        found = np.zeros((*phi.shape, 3), factors.dtype)
+        found = np.zeros((*phi.shape, kernels.WIDTH), factors.dtype)
         for b, one in enumerate(np.ascontiguousarray(phi)):
             loop(one, *(w * factors[:, b].astype(phi.dtype) for w in weights), found[b])
-        return found
+        return found[..., :3]
 
     def gradient_transpose(self, E_bar: np.ndarray, factors: np.ndarray, order: int) -> np.ndarray:
         """In one pass over the nodes."""
         _, loop, weights = GRADIENTS[order]
-        bars, phi_bar = self.arrange(E_bar), np.zeros(E_bar.shape[1:])
+        bars, phi_bar = _nodes(np.moveaxis(E_bar, 0, -1)), np.zeros(E_bar.shape[1:])
         for b, one in enumerate(phi_bar):
             loop(bars[b], *(w * factors[:, b].astype(np.float64) for w in weights), one)
         return phi_bar
 
     def gather(self, field: np.ndarray, r: Rows, centre: np.ndarray, spacing: np.ndarray, guard: int) -> np.ndarray:
-        """One loop for a field of one or of three components."""
-        batch, *grid, k = field.shape
-        found = np.empty((k, *r[0].shape), field.dtype)
-        loop = _by_components(k, kernels.gather, kernels.gather_three)
+        """All components of a particle at once."""
+        batch, *grid, _ = _checked(field, 3).shape
+        node, found = _nodes(field), np.empty((3, *r[0].shape), field.dtype)
         for b in range(batch):
-            x, y, z = (_row(a[b]) for a in r)
-            place = frame(centre, spacing, b, grid, guard)
-            loop(field[b].reshape(-1), x, y, z, place, grid[1], grid[2], *found[:, b])
+            rows = (_row(a[b]) for a in r)
+            kernels.gather(node[b].reshape(-1), *rows, frame(centre, spacing, b, grid, guard), *grid[1:], *found[:, b])
         return found
 
     def gather_slope(
@@ -105,16 +117,19 @@ class NumbaCloudInCell(CloudInCell):
         spacing: np.ndarray,
         guard: int,
     ) -> tuple[np.ndarray, Rows]:
-        """One loop for a field of one or of three components."""
-        batch, *grid, k = field.shape
-        found, slopes = np.empty((k, *r[0].shape), field.dtype), np.empty((3, *r[0].shape), field.dtype)
-        loop = _by_components(k, kernels.gather_slope, kernels.gather_slope_three)
+        """All components of a particle at once."""
+        batch, *grid, _ = _checked(field, 4).shape
+        node, found = _nodes(field), np.empty((7, *r[0].shape), field.dtype)
         for b in range(batch):
-            x, y, z = (_row(a[b]) for a in r)
-            place = frame(centre, spacing, b, grid, guard)
-            rows = (_row(a[b]) for a in factors)
-            loop(field[b].reshape(-1), *rows, x, y, z, place, grid[1], grid[2], *found[:, b], *slopes[:, b])
-        return found, (slopes[0], slopes[1], slopes[2])
+            place, rows = frame(centre, spacing, b, grid, guard), (_row(a[b]) for a in (*factors, *r))
+            kernels.gather_slope(node[b].reshape(-1), *rows, place, *grid[1:], *found[:, b])
+        return found[:4], (found[4], found[5], found[6])
+
+
+def parts(n: int, nodes: int) -> int:
+    """Into how many parts a deposit of so many particles is cut: a power of 2, for as many threads to be even."""
+    most = min(PARTS, n // max(SHARE, nodes))
+    return 1 << max(0, most.bit_length() - 1)
 
 
 def frame(centre: np.ndarray, spacing: np.ndarray, b: int, grid: Sequence[int], guard: int) -> np.ndarray:
@@ -132,16 +147,29 @@ def _row(a: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(a)
 
 
-def _by_components(k: int, one: Callable[..., None], three: Callable[..., None]) -> Callable[..., None]:
-    if k not in (1, 3):
-        raise ValueError(f"a field has 1 or 3 components, this one {k}")
-    return one if k == 1 else three
+def _checked(field: np.ndarray, components: int) -> np.ndarray:
+    if field.shape[-1] != components:
+        raise ValueError(f"a field has {components} components here, this one {field.shape[-1]}")
+    return field
 
 
-def _in_threads(function: Callable[..., np.ndarray], jobs: Sequence[tuple[Any, ...]]) -> list[np.ndarray]:
-    """Do the jobs, the results in their order."""
+def _nodes(field: np.ndarray) -> np.ndarray:
+    """Nodes of four numbers, of which a field ``(..., k)`` is the first k: those in whose memory it is, if it is."""
+    *axes, k = field.shape
+    steps = (*field.strides[:-2], kernels.WIDTH * field.itemsize, field.itemsize)
+    if field.strides == steps:
+        return as_strided(field, (*axes, kernels.WIDTH), steps)
+    found = np.zeros((*axes, kernels.WIDTH), field.dtype)
+    found[..., :k] = field
+    return found
+
+
+def _in_threads(function: Callable[..., np.ndarray], jobs: Sequence[tuple[Any, ...]]) -> Iterator[np.ndarray]:
+    """Do the jobs, the results in their order; of no more than the threads at once, for each is a grid."""
     threads = min(thread_count(), len(jobs))
     if threads == 1:
-        return [function(*job) for job in jobs]
+        yield from (function(*job) for job in jobs)
+        return
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda job: function(*job), jobs))
+        for first in range(0, len(jobs), threads):
+            yield from pool.map(lambda job: function(*job), jobs[first : first + threads])

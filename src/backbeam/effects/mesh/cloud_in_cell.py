@@ -45,6 +45,10 @@ class Plain:
         """Return the field ``(k, B, nx, ny, nz)`` as it is."""
         return field
 
+    def beside(self, field: Array, fourth: Array) -> Array:
+        """One more component."""
+        return namespace(field).concat([field, fourth[None, ...]])
+
     def gradient(self, phi: Array, factors: Array, order: int) -> None:
         """None: differences of arrays are plain as they are."""
 

@@ -69,20 +69,18 @@ class Beyond(NamedTuple):
         """What `slopes` needs of all, and what `boxes` does, for cotangents ``factor (B,)`` times ``e_bar``."""
         places = self.own[1]
         shared, of_levels = self.levels.back(tuple(places.within * bar for bar in e_bar), factor)
-        field, kept = self.wide.field_and_keep(self.levels.q)
-        back = self.wide.back(kept, tuple(places.share * bar for bar in e_bar), factor)
+        outer_bar = tuple(places.share * bar for bar in e_bar)
+        field, back = self.wide.field_and_back(self.levels.q, outer_bar, factor)
         mesh = self.wide.mesh
         edges = limits(mesh.box, mesh.grid, mesh.guard)
-        return (shared, field, back.charge_bar, mesh.box, edges, per_particle(factor)), (of_levels, back)
+        return (shared, field, mesh.box, edges, per_particle(factor)), (of_levels, back)
 
     def slopes(self, r: Rows, q: Array, own: Any, e_bar: Rows, shared: Any) -> tuple[Array, Array, Rows, Any]:
         """Field at some particles, cotangents of their charges and of their positions, and sums."""
-        (inner, places), (levels, field, charge_bar, box, edges, factor) = own, shared
+        (inner, places), (levels, field, box, edges, factor) = own, shared
         at, q_bar, r_bar, sums = self.levels.slopes(r, q, inner, tuple(places.within * bar for bar in e_bar), levels)
         outer_bar = tuple(places.share * bar for bar in e_bar)
-        wide, more_bar, at_bar, of_wide = self.wide.slopes(
-            field, charge_bar, outer_bar, factor, q, places.at, None, box
-        )
+        wide, more_bar, at_bar, of_wide = self.wide.slopes(field, outer_bar, factor, q, places.at, None, box)
         run = backends.of(q).compile(_joined, static=(0,))
         found, r_bar, of_places = run(self.wide.falls, r, places, e_bar, factor, at, wide, r_bar, at_bar, *edges)
         return found, q_bar + more_bar, r_bar, (sums, of_wide, of_places)

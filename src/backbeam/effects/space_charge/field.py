@@ -6,7 +6,8 @@ strength of the kick holds all constants.
 The pullback of the field is made of the same parts. With E_bar the cotangents of the field on the nodes, which is a
 deposit of those at the particles, the potential has phi_bar = transpose of difference (E_bar/h), the charge has the
 convolution of phi_bar with the Green function, which is even, and a particle's charge and position get their share by
-a gather. What is left goes through the box: its spacing stands in the Green function, and in the difference and the
+a gather. Nothing of this waits for the field: there and back go by one deposit, one pass over the columns of the grid,
+one gather. What is left goes through the box: its spacing stands in the Green function, and in the difference and the
 particles' positions, whose part is a sum over particles. All this is done in the widest float of the device: a flat
 beam's field is a difference of potentials that are nearly equal.
 """
@@ -18,8 +19,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from backbeam import backends
 from backbeam.arrays import namespace
 from backbeam.effects.space_charge.extents import Box
-from backbeam.effects.space_charge.green import green, green_slope
-from backbeam.effects.space_charge.poisson import columns, convolve, convolve_both, even_transform
+from backbeam.effects.space_charge.green import green, green_and_slopes
+from backbeam.effects.space_charge.poisson import (
+    columns,
+    convolve,
+    convolve_both,
+    even_transform,
+    even_transform_transpose,
+)
 from backbeam.effects.space_charge.stencil import difference, difference_transpose
 
 if TYPE_CHECKING:
@@ -34,22 +41,9 @@ SIGNS = (-1.0, -1.0, 1.0)
 """Of the field beside the gradient: (tau, -pt) is the canonical pair."""
 
 
-class Kept(NamedTuple):
-    """What the pullback of a potential needs."""
-
-    charge: Array
-    """`columns` of the charge."""
-    green: Array
-    """`even_transform` of the Green function."""
-    green_slope: Rows
-    """Its derivatives with respect to the rest-frame spacings."""
-
-
 class Back(NamedTuple):
-    """Cotangents on the way back from the field."""
+    """Cotangents on the way back from the field, beside those of the charge of each node."""
 
-    charge_bar: Array
-    """Of the charge of each node ``(B, nx, ny, nz)``."""
     spacing_bar: Array
     """Of the spacing in the Green function ``(3, B)``."""
     stretch_bar: Array
@@ -59,16 +53,8 @@ class Back(NamedTuple):
 def potential(charge: Array, box: Box, stretch: Array, order: int) -> Array:
     """Potential [C/m] of the charge of each node [C], both ``(B, nx, ny, nz)``."""
     charge = _wide(charge)
-    g = green(tuple(charge.shape[1:]), _rest_spacing(box, stretch), order)
-    return convolve(columns(charge), even_transform(g, backends.of(g).fft))
-
-
-def potential_and_keep(charge: Array, box: Box, stretch: Array, order: int) -> tuple[Array, Kept]:
-    """`potential`, and what `pull_back` needs."""
-    charge = _wide(charge)
-    g, slope = green_slope(tuple(charge.shape[1:]), _rest_spacing(box, stretch), order)
-    spectrum, transform = columns(charge), even_transform(g, backends.of(g).fft)
-    return convolve(spectrum, transform), Kept(spectrum, transform, slope)
+    g = green(_offsets(charge), _rest_spacing(box, stretch))
+    return convolve(columns(charge), even_transform(g, order))
 
 
 def electric_field(phi: Array, box: Box, weights: CloudInCell, order: int) -> Any:
@@ -82,10 +68,13 @@ def electric_field(phi: Array, box: Box, weights: CloudInCell, order: int) -> An
     return weights.arrange(xp.astype(xp.stack(parts), factors.dtype, copy=False))
 
 
-def pull_back(
-    kept: Kept, E_bar: Array, box: Box, stretch: Array, weights: CloudInCell, order: int, per_field: Array
-) -> Back:
-    """Cotangents from those of `electric_field` ``(3, B, nx, ny, nz)``, ``E_bar`` times ``per_field (B,)``."""
+def field_and_back(
+    charge: Array, E_bar: Array, box: Box, stretch: Array, weights: CloudInCell, order: int, per_field: Array
+) -> tuple[Any, Back]:
+    """Field of a charge, with the cotangents of the charge of each node beside it, as the weights arrange it; and Back.
+
+    From those of the field ``(3, B, nx, ny, nz)``, which are ``E_bar`` times ``per_field (B,)``.
+    """
     factors = _factors(box) * per_field
     phi_bar = weights.gradient_transpose(E_bar, factors, order)
     if phi_bar is None:
@@ -94,12 +83,16 @@ def pull_back(
             difference_transpose(E_bar[k, ...], axis, order) * _per_node(factors[k, ...]) for k, axis in enumerate(AXES)
         ]
         phi_bar = parts[0] + parts[1] + parts[2]
-    charge_bar, g_bar = convolve_both(kept.charge, columns(_wide(phi_bar)), kept.green)
-    xp, (a, b, c) = namespace(charge_bar), kept.green_slope
-    a, b, c = (xp.astype(xp.sum(g_bar * s, axis=AXES), stretch.dtype, copy=False) for s in (a, b, c))
+    g, slopes = green_and_slopes(_offsets(charge), _rest_spacing(box, stretch))
+    spectra = columns(_wide(charge)), columns(_wide(phi_bar))
+    phi, charge_bar, transform_bar = convolve_both(*spectra, even_transform(g, order))
+    xp = namespace(charge_bar)
+    rest_bar = slopes.pull_back(even_transform_transpose(transform_bar, order))
+    a, b, c = (xp.astype(rest_bar[k, ...], stretch.dtype, copy=False) for k in range(3))
+    field = electric_field(phi, box, weights, order)
+    field = weights.beside(field, xp.astype(charge_bar, stretch.dtype, copy=False))
     # Rest-frame spacing (hx, hy, stretch htau).
-    spacing_bar = xp.stack([a, b, c * stretch])
-    return Back(xp.astype(charge_bar, stretch.dtype, copy=False), spacing_bar, c * box.spacing[2, ...])
+    return field, Back(xp.stack([a, b, c * stretch]), c * box.spacing[2, ...])
 
 
 def _factors(box: Box) -> Array:
@@ -112,6 +105,12 @@ def _factors(box: Box) -> Array:
 def _wide(a: Array) -> Array:
     """In the widest float of the device."""
     return namespace(a).astype(a, backends.of(a).wide(a), copy=False)
+
+
+def _offsets(charge: Array) -> tuple[int, int, int]:
+    """How many offsets the Green function is wanted at, along each axis."""
+    _, nx, ny, nz = charge.shape
+    return nx + 1, ny + 1, nz + 1
 
 
 def _rest_spacing(box: Box, stretch: Array) -> Array:

@@ -11,10 +11,6 @@ differenced over the eight corners of the cell around (X, Y, Z) and divided by a
 on the lattice of corners, half-way between nodes, and differenced along each axis. It is smooth there,
 because no corner lies on an axis.
 
-Order 4. Deposit, mean over the cell and gather smooth a field of wave number k by sinc^2, sinc and sinc^2 of k h/2,
-that is by 1 - (5/24)(k h)^2 along each axis. Taking 5/24 of its own second differences away from the Green function
-undoes that to fourth order, for the potential and for its pullback at once, and costs nothing else: it stays even.
-
 The differences lose about n^3 units in the last place over a distance of n cells. So this is done in the
 widest float of the device, whatever the type of the beam; where that is float32 (JAX with its x64 flag off,
 Apple's GPU), cells that are more than `FAR` of their longest sides away take the mean of 1/r over the 2 x 2
@@ -24,7 +20,7 @@ x 2 Gauss points of the cell, which is within 3e-5 of the mean over the cell the
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from array_api_compat import device
 
@@ -37,88 +33,76 @@ if TYPE_CHECKING:
     from backbeam.arrays import Array
 
 
+AXES = (-3, -2, -1)
 GAUSS = 0.5 / 3.0**0.5
 """Distance of the two Gauss points from the middle, in sides of the cell."""
 
 BLOCK = 16_384
 """Corners of a block: with a dozen temporaries they stay in the cache."""
 
-SMOOTHED = 5.0 / 24.0
-"""What deposit, cell and gather take from a second derivative: 1/12 + 1/24 + 1/12, in squares of the spacing."""
-
 FAR = 4.0
 """From how many longest sides on the Gauss points serve, in float32."""
 
 
-def green(shape: tuple[int, int, int], spacing: Array, order: int = 2) -> Array:
-    """Mean of 1/r over the cell at offsets of 0 ... n - 1 nodes along each axis [1/m], corrected for order 4.
+def green(shape: tuple[int, int, int], spacing: Array) -> Array:
+    """Mean of 1/r over the cell at offsets of 0 ... n - 1 nodes along each axis [1/m].
 
     Parameters
     ----------
     shape:
-        Nodes per axis (nx, ny, nz).
+        Offsets per axis (nx, ny, nz).
     spacing:
         Rest-frame spacing ``(3, B)`` [m].
-    order:
-        2, or 4 for a mean field of fourth order.
 
     Returns
     -------
     Array
         ``(B, nx, ny, nz)``.
     """
-    if order == 4:
-        return _corrected(green(_larger(shape), spacing))
-    (value,) = _over_cells(_integral, shape, spacing)
+    (value,) = _along_x(_integral, shape, spacing)
+    value = _across(value)
     if not _is_narrow(spacing):
         return value
     far = sum(1.0 / r for r, _ in _gauss_points(shape, spacing)) / 8.0
     return namespace(value).where(_is_far(shape, spacing), far, value)
 
 
-def green_slope(
-    shape: tuple[int, int, int], spacing: Array, order: int = 2
-) -> tuple[Array, tuple[Array, Array, Array]]:
-    """Return `green` and its derivatives with respect to the three spacings, each ``(B, nx, ny, nz)``.
+class Slopes(NamedTuple):
+    """How `green` depends on the spacing, for its pullback.
 
-    Corners move with the spacing, x = (j - 1/2) a, and dF/dx = y az + z ay - x tx in the names of `_angles`.
-    F is homogeneous of degree two, 2 F = x dF/dx + y dF/dy + z dF/dz, so that its value comes for nothing.
+    Corners move with the spacing, x = (j - 1/2) a, and dF/dx = y az + z ay - x tx in the names of `_angles`. F is
+    homogeneous of degree two, 2 F = x dF/dx + y dF/dy + z dF/dz, so that its value comes for nothing, and what it is
+    divided by is of degree three: a dg/da is the cell's part by x dF/dx, less g.
     """
-    if order == 4:
-        value, (a, b, c) = green_slope(_larger(shape), spacing)
-        return _corrected(value), (_corrected(a), _corrected(b), _corrected(c))
-    parts = _over_cells(_integral_slopes, shape, spacing)
-    value = 0.5 * (parts[0] + parts[1] + parts[2])
-    a, b, c = ((part - value) / _per_node(spacing[k, ...]) for k, part in enumerate(parts))
-    if not _is_narrow(spacing):
-        return value, (a, b, c)
-    far, far_slopes = 0.0, [0.0, 0.0, 0.0]
-    for r, at in _gauss_points(shape, spacing):
-        far = far + 0.125 / r
-        for k in range(3):
-            # d(1/r)/da = -x^2/(a r^3)
-            far_slopes[k] = far_slopes[k] - 0.125 * (at[k] / r) ** 2 / r / _per_node(spacing[k, ...])
-    where, is_far = namespace(value).where, _is_far(shape, spacing)
-    a, b, c = (where(is_far, f, near) for f, near in zip(far_slopes, (a, b, c), strict=True))
-    return where(is_far, far, value), (a, b, c)
+
+    spacing: Array
+    parts: tuple[Array, Array, Array]
+    """x dF/dx, y dF/dy, z dF/dz, differenced along x and divided by the volume ``(B, nx, ny + 1, nz + 1)``."""
+
+    def pull_back(self, g_bar: Array) -> Array:
+        """Cotangent of the spacing ``(3, B)`` from that of `green`."""
+        xp, shape, far = namespace(g_bar), tuple(g_bar.shape[1:]), 0.0
+        if _is_narrow(self.spacing):
+            is_far, nothing = _is_far(shape, self.spacing), xp.zeros_like(g_bar)
+            far_bar, g_bar = xp.where(is_far, g_bar, nothing), xp.where(is_far, nothing, g_bar)
+            far = -0.125 * sum(
+                # d(1/r)/da = -x^2/(a r^3)
+                xp.stack([xp.sum(far_bar * ((a / r) ** 2 / r), axis=AXES) for a in at])
+                for r, at in _gauss_points(shape, self.spacing)
+            )
+        corner_bar = _across_transpose(g_bar)
+        near = xp.stack([xp.sum(corner_bar * part, axis=AXES) for part in self.parts])
+        return (near - 0.5 * xp.sum(near, axis=0)[None, :] + far) / self.spacing
 
 
-def _larger(shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """One offset more along each axis, for its second differences."""
-    nx, ny, nz = shape
-    return nx + 1, ny + 1, nz + 1
-
-
-def _corrected(g: Array) -> Array:
-    """Without the smoothing of `SMOOTHED`: an even function at offsets 0 ... n - 1, from one at 0 ... n."""
-    xp, around = namespace(g), 0.0
-    for axis in (-3, -2, -1):
-        line = g[(..., *(slice(None) if other == axis else slice(-1) for other in (-3, -2, -1)))]
-        one, before, after = (
-            line[(..., cut, *(slice(None),) * (-1 - axis))] for cut in (slice(1, 2), slice(-2), slice(1, None))
-        )
-        around = around + (xp.concat([one, before], axis=axis) + after)
-    return (1.0 + 6.0 * SMOOTHED) * g[:, :-1, :-1, :-1] - SMOOTHED * around
+def green_and_slopes(shape: tuple[int, int, int], spacing: Array) -> tuple[Array, Slopes]:
+    """Return `green`, and what its pullback needs."""
+    value, *parts = _along_x(_value_and_slopes, shape, spacing)
+    value, (a, b, c) = _across(value), parts
+    if _is_narrow(spacing):
+        far = sum(1.0 / r for r, _ in _gauss_points(shape, spacing)) / 8.0
+        value = namespace(value).where(_is_far(shape, spacing), far, value)
+    return value, Slopes(spacing, (a, b, c))
 
 
 def _integral(x: Array, y: Array, z: Array) -> tuple[Array]:
@@ -127,10 +111,11 @@ def _integral(x: Array, y: Array, z: Array) -> tuple[Array]:
     return (y * (z * ax) + x * (z * ay + y * az) - 0.5 * (x * x * tx + y * y * ty + z * z * tz),)
 
 
-def _integral_slopes(x: Array, y: Array, z: Array) -> tuple[Array, Array, Array]:
-    """Return x dF/dx, y dF/dy, z dF/dz at corners."""
+def _value_and_slopes(x: Array, y: Array, z: Array) -> tuple[Array, Array, Array, Array]:
+    """Return F, x dF/dx, y dF/dy, z dF/dz at corners."""
     ax, ay, az, tx, ty, tz = _angles(x, y, z)
-    return x * (y * az + z * ay - x * tx), y * (z * ax + x * az - y * ty), z * (x * ay + y * ax - z * tz)
+    a, b, c = x * (y * az + z * ay - x * tx), y * (z * ax + x * az - y * ty), z * (x * ay + y * ax - z * tz)
+    return 0.5 * (a + b + c), a, b, c
 
 
 def _lattice(
@@ -160,10 +145,10 @@ def _angles(x: Array, y: Array, z: Array) -> tuple[Array, ...]:
     )
 
 
-def _over_cells(
+def _along_x(
     function: Callable[[Array, Array, Array], tuple[Array, ...]], shape: tuple[int, int, int], spacing: Array
 ) -> list[Array]:
-    """Difference functions of the corners over the cells and divide by their volume: ``(B, nx, ny, nz)`` each."""
+    """Difference functions of the corners along x, over the volume of a cell: ``(B, nx, ny + 1, nz + 1)`` each."""
     xp = namespace(spacing)
     nx, ny, nz = shape
     # Corners -1/2, 1/2, ... n - 1/2 along each axis. Pairs of y and z are one axis, along which an adapter may work
@@ -184,12 +169,23 @@ def _over_cells(
         return tuple((f[:, 1:, :] - f[:, :-1, :]) / volume for f in found), None
 
     found, _ = backends.of(spacing).blockwise(differenced, pairs, x_scaled, block=max(64, BLOCK // (nx + 1)))
-    over = []
-    for d in found:
-        d = xp.reshape(d, (-1, nx, ny + 1, nz + 1))
-        d = d[:, :, 1:, :] - d[:, :, :-1, :]
-        over.append(d[:, :, :, 1:] - d[:, :, :, :-1])
-    return over
+    return [xp.reshape(d, (-1, nx, ny + 1, nz + 1)) for d in found]
+
+
+def _across(d: Array) -> Array:
+    """Difference over the cells along y and z."""
+    d = d[:, :, 1:, :] - d[:, :, :-1, :]
+    return d[:, :, :, 1:] - d[:, :, :, :-1]
+
+
+def _across_transpose(bar: Array) -> Array:
+    """Transpose of `_across`."""
+    xp = namespace(bar)
+    for axis in (-1, -2):
+        cut = (..., slice(0, 1)) if axis == -1 else (..., slice(0, 1), slice(None))
+        nothing = xp.zeros_like(bar[cut])
+        bar = xp.concat([nothing, bar], axis=axis) - xp.concat([bar, nothing], axis=axis)
+    return bar
 
 
 def _is_narrow(spacing: Array) -> bool:

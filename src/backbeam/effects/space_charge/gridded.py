@@ -8,7 +8,7 @@ from backbeam import backends
 from backbeam.arrays import per_particle
 from backbeam.effects.space_charge import particles
 from backbeam.effects.space_charge.extents import Box
-from backbeam.effects.space_charge.field import Back, electric_field, potential, potential_and_keep, pull_back
+from backbeam.effects.space_charge.field import Back, electric_field, field_and_back, potential
 from backbeam.effects.space_charge.mesh import Mesh
 
 if TYPE_CHECKING:
@@ -39,20 +39,13 @@ class Gridded(NamedTuple):
         phi = self.potential(self.mesh.deposit(q)[0, ...])
         return electric_field(phi, self.mesh.box, self.mesh.weights, self.order)
 
-    def field_and_keep(self, q: Array) -> tuple[Any, Any]:
-        """`field`, and what `back` needs."""
-        charge = self.mesh.deposit(q)[0, ...]
-        phi, kept = potential_and_keep(charge, self.mesh.box, self.stretch, self.order)
-        return electric_field(phi, self.mesh.box, self.mesh.weights, self.order), kept
+    def field_and_back(self, q: Array, e_bar: Rows, factor: Array) -> tuple[Any, Back]:
+        """`field` with the cotangents of the charge of each node beside it, arranged for `slopes`; and `Back`.
 
-    def back(self, kept: Any, e_bar: Rows, factor: Array) -> Back:
-        """From the cotangents of the field where the particles are, ``factor (B,)`` times rows ``e_bar (B, n)``.
-
-        Of the charge of each node, arranged for `slopes`, of the spacing in the Green function and of the stretch.
+        From the cotangents of the field where the particles are, ``factor (B,)`` times rows ``e_bar (B, n)``.
         """
-        E_bar = self.mesh.deposit(*e_bar)
-        back = pull_back(kept, E_bar, self.mesh.box, self.stretch, self.mesh.weights, self.order, factor)
-        return back._replace(charge_bar=self.mesh.weights.arrange(back.charge_bar[None, ...]))
+        nodes, mesh = self.mesh.deposit(*e_bar, q), self.mesh
+        return field_and_back(nodes[3, ...], nodes[:3, ...], mesh.box, self.stretch, mesh.weights, self.order, factor)
 
     # -- for some of the particles, in blocks ----------------------------------------------------------------------
 
@@ -61,15 +54,15 @@ class Gridded(NamedTuple):
         return self.mesh.weights.gather(field, r, *box, self.mesh.guard)
 
     def slopes(
-        self, field: Any, charge_bar: Any, e_bar: Rows, factor: Array, q: Array, r: Rows, placed: Rows | None, box: Box
+        self, field: Any, e_bar: Rows, factor: Array, q: Array, r: Rows, placed: Rows | None, box: Box
     ) -> tuple[Array, Array, Rows, Any]:
         """Field at the particles, cotangents of charges and positions, and the sums of `particles.position_bars`."""
-        weights, guard, at = self.mesh.weights, self.mesh.guard, r if placed is None else placed
-        found, slopes = weights.gather_slope(field, e_bar, at, *box, guard)
-        q_bar, charge_slopes = weights.gather_slope(charge_bar, (q,), at, *box, guard)
+        at = r if placed is None else placed
+        factors = (*(factor * bar for bar in e_bar), q)
+        found, slopes = self.mesh.weights.gather_slope(field, factors, at, *box, self.mesh.guard)
         function = backends.of(q).compile(particles.position_bars)
-        r_bar, sums = function(r, found, e_bar, factor, slopes, charge_slopes, placed, *map(per_particle, box))
-        return found, q_bar[0, ...], r_bar, sums
+        r_bar, sums = function(r, found[:3, ...], e_bar, slopes, placed, *map(per_particle, box))
+        return found[:3, ...], found[3, ...], r_bar, sums
 
 
 def box_bars(back: Back, sums: Any, factor: Array, box: Box) -> Box:

@@ -62,16 +62,14 @@ class OneLevel(NamedTuple):
 
     def back(self, e_bar: Rows, factor: Array) -> tuple[Any, Any]:
         """What `slopes` needs of all, and what `boxes` does, for cotangents ``factor (B,)`` times ``e_bar``."""
-        field, kept = self.grid.field_and_keep(self.q)
-        back = self.grid.back(kept, e_bar, factor)
-        return (field, back.charge_bar, self.grid.mesh.box, per_particle(factor), self.survey), back
+        field, back = self.grid.field_and_back(self.q, e_bar, factor)
+        return (field, self.grid.mesh.box, per_particle(factor), self.survey), back
 
     def slopes(self, r: Rows, q: Array, own: Any, e_bar: Rows, shared: Any) -> tuple[Array, Array, Rows, Any]:
         """Field at some particles, cotangents of their charges and of their positions, and sums."""
-        field, charge_bar, box, factor, survey = shared
-        found = self.grid.slopes(field, charge_bar, e_bar, factor, q, r, own, box)
-        at, q_bar, r_bar, sums = found
-        return at, q_bar, r_bar, (sums, self.extent.tally(r, q, survey))
+        field, box, factor, survey = shared
+        at, q_bar, r_bar, sums = self.grid.slopes(field, e_bar, factor, q, r, own, box)
+        return at, q_bar, r_bar, (sums, _tally(self.extent, r, q, survey))
 
     def boxes(
         self, back: Any, sums: Any, drive: Drive, factor: Array, is_frozen: bool, box_bar: Box | None = None
@@ -129,32 +127,27 @@ class TwoLevels(NamedTuple):
         """What `slopes` needs of all, and what `boxes` does, for cotangents ``factor (B,)`` times ``e_bar``."""
         inner, inner_bar = self.window * self.q, tuple(self.window * bar for bar in e_bar)
         levels = ((self.coarse, self.q, e_bar, factor), (self.coarse, inner, inner_bar, -factor))
-        fields, backs = [], []
-        for grid, charge, bars, sign in (*levels, (self.fine, inner, inner_bar, factor)):
-            field, kept = grid.field_and_keep(charge)
-            fields.append(field)
-            backs.append(grid.back(kept, bars, sign))
-        bars = tuple(back.charge_bar for back in backs)
+        found = [
+            grid.field_and_back(charge, bars, sign)
+            for grid, charge, bars, sign in (*levels, (self.fine, inner, inner_bar, factor))
+        ]
+        fields, backs = zip(*found, strict=True)
         boxes = self.coarse.mesh.box, self.fine.mesh.box
-        return (tuple(fields), bars, *boxes, per_particle(factor), self.survey, self.is_open), tuple(backs)
+        return (fields, *boxes, per_particle(factor), self.survey, self.is_open), backs
 
     def slopes(self, r: Rows, q: Array, own: Any, e_bar: Rows, shared: Any) -> tuple[Array, Array, Rows, Any]:
         """Field at some particles, cotangents of their charges and of their positions, and sums."""
-        (placed, w), (fields, bars, box, core, factor, survey, is_open) = own, shared
+        (placed, w), (fields, box, core, factor, survey, is_open) = own, shared
         inner, inner_bar = w * q, tuple(w * bar for bar in e_bar)
-        at, q_bar, r_bar, sums = self.coarse.slopes(fields[0], bars[0], e_bar, factor, q, r, placed, box)
-        less, less_bar, r1_bar, less_sums = self.coarse.slopes(
-            fields[1], bars[1], inner_bar, -factor, inner, r, placed, box
-        )
-        more, more_bar, r2_bar, more_sums = self.fine.slopes(
-            fields[2], bars[2], inner_bar, factor, inner, r, placed, core
-        )
+        at, q_bar, r_bar, sums = self.coarse.slopes(fields[0], e_bar, factor, q, r, placed, box)
+        less, less_bar, r1_bar, less_sums = self.coarse.slopes(fields[1], inner_bar, -factor, inner, r, placed, box)
+        more, more_bar, r2_bar, more_sums = self.fine.slopes(fields[2], inner_bar, factor, inner, r, placed, core)
         run = backends.of(q).compile(_joined)
         at, q_bar, r_bar, of_window = run(
             r, q, placed, w, e_bar, factor, at, less, more, q_bar, less_bar, more_bar,
             tuple(zip(r_bar, r1_bar, r2_bar, strict=True)), self._limits(core), is_open,
         )  # fmt: skip
-        return at, q_bar, r_bar, (sums, less_sums, more_sums, of_window, self.extent.tally(r, q, survey))
+        return at, q_bar, r_bar, (sums, less_sums, more_sums, of_window, _tally(self.extent, r, q, survey))
 
     def _limits(self, core: Box) -> tuple[Array, Array]:
         """Centre and half width of the window ``(3, B, 1)``."""
@@ -254,6 +247,15 @@ def _joined(
         half_bar.append(-over_particles(bar * u))
     found = at + w[None, ...] * closer
     return found, q_bar + w * inner_bar, tuple(r_bar), (xp.stack(centre_bar), xp.stack(half_bar))
+
+
+def _tally(extent: Extent, r: Rows, q: Array, survey: Survey) -> Survey:
+    """`Extent.tally`, compiled."""
+    return backends.of(q).compile(_tallied, static=(0,))(extent, r, q, survey)
+
+
+def _tallied(extent: Extent, r: Rows, q: Array, survey: Survey) -> Survey:
+    return extent.tally(r, q, survey)
 
 
 def _sum(a: Any, b: Any) -> Any:

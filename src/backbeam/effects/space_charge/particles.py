@@ -47,23 +47,20 @@ def position_bars(
     r: Rows,
     at: Array,
     e_bar: Rows,
-    factor: Array,
     slopes: Rows,
-    charge_slopes: Rows,
     placed: Rows | None,
     centre: Array,
     spacing: Array,
 ) -> tuple[Rows, tuple[Array, Array, Array]]:
     """Cotangents of positions through the field, and sums.
 
-    ``e_bar`` times ``factor (B, 1)`` are the cotangents of the field; ``slopes`` are the derivatives of sum(e_bar at),
-    ``charge_slopes`` those of sum(q charge_bar), per spacing; ``centre`` and ``spacing`` ``(3, B, 1)`` are those of
-    the grid, ``placed`` the places on it of particles at r, if they are others. The sums are those of ``e_bar at`` for
-    each axis, the cotangents of the box's centre and of its spacing through positions ``(3, B)``, and the tally of the
-    extent.
+    ``e_bar`` are proportional to the cotangents of the field ``at``; ``slopes`` are the derivatives, per spacing, of
+    the sum of these times the field and of the charges times theirs; ``centre`` and ``spacing`` ``(3, B, 1)`` are those
+    of the grid, ``placed`` the places on it of particles at r, if they are others. The sums are those of ``e_bar at``
+    for each axis, and the cotangents of the box's centre and of its spacing through positions ``(3, B)``.
     """
     xp = namespace(at)
-    bars = tuple((factor * a + b) / spacing[k, ...] for k, (a, b) in enumerate(zip(slopes, charge_slopes, strict=True)))
+    bars = tuple(slope / spacing[k, ...] for k, slope in enumerate(slopes))
     if placed is None:
         placed = r
     else:

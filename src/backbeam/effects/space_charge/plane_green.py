@@ -21,7 +21,8 @@ from array_api_compat import device
 
 from backbeam import backends
 from backbeam.arrays import namespace
-from backbeam.effects.space_charge.green import FAR, GAUSS, SMOOTHED
+from backbeam.effects.space_charge.green import FAR, GAUSS
+from backbeam.effects.space_charge.poisson import SMOOTHED
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array

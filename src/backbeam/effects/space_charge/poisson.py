@@ -4,14 +4,22 @@ The charge fills one octant of the doubled grid and only that octant of the pote
 axis is transformed in turn: the axes not yet transformed keep their length n, and on the way back an axis
 is cut to n as soon as it is done. x comes last and goes first, column by column: the whole of the doubled grid
 never exists where the adapter works in blocks. The Green function is even along each axis, so its transform is real
-and is wanted at non-negative frequencies only; the columns of negative frequency in y see it mirrored.
+and is wanted at non-negative frequencies only; the columns of negative frequency in y see it mirrored. It is given at
+offsets 0 ... n, though no two nodes are n apart: what it is there does not matter.
+
+Order 4. Deposit, mean over the cell and gather smooth a field of wave number k by sinc^2, sinc and sinc^2 of k h/2,
+that is by 1 - (5/24)(k h)^2 along each axis. Taking 5/24 of its own second differences away from the Green function
+undoes that to fourth order, for the potential and for its pullback at once. Here that is a factor at each frequency.
 
 Arrays are ``(..., nx, ny, nz)``. Source: Hockney & Eastwood, *Computer Simulation Using Particles*, ch. 6.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING
+
+from array_api_compat import device
 
 from backbeam import backends
 from backbeam.arrays import namespace
@@ -20,30 +28,58 @@ if TYPE_CHECKING:
     from backbeam.arrays import Array
 
 
+AXES = (-1, -2, -3)
+SMOOTHED = 5.0 / 24.0
+"""What deposit, cell and gather take from a second derivative: 1/12 + 1/24 + 1/12, in squares of the spacing."""
 BLOCK = 16_384
 """Nodes of a block of columns."""
 
 
-def even_transform(g: Array, fft: Any) -> Array:
-    """Transform of an even function known at offsets 0 ... n - 1: real, at frequencies 0 ... n of each axis.
+def even_transform(g: Array, order: int = 2) -> Array:
+    """Transform of an even function known at offsets 0 ... n: real, at frequencies 0 ... n of each axis.
 
-    The offset n, which no pair of nodes has, is taken as 0.
+    Of order 4 without the smoothing of `SMOOTHED`.
     """
-    for axis in (-1, -2, -3):
-        g = fft.cosine(_padded(g, axis), axis=axis)
-    return g
+    fft = backends.of(g).fft
+    for axis in AXES:
+        g = fft.cosine(g, axis=axis)
+    return g if order == 2 else g * _sharpening(g)
 
 
-def even_transform_transpose(g_bar: Array, fft: Any) -> Array:
-    """Cotangent of g at offsets 0 ... n - 1 from that of its `even_transform` at frequencies 0 ... n."""
-    xp = namespace(g_bar)
-    for axis in (-3, -2, -1):
-        n = g_bar.shape[axis] - 1
-        # cos(pi j m/n) is symmetric; halving the inner inputs undoes the weights that `cosine` gives them,
-        # and its own inner inputs had weight 2.
-        g_bar = fft.cosine(_scale_inner(g_bar, axis, 0.5), axis=axis)
-        g_bar = xp.concat([_cut(g_bar, axis, 0, 1), 2.0 * _cut(g_bar, axis, 1, n)], axis=axis)
-    return g_bar
+def even_transform_transpose(bar: Array, order: int = 2) -> Array:
+    """Cotangent of g at offsets 0 ... n from that of its `even_transform` at frequencies 0 ... n."""
+    fft = backends.of(bar).fft
+    # cos(pi j m/n) is symmetric; halving the inner inputs undoes the weights that `cosine` gives them, and its own
+    # inner inputs had weight 2.
+    bar = bar * _inner(bar, 0.5) if order == 2 else bar * (_inner(bar, 0.5) * _sharpening(bar))
+    for axis in AXES:
+        bar = fft.cosine(bar, axis=axis)
+    return bar * _inner(bar, 2.0)
+
+
+def _sharpening(g: Array) -> Array:
+    """What second differences do at frequencies 0 ... n of each axis: ``(nx + 1, ny + 1, nz + 1)``."""
+    xp, found = namespace(g), 1.0 + 6.0 * SMOOTHED
+    for n, shape in _lines(g):
+        angle = xp.arange(n + 1, dtype=g.dtype, device=device(g)) * (math.pi / n)
+        found = found - 2.0 * SMOOTHED * xp.reshape(xp.cos(angle), shape)
+    return found
+
+
+def _inner(g: Array, weight: float) -> Array:
+    """1 at the first and last entry of an axis, the weight between, multiplied: as `_sharpening`."""
+    xp, found = namespace(g), 1.0
+    for n, shape in _lines(g):
+        place = xp.arange(n + 1, dtype=g.dtype, device=device(g))
+        ends = (place == 0.0) | (place == float(n))
+        found = found * xp.reshape(xp.where(ends, xp.ones_like(place), xp.full_like(place, weight)), shape)
+    return found
+
+
+def _lines(g: Array) -> list[tuple[int, tuple[int, int, int]]]:
+    """Frequencies of each axis but 0, and the shape in which they meet a grid."""
+    nx, ny, nz = (n - 1 for n in g.shape[-3:])
+    return [(nx, (-1, 1, 1)), (ny, (1, -1, 1)), (nz, (1, 1, -1))]
 
 
 def columns(f: Array) -> Array:
@@ -59,22 +95,24 @@ def convolve(f: Array, g: Array) -> Array:
     return _grid(h, g)
 
 
-def convolve_both(f: Array, h: Array, g: Array) -> tuple[Array, Array]:
-    """Convolution of a second grid h, and the cotangent of g at offsets 0 ... n - 1 for ``sum(h * convolve(f, g))``.
+def convolve_both(f: Array, h: Array, g: Array) -> tuple[Array, Array, Array]:
+    """Convolutions of two grids; and the cotangent of the even function's transform for ``sum(h * convolve(f, g))``.
 
     ``f`` and ``h`` are the `columns` of the two. The cotangent is their correlation.
     """
     xp, backend = namespace(g), backends.of(g)
     nx, ny, nz = (n - 1 for n in g.shape[-3:])
     lines = (_in_line(f), _in_line(h), _in_line(_mirrored(g)))
-    (h, both), _ = backend.blockwise(_convolved_and_correlated, lines, block=_block(g))
+    (f, h, both), _ = backend.blockwise(_convolved_and_correlated, lines, block=_block(g))
     # Fold each negative frequency onto its positive twin in y; in x that is done.
     both = xp.reshape(both, (*both.shape[:-1], 2 * ny, nz + 1))
     twin = both[..., 1:ny, :] + xp.flip(both[..., ny + 1 :, :], axis=-2)
     both = xp.concat([both[..., :1, :], twin, both[..., ny : ny + 1, :]], axis=-2)
     # The half spectrum along z stands for the whole, in which every inner frequency occurs twice.
-    both = _scale_inner(both, -1, 2.0) / float(8 * nx * ny * nz)
-    return _grid(h, g), even_transform_transpose(both, backend.fft)
+    inner = both[..., 1:nz] * (2.0 / (8 * nx * ny * nz))
+    ends = both[..., :: max(nz, 1)] * (1.0 / (8 * nx * ny * nz))
+    both = xp.concat([ends[..., :1], inner, ends[..., 1:]], axis=-1)
+    return _grid(f, g), _grid(h, g), both
 
 
 def _mirrored(g: Array) -> Array:
@@ -105,15 +143,16 @@ def _convolved(lines: tuple[Array, Array], _: None) -> tuple[Array, None]:
     return fft.ifft_in_place(fft.fft(f, n=2 * n, axis=-2) * _doubled(g), axis=-2)[..., :n, :], None
 
 
-def _convolved_and_correlated(lines: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
-    """Columns of the convolution of the second, and of the correlation of both, at frequencies 0 ... n along x."""
+def _convolved_and_correlated(lines: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, Array, Array], None]:
+    """Columns of both convolutions, and of the correlation of both, at frequencies 0 ... n along x."""
     f, h, g = lines
     xp, fft, n = namespace(g), backends.of(g).fft, f.shape[-2]
-    f, h = (fft.fft(a, n=2 * n, axis=-2) for a in (f, h))
+    f, h, g = fft.fft(f, n=2 * n, axis=-2), fft.fft(h, n=2 * n, axis=-2), _doubled(g)
     both = xp.real(f) * xp.real(h) + xp.imag(f) * xp.imag(h)
     twin = both[..., 1:n, :] + xp.flip(both[..., n + 1 :, :], axis=-2)
     both = xp.concat([both[..., :1, :], twin, both[..., n : n + 1, :]], axis=-2)
-    return (fft.ifft_in_place(h * _doubled(g), axis=-2)[..., :n, :], both), None
+    f, h = (fft.ifft_in_place(a * g, axis=-2)[..., :n, :] for a in (f, h))
+    return (f, h, both), None
 
 
 def _grid(h: Array, g: Array) -> Array:
@@ -123,19 +162,3 @@ def _grid(h: Array, g: Array) -> Array:
     h = namespace(h).reshape(h, (*h.shape[:-1], 2 * ny, nz + 1))
     h = fft.ifft_in_place(h, axis=-2)[..., :ny, :]
     return fft.irfft(h, n=2 * nz, axis=-1)[..., :nz]
-
-
-def _cut(f: Array, axis: int, start: int | None, stop: int | None) -> Array:
-    return f[(..., slice(start, stop), *(slice(None),) * (-1 - axis))]
-
-
-def _padded(g: Array, axis: int) -> Array:
-    """Append a zero at offset n."""
-    xp = namespace(g)
-    return xp.concat([g, xp.zeros_like(_cut(g, axis, 0, 1))], axis=axis)
-
-
-def _scale_inner(g: Array, axis: int, weight: float) -> Array:
-    """Scale all but the first and last entry."""
-    ends = _cut(g, axis, 0, 1), _cut(g, axis, -1, None)
-    return namespace(g).concat([ends[0], weight * _cut(g, axis, 1, -1), ends[1]], axis=axis)

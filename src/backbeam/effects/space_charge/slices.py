@@ -62,22 +62,24 @@ class Sliced(Gridded):
 
     def field(self, q: Array) -> Any:
         """Field on the nodes, arranged for `read`, of charges ``(B, n)``."""
-        return self.field_and_keep(q)[0]
+        return self._arranged(self._solved(self.mesh.deposit(q)[0, ...]))
 
-    def field_and_keep(self, q: Array) -> tuple[Any, Kept]:
-        """`field`, and what `back` needs."""
-        kept = self._solved(self.mesh.deposit(q)[0, ...])
+    def _arranged(self, kept: Kept) -> Any:
+        """Field on the nodes."""
         xp, phi = namespace(kept.phi), self._along(kept.phi)
         parts = [
             difference(phi, axis, self.order) * factor for axis, factor in zip((-3, -2), self._factors(), strict=True)
         ]
         field = xp.stack([*parts, xp.zeros_like(phi)])
-        return self.mesh.weights.arrange(xp.astype(field, self.stretch.dtype, copy=False)), kept
+        return self.mesh.weights.arrange(xp.astype(field, self.stretch.dtype, copy=False))
 
-    def back(self, kept: Kept, e_bar: Rows, factor: Array) -> Back:
-        """Cotangents from those of the field where the particles are, ``factor (B,)`` times rows ``e_bar (B, n)``."""
-        E_bar = _wide(self.mesh.deposit(*e_bar[:2]))
-        xp, h = namespace(E_bar), _wide(self.mesh.box.spacing)
+    def field_and_back(self, q: Array, e_bar: Rows, factor: Array) -> tuple[Any, Back]:
+        """`field` with the cotangents of the charge of each node beside it, arranged for `slopes`; and `Back`.
+
+        From the cotangents of the field where the particles are, ``factor (B,)`` times rows ``e_bar (B, n)``.
+        """
+        nodes = _wide(self.mesh.deposit(*e_bar, q))
+        xp, h, E_bar, kept = namespace(nodes), _wide(self.mesh.box.spacing), nodes[:2, ...], self._solved(nodes[3, ...])
         scaled = [_per_node(_wide(factor)) * f for f in self._factors()]
         parts = [difference_transpose(E_bar[k, ...], axis, self.order) * scaled[k] for k, axis in enumerate((-3, -2))]
         phi_bar = xp.permute_dims((parts[0] + parts[1]) * self._per_plane(), (0, 3, 1, 2))
@@ -87,8 +89,8 @@ class Sliced(Gridded):
         spacing_bar = xp.stack([-by_ratio * h[1, ...] / h[0, ...] ** 2, by_ratio / h[0, ...], by_planes / h[2, ...]])
         charge_bar = xp.permute_dims(charge_bar, (0, 2, 3, 1))
         narrow = lambda a: xp.astype(a, self.stretch.dtype, copy=False)  # noqa: E731
-        arranged = self.mesh.weights.arrange(narrow(charge_bar)[None, ...])
-        return Back(arranged, narrow(spacing_bar), narrow(by_planes) / self.stretch)
+        field = self.mesh.weights.beside(self._arranged(kept), narrow(charge_bar))
+        return field, Back(narrow(spacing_bar), narrow(by_planes) / self.stretch)
 
     def _solved(self, charge: Array) -> Kept:
         """What follows from the charge of each node."""

@@ -7,7 +7,7 @@ no float64, and JAX with its x64 flag off.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from backbeam import backends
 from backbeam.arrays import namespace
@@ -23,17 +23,6 @@ if TYPE_CHECKING:
 AXES = (-3, -2, -1)
 
 
-class Kept(NamedTuple):
-    """What the way back needs."""
-
-    charge: Array
-    """Transform of the charge, and"""
-    steps: Rows
-    """of the difference of the Green function along each axis."""
-    slopes: tuple[Rows, ...]
-    """Derivatives of each by the three rest-frame spacings."""
-
-
 class Steep(Gridded):
     """The field of charges on a mesh; its potential is that of `Gridded`."""
 
@@ -41,32 +30,40 @@ class Steep(Gridded):
 
     def field(self, q: Array) -> Any:
         """Field on the nodes, arranged for `read`, of charges ``(B, n)``."""
-        return self.field_and_keep(q)[0]
-
-    def field_and_keep(self, q: Array) -> tuple[Any, Kept]:
-        """`field`, and what `back` needs."""
         charge = _transform(self.mesh.deposit(q)[0, ...])
-        made = [steep_green(self.mesh.grid, self._rest_spacing(), axis, self.order) for axis in range(3)]
-        steps = tuple(_transform(_whole(step, axis), 1) for axis, (step, _) in enumerate(made))
+        return self._arranged(charge, [self._step(axis)[0] for axis in range(3)])
+
+    def field_and_back(self, q: Array, e_bar: Rows, factor: Array) -> tuple[Any, Back]:
+        """`field` with the cotangents of the charge of each node beside it, arranged for `slopes`; and `Back`.
+
+        From the cotangents of the field where the particles are, ``factor (B,)`` times rows ``e_bar (B, n)``.
+        """
+        nodes, h = self.mesh.deposit(*e_bar, q), self.mesh.box.spacing
+        xp, charge, charge_bar, spacing_bar = namespace(nodes), _transform(nodes[3, ...]), 0.0, [0.0, 0.0, 0.0]
+        steps = []
+        for axis, f in enumerate(self._factors()):
+            step, slopes = self._step(axis)
+            steps.append(step)
+            bar = _transform(nodes[axis, ...] * f * _per_node(factor))
+            charge_bar = charge_bar - bar * step  # odd
+            step_bar = _folded(_back(bar * xp.conj(charge)), axis)
+            for k, slope in enumerate(slopes):
+                spacing_bar[k] = spacing_bar[k] + xp.sum(step_bar * slope, axis=AXES)
+        a, b, c = spacing_bar
+        field = self.mesh.weights.beside(self._arranged(charge, steps), _back(charge_bar)[_first(self.mesh.grid)])
+        return field, Back(xp.stack([a, b, c * self.stretch]), c * h[2, ...])
+
+    def _step(self, axis: int) -> tuple[Array, Rows]:
+        """Transform of the difference of the Green function along an axis, and its derivatives by the spacings."""
+        step, slopes = steep_green(self.mesh.grid, self._rest_spacing(), axis, self.order)
+        return _transform(_whole(step, axis), 1), slopes
+
+    def _arranged(self, charge: Array, steps: list[Array]) -> Any:
+        """Field on the nodes, from the transform of the charge."""
         parts = [
             _back(charge * step)[_first(self.mesh.grid)] * f for step, f in zip(steps, self._factors(), strict=True)
         ]
-        field = namespace(*parts).stack(parts)
-        return self.mesh.weights.arrange(field), Kept(charge, steps, tuple(slopes for _, slopes in made))
-
-    def back(self, kept: Kept, e_bar: Rows, factor: Array) -> Back:
-        """Cotangents from those of the field where the particles are, ``factor (B,)`` times rows ``e_bar (B, n)``."""
-        E_bar, h = self.mesh.deposit(*e_bar), self.mesh.box.spacing
-        xp, charge_bar, spacing_bar = namespace(E_bar), 0.0, [0.0, 0.0, 0.0]
-        for axis, f in enumerate(self._factors()):
-            bar = _transform(E_bar[axis, ...] * f * _per_node(factor))
-            charge_bar = charge_bar - bar * kept.steps[axis]  # odd
-            step_bar = _folded(_back(bar * xp.conj(kept.charge)), axis)
-            for k, slope in enumerate(kept.slopes[axis]):
-                spacing_bar[k] = spacing_bar[k] + xp.sum(step_bar * slope, axis=AXES)
-        a, b, c = spacing_bar
-        arranged = self.mesh.weights.arrange(_back(charge_bar)[_first(self.mesh.grid)][None, ...])
-        return Back(arranged, xp.stack([a, b, c * self.stretch]), c * h[2, ...])
+        return self.mesh.weights.arrange(namespace(*parts).stack(parts))
 
     def _factors(self) -> list[Array]:
         """Of the differences per spacing, with the sign of each momentum."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from array_api_compat import device
 
 from backbeam.arrays import namespace
-from backbeam.effects.space_charge.green import SMOOTHED
+from backbeam.effects.space_charge.poisson import SMOOTHED
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
