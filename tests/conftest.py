@@ -6,6 +6,8 @@ import os
 
 # Before JAX is imported anywhere: the flag cannot be relied on once arrays exist.
 os.environ.setdefault("JAX_ENABLE_X64", "1")
+# XLA compiles a program for each case, which runs once: optimising it takes longer than it saves.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # Before NumPy and PyTorch are: the workers of pytest-xdist share the cores, and threads of theirs would fight for them.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")

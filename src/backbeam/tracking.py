@@ -31,7 +31,7 @@ from backbeam.plan import (
 )
 from backbeam.proportion import CHARGE
 from backbeam.run import Run
-from backbeam.walking import Place, Seen, looks_of, walk
+from backbeam.walking import Seen, Waypoint, looks_of, walk
 
 if TYPE_CHECKING:
     from backbeam.effects.base import Effect
@@ -215,7 +215,7 @@ def trace_course(course: Course, beam: Beam) -> Iterator[tuple[float, str, Beam]
 
 def _looked_at(run: Run) -> Iterator[Seen]:
     """Looks along a course, unwatched up to the first that sees a particle turned round, and watched from there on."""
-    plan, looks, begin = run.course.plan, looks_of(run.course), Place(0, 0, run.state(), ())
+    plan, looks, begin = run.course.plan, looks_of(run.course), Waypoint(0, 0, run.state(), ())
     setting, shown = run.setting(plan), 0
     watches = run.course.on_turn == "lose"
     if not (watches and run.backend.traced([run.beam.coordinates, *run.inputs])):

@@ -16,7 +16,7 @@ from backbeam.plan import Look, Parameters, Plan, Setting, State, advance, as_ru
 from backbeam.run import turn_places
 
 
-class Place(NamedTuple):
+class Waypoint(NamedTuple):
     """Where a run stands between two parts of its plan."""
 
     parts: int
@@ -87,8 +87,8 @@ NOWHERE = Looks((), ())
 
 
 def walk(
-    plan: Plan, setting: Setting, start: Place, P: Parameters, looks: Looks = NOWHERE, looked: int = 0
-) -> Iterator[Place | Seen]:
+    plan: Plan, setting: Setting, start: Waypoint, P: Parameters, looks: Looks = NOWHERE, looked: int = 0
+) -> Iterator[Waypoint | Seen]:
     """Take the parts of a plan, or its turns, from a place on: each look as it comes, and the place after each part.
 
     ``looked`` is the number of looks that were taken before the start.
@@ -116,7 +116,7 @@ def walk(
             readers, read = (), len(readings)
             s, look = next(waiting, (None, None))
         kicks += part.kicks
-        yield Place(number, kicks, state, tuple(readings))
+        yield Waypoint(number, kicks, state, tuple(readings))
     while look is not None:  # elements without steps, at the end
         shown, _ = advance(look.beyond, setting, state, P)
         yield Seen(s, look.element, shown, readers, tuple(readings[read:]), look.passed, places)

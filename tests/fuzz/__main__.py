@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 

@@ -26,7 +26,7 @@ from backbeam.errors import BackbeamError, InputError
 from backbeam.plan import State
 from backbeam.problem import Problem, Question
 from backbeam.problem.journey import Halt
-from backbeam.walking import Place
+from backbeam.walking import Waypoint
 from backbeam.whole_files import write_whole
 
 
@@ -132,7 +132,7 @@ class SavedRun(SavedJob):
         found = self.read(beam.backend.name, lambda a: made(a, dtype=str(a.dtype), device=beam.device))
         (parts, kicks, state, readings), rows, is_watched = found
         self.last = kicks
-        place = Place(parts, kicks, State(*state), tuple(readings))
+        place = Waypoint(parts, kicks, State(*state), tuple(readings))
         return Halt(place, [(element, row) for element, row in rows], is_watched)
 
 

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from backbeam.lattices.description import Description, Item, LatticeError, Note, Place, Report, reference_particle
+from backbeam.lattices.description import Description, Item, LatticeError, Location, Note, Report, reference_particle
 from backbeam.lattices.loading import Loaded, Reader, load
 from backbeam.lattices.sources import Sources
 
@@ -18,8 +18,8 @@ __all__ = [
     "Item",
     "LatticeError",
     "Loaded",
+    "Location",
     "Note",
-    "Place",
     "Reader",
     "Report",
     "Sources",

@@ -21,7 +21,7 @@ from backbeam.lattices.bmad_text import Part, line_parts, split, statements
 from backbeam.lattices.bmad_words import WORDS, Word, is_zero, type_named
 from backbeam.lattices.bracketed import DEEPEST
 from backbeam.lattices.choosing import Steps, check_size, some, the_line
-from backbeam.lattices.description import Description, Item, LatticeError, Note, Place, Report, reference_particle
+from backbeam.lattices.description import Description, Item, LatticeError, Location, Note, Report, reference_particle
 from backbeam.lattices.expressions import Dialect
 from backbeam.lattices.pals_words import species_of
 from backbeam.lattices.sources import Sources
@@ -79,7 +79,7 @@ READER = BmadReader()
 class _Element:
     """An element as it is defined."""
 
-    def __init__(self, name: str, type: str, attributes: dict[str, Any], place: Place) -> None:
+    def __init__(self, name: str, type: str, attributes: dict[str, Any], place: Location) -> None:
         self.name, self.type, self.attributes, self.place = name, type, attributes, place
 
 
@@ -88,17 +88,17 @@ class _Lattice:
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
-        self.place = Place(str(sources.paths[0]))
+        self.place = Location(str(sources.paths[0]))
         self.variables: dict[str, Any] = dict(UNITS)
         self.elements: dict[str, _Element] = {}
-        self.lines: dict[str, tuple[tuple[str, ...], list[Part], bool, Place]] = {}
+        self.lines: dict[str, tuple[tuple[str, ...], list[Part], bool, Location]] = {}
         self.lists: dict[str, list[str]] = {}
         self.parameters: dict[str, Any] = {}
         self.controls: list[tuple[bool, str, str, Any]] = []
         self.used: str | None = None
         self.steps = Steps()
         self.report = Report()
-        self.skipped: dict[str, Place] = {}
+        self.skipped: dict[str, Location] = {}
         self.dialect = Dialect(functions=FUNCTIONS)
 
     # -- statements ----------------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ class _Lattice:
         """Carry out a file."""
         shown = self.sources.shown(path)
         for number, statement in statements(self.sources.text(path)):
-            self.place = Place(shown, number)
+            self.place = Location(shown, number)
             word = next(iter(statement.replace(",", " ").split()), "").lower()
             if word in ("end_file", "return"):
                 return
@@ -350,7 +350,7 @@ class _Lattice:
         return self.known[name, backwards]
 
     def _parts(
-        self, parts: list[Part], backwards: bool, given: Any, depth: int, within: Any, place: Place
+        self, parts: list[Part], backwards: bool, given: Any, depth: int, within: Any, place: Location
     ) -> list[str]:
         found: list[str] = []
         for part in reversed(parts) if backwards else parts:
@@ -360,7 +360,7 @@ class _Lattice:
         return found
 
     def _part(
-        self, part: Part, backwards: bool, given: dict[str, str], depth: int, within: Any, place: Place
+        self, part: Part, backwards: bool, given: dict[str, str], depth: int, within: Any, place: Location
     ) -> list[str]:
         self.steps.step(place)
         if isinstance(part.what, list):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from backbeam.lattices.bracketed import parts_of
-from backbeam.lattices.description import LatticeError, Place
+from backbeam.lattices.description import LatticeError, Location
 
 OPEN, CLOSED = "({[", ")}]"
 TOKEN = re.compile(r"\s*([(),*]|--?|[^\s(),*-][^\s(),*]*)")
@@ -88,7 +88,7 @@ def split(text: str, at: str = ",") -> list[str]:
     return [*found, text[start:]]
 
 
-def line_parts(text: str, place: Place) -> list[Part]:
+def line_parts(text: str, place: Location) -> list[Part]:
     """What stands between the brackets of a line."""
 
     def leaf(word: str, at: int, factor: int) -> tuple[Part, int]:

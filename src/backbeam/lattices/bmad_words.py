@@ -14,7 +14,7 @@ from math import pi
 from typing import Any
 
 from backbeam.formulas import Formula, operation
-from backbeam.lattices.description import LatticeError, Place
+from backbeam.lattices.description import LatticeError, Location
 from backbeam.lattices.pipes import kept, opening
 from backbeam.reference import Reference
 from backbeam.species import SPEED_OF_LIGHT
@@ -48,7 +48,7 @@ Made = tuple[str, dict[str, Any]]
 class Word:
     """One element's attributes; those that nobody takes are left for the mapping to refuse."""
 
-    def __init__(self, type: str, attributes: dict[str, Any], place: Place, reference: Reference | None) -> None:
+    def __init__(self, type: str, attributes: dict[str, Any], place: Location, reference: Reference | None) -> None:
         self.type, self.place, self.reference = type, place, reference
         self.texts = {n: v for n, v in attributes.items() if isinstance(v, str)}
         self.rest = {n: v for n, v in attributes.items() if n not in IDLE and not isinstance(v, str)}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from backbeam.lattices.choosing import check_size
-from backbeam.lattices.description import LatticeError, Place
+from backbeam.lattices.description import LatticeError, Location
 
 DEEPEST = 100
 """Brackets in each other."""
@@ -19,7 +19,7 @@ Leaf = Callable[[str, int, int], tuple[Any, int]]
 
 
 def parts_of(
-    text: str, place: Place, token: re.Pattern[str], leaf: Leaf, group: Callable[[int, list[Any]], Any], form: str
+    text: str, place: Location, token: re.Pattern[str], leaf: Leaf, group: Callable[[int, list[Any]], Any], form: str
 ) -> list[Any]:
     """What stands between the brackets: parts in turn, as `leaf` and `group` make them; `form` is what is allowed."""
     stack: list[list[Any]] = []

@@ -11,7 +11,7 @@ from math import pi
 from typing import Any
 
 from backbeam.lattices.choosing import Steps, check_size, some, the_line
-from backbeam.lattices.description import Description, Item, LatticeError, Note, Place, Report
+from backbeam.lattices.description import Description, Item, LatticeError, Location, Note, Report
 from backbeam.lattices.json_text import JsonFile, number
 from backbeam.lattices.pipes import kept, opening
 from backbeam.lattices.sources import Sources
@@ -101,7 +101,7 @@ class _Expansion:
 class _Given:
     """Parameters of an element; those that nobody takes are left for the mapping to refuse."""
 
-    def __init__(self, parameters: Parameters, place: Place, active: bool) -> None:
+    def __init__(self, parameters: Parameters, place: Location, active: bool) -> None:
         self.rest, self.place, self.active = parameters, place, active
 
     def take(self, *names: str, **renamed: str) -> Parameters:

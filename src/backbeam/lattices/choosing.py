@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from backbeam.errors import InputError
-from backbeam.lattices.description import LatticeError, Place
+from backbeam.lattices.description import LatticeError, Location
 
 LARGEST = 1_000_000
 """A line of more elements, or of more parts that come to nothing, is refused."""
@@ -41,7 +41,7 @@ def some(names: Iterable[str], most: int = 20) -> str:
     return (", ".join(names[:most]) or "nothing") + more
 
 
-def check_size(count: int, place: Place | str) -> None:
+def check_size(count: int, place: Location | str) -> None:
     """Raise `LatticeError` if a line has too many elements."""
     if count > LARGEST:
         raise LatticeError(place, f"a line of more than {LARGEST} elements")
@@ -53,7 +53,7 @@ class Steps:
     def __init__(self) -> None:
         self.count = 0
 
-    def step(self, place: Place | str) -> None:
+    def step(self, place: Location | str) -> None:
         """One more; `LatticeError` if there are too many."""
         self.count += 1
         check_size(self.count, place)

@@ -19,7 +19,7 @@ from backbeam.species import KNOWN, Species
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where something stands: a file's name as the user knows it, and a line, counted from 1; 0 is unknown."""
 
     file: str
@@ -32,7 +32,7 @@ class Place:
 class LatticeError(BackbeamError, ValueError):
     """A lattice file that cannot be read, or not without changing the optics: one line with its place."""
 
-    def __init__(self, place: Place | str, problem: str) -> None:
+    def __init__(self, place: Location | str, problem: str) -> None:
         self.place, self.problem = place, " ".join(str(problem).split())
         super().__init__(place, problem)
 
@@ -63,7 +63,7 @@ class Item:
     name: str | None
     kind: str
     attributes: dict[str, Any]
-    place: Place
+    place: Location
     word: str = ""
 
 
@@ -71,7 +71,7 @@ class Item:
 class Note:
     """Something that a reader has to say of one place."""
 
-    place: Place | None
+    place: Location | None
     text: str
 
     def __str__(self) -> str:
@@ -99,7 +99,7 @@ class Report:
 class Obstacle:
     """Something beside the elements that changes the optics and is not done: refused, unless ``replace`` names it."""
 
-    place: Place
+    place: Location
     word: str
     reason: str
 

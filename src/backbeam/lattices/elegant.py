@@ -20,7 +20,7 @@ from backbeam.errors import InputError
 from backbeam.formulas import Formula, Variable, substitute
 from backbeam.lattices.bracketed import DEEPEST, parts_of
 from backbeam.lattices.choosing import Steps, check_size, some, the_line
-from backbeam.lattices.description import Description, Item, LatticeError, Note, Place, Report
+from backbeam.lattices.description import Description, Item, LatticeError, Location, Note, Report
 from backbeam.lattices.elegant_words import BENDS, IDLE, QUIET, WORDS, Attributes, Word, is_zero, type_named
 from backbeam.lattices.rpn import evaluate_rpn
 from backbeam.lattices.sources import Sources
@@ -40,7 +40,7 @@ class Element:
     type: str
     word: str
     attributes: Attributes
-    place: Place
+    place: Location
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Beamline:
 
     name: str
     parts: list[tuple[int, Any]]
-    place: Place
+    place: Location
 
 
 class ElegantReader:
@@ -91,7 +91,7 @@ class _File:
         """Carry out the statements of a file."""
         shown, text = self.sources.shown(path), _inner(self.sources.text(path))
         for number, statement in _statements(text):
-            place = Place(shown, number)
+            place = Location(shown, number)
             if statement.lower().startswith("#include"):
                 called = statement.partition(":")[2].strip().strip('"')
                 self.read(self.sources.called(called, path, place, depth + 1), depth + 1)
@@ -103,7 +103,7 @@ class _File:
                 except InputError as error:
                     raise LatticeError(place, str(error)) from None
 
-    def _statement(self, statement: str, place: Place) -> None:
+    def _statement(self, statement: str, place: Location) -> None:
         if statement.startswith("%"):
             evaluate_rpn(statement[1:], self._names(), lambda name, value: self._store(name, value, place))
             return
@@ -127,7 +127,7 @@ class _File:
     def _names(self) -> dict[str, Any]:
         return {name: Variable(name) for name in self.variables}
 
-    def _store(self, name: str, value: Any, place: Place) -> None:
+    def _store(self, name: str, value: Any, place: Location) -> None:
         """Keep a variable; what was made of an older one of its name keeps the older value."""
         if name in self.variables:
             older = self.variables[name]
@@ -144,7 +144,7 @@ class _File:
             self.report.guessed.append(Note(place, f"{name} is stored again: what stands before keeps its first value"))
         self.variables[name] = value
 
-    def _element(self, name: str, text: str, place: Place) -> Element:
+    def _element(self, name: str, text: str, place: Location) -> Element:
         head = TYPE.match(text)
         if head is None:
             raise LatticeError(place, f"{name} has no type")
@@ -167,7 +167,7 @@ class _File:
                 attributes[found["name"].lower()] = self._value(found["name"], found["value"].strip(), place)
         return Element(name, type, word.lower(), attributes, place)
 
-    def _value(self, name: str, text: str, place: Place) -> Any:
+    def _value(self, name: str, text: str, place: Location) -> Any:
         """A number or formula; text where it is neither."""
         if name.lower() in TEXTS:
             return text.strip('"')
@@ -204,7 +204,7 @@ class _File:
         items += self.expanded[key, backwards]
         check_size(len(items), line.place)
 
-    def _add(self, parts: Any, backwards: bool, items: Any, made: Any, depth: int, place: Place) -> None:
+    def _add(self, parts: Any, backwards: bool, items: Any, made: Any, depth: int, place: Location) -> None:
         for times, part in reversed(parts) if backwards else parts:
             self.steps.step(place)
             start = len(items)
@@ -342,7 +342,7 @@ def _uncommented(line: str) -> str:
     return line
 
 
-def _parts(text: str, place: Place) -> list[tuple[int, Any]]:
+def _parts(text: str, place: Location) -> list[tuple[int, Any]]:
     """What stands between the brackets of a line: parts in turn, with how often each comes."""
 
     def leaf(word: str, at: int, factor: int) -> tuple[tuple[int, str], int]:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from backbeam.lattices.description import LatticeError, Place
+from backbeam.lattices.description import LatticeError, Location
 from backbeam.lattices.sources import Sources
 
 KEY = re.compile(r'"((?:[^"\\\n]|\\.)*)"\s*:\s*[\[{]')
@@ -28,7 +28,7 @@ class JsonFile:
         try:
             tree = json.loads(text)  # NaN and Infinity, too: xtrack writes them
         except json.JSONDecodeError as error:
-            raise LatticeError(Place(self.name, error.lineno), f"no JSON: {error.msg}") from None
+            raise LatticeError(Location(self.name, error.lineno), f"no JSON: {error.msg}") from None
         except (ValueError, RecursionError) as error:
             raise LatticeError(self.name, f"no JSON: {error}") from None
         if not isinstance(tree, dict):
@@ -41,9 +41,9 @@ class JsonFile:
             at = found.start()
             self._lines.setdefault(found[1], line + 1)
 
-    def place(self, name: str = "") -> Place:
+    def place(self, name: str = "") -> Location:
         """Where the mapping or list of that name stands, the first time."""
-        return Place(self.name, self._lines.get(name, 0))
+        return Location(self.name, self._lines.get(name, 0))
 
     def mapping(self, tree: dict[str, Any], key: str) -> dict[str, Any]:
         """A mapping below a key; `LatticeError` if it is something else."""
@@ -53,7 +53,7 @@ class JsonFile:
         return found
 
 
-def number(value: Any, place: Place, what: str) -> float:
+def number(value: Any, place: Location, what: str) -> float:
     """A finite number; `LatticeError` for anything else. A list of one is the number in it."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]

@@ -44,7 +44,7 @@ from backbeam.elements.base import ERRORS, Element
 from backbeam.errors import InputError
 from backbeam.formulas import Formula
 from backbeam.knobs import Knobs
-from backbeam.lattices.description import Description, Item, LatticeError, Note, Place
+from backbeam.lattices.description import Description, Item, LatticeError, Location, Note
 from backbeam.line import Line
 
 FOCUSING = {"order": 6, "steps": 8}
@@ -56,7 +56,7 @@ INSTEAD = ("drift", "marker")
 class Refusal(NamedTuple):
     """What cannot be read without changing the optics."""
 
-    place: Place
+    place: Location
     word: str
     """What the file calls its kind."""
     name: str

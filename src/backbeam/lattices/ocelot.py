@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from backbeam.lattices.choosing import Steps, check_size, some, the_line
-from backbeam.lattices.description import Description, Item, LatticeError, Note, Place, Report
+from backbeam.lattices.description import Description, Item, LatticeError, Location, Note, Report
 from backbeam.lattices.sources import Sources
 
 DEEPEST = 100
@@ -59,7 +59,7 @@ READER = OcelotReader()
 class _Element:
     """An element as it is constructed."""
 
-    def __init__(self, kind: str, values: dict[str, Any], place: Place) -> None:
+    def __init__(self, kind: str, values: dict[str, Any], place: Location) -> None:
         self.kind, self.values, self.place = kind, values, place
         self.name: str | None = None
 
@@ -74,7 +74,7 @@ class _Module:
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
         self.names: dict[str, Any] = {"pi": math.pi, "speed_of_light": 299792458.0, "m_e_GeV": 0.51099895e-3}
-        self.missing: dict[str, tuple[Place, str]] = {}
+        self.missing: dict[str, tuple[Location, str]] = {}
         self.steps = Steps()
         self.report = Report()
 
@@ -86,10 +86,10 @@ class _Module:
                 warnings.simplefilter("ignore")  # of the compiler, of a style that is not ours
                 tree = ast.parse(self.sources.text(path))
         except (SyntaxError, ValueError, MemoryError) as error:
-            place = Place(shown, getattr(error, "lineno", 0) or 0)
+            place = Location(shown, getattr(error, "lineno", 0) or 0)
             raise LatticeError(place, f"no Python: {getattr(error, 'msg', error)}") from None
         for node in tree.body:
-            place = Place(shown, node.lineno)
+            place = Location(shown, node.lineno)
             if isinstance(node, ast.Assign):
                 for target in node.targets:
                     self._assign(target, node.value, place)
@@ -99,7 +99,7 @@ class _Module:
                 for name in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}:
                     self.missing[name] = (place, f"a {type(node).__name__.lower()} statement is not carried out")
 
-    def _assign(self, target: ast.expr, value: ast.expr, place: Place) -> None:
+    def _assign(self, target: ast.expr, value: ast.expr, place: Location) -> None:
         try:
             found = self._value(value, place, 0)
         except _Unknown as reason:
@@ -119,7 +119,7 @@ class _Module:
 
     # -- expressions ---------------------------------------------------------------------------------------------
 
-    def _value(self, node: ast.expr, place: Place, depth: int) -> Any:
+    def _value(self, node: ast.expr, place: Location, depth: int) -> Any:
         """Value of an expression of the white list."""
         if depth > DEEPEST:
             raise LatticeError(place, f"an expression more than {DEEPEST} deep")
@@ -147,19 +147,19 @@ class _Module:
                 return self._call(node, place, depth)
         raise _Unknown(f"{type(node).__name__} is not carried out")
 
-    def _attribute(self, node: ast.Attribute, place: Place, depth: int) -> Any:
+    def _attribute(self, node: ast.Attribute, place: Location, depth: int) -> Any:
         owner = self._value(node.value, place, depth + 1)
         if not isinstance(owner, _Element):
             raise _Unknown(f"{node.attr} of what is no element")
         return owner.values.get(node.attr, 0.0)
 
-    def _number(self, node: ast.expr, place: Place, depth: int) -> float:
+    def _number(self, node: ast.expr, place: Location, depth: int) -> float:
         value = self._value(node, place, depth + 1)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise _Unknown("arithmetic with what is no number")
         return float(value)
 
-    def _binary(self, node: ast.BinOp, place: Place, depth: int) -> Any:
+    def _binary(self, node: ast.BinOp, place: Location, depth: int) -> Any:
         left, right = (self._value(side, place, depth + 1) for side in (node.left, node.right))
         if isinstance(node.op, ast.Mult) and (isinstance(left, list) or isinstance(right, list)):
             row, times = (left, right) if isinstance(left, list) else (right, left)
@@ -178,7 +178,7 @@ class _Module:
         except (ArithmeticError, ValueError, TypeError) as error:
             raise LatticeError(place, f"{ast.unparse(node)[:60]}: {error}") from None
 
-    def _call(self, node: ast.Call, place: Place, depth: int) -> Any:
+    def _call(self, node: ast.Call, place: Location, depth: int) -> Any:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if name in FUNCTIONS and len(node.args) == 1:
             try:

@@ -18,7 +18,7 @@ from backbeam.errors import InputError
 from backbeam.extras import need
 from backbeam.formulas import Formula, Property, Variable, evaluate, substitute
 from backbeam.lattices.choosing import Steps, check_size, some, the_line
-from backbeam.lattices.description import Description, Item, LatticeError, Note, Place, Report, reference_particle
+from backbeam.lattices.description import Description, Item, LatticeError, Location, Note, Report, reference_particle
 from backbeam.lattices.expressions import Dialect
 from backbeam.lattices.pals_words import CONSTANTS, GROUPS, KINDS, Given, species_of
 from backbeam.lattices.sources import Sources
@@ -61,8 +61,8 @@ class _Facility:
         self.sources = sources
         self.dialect = Dialect(lower=False, constants=CONSTANTS)
         self.loaded: set[Path] = set()
-        self.places: dict[str, Place] = {}
-        self.place = Place(str(sources.paths[0]))
+        self.places: dict[str, Location] = {}
+        self.place = Location(str(sources.paths[0]))
         self.variables: Tree = dict(CONSTANTS)
         self.texts: dict[str, str] = {}
         self.elements: dict[str, Tree] = {}
@@ -82,12 +82,12 @@ class _Facility:
         from backbeam.problem.text import ProblemError, read_tree
 
         shown, text = self.sources.shown(path), self.sources.text(path)
-        self.place = Place(shown)
+        self.place = Location(shown)
         at, line = 0, 1
         for found in KEY.finditer(text):
             line += text.count("\n", at, found.start(1))
             at = found.start(1)
-            self.places.setdefault(found[1], Place(shown, line))
+            self.places.setdefault(found[1], Location(shown, line))
         try:
             return read_tree(text, shown)
         except ProblemError as error:
@@ -207,7 +207,7 @@ class _Facility:
         else:
             self.variables[name] = self.value(value)
 
-    def value(self, value: Any, place: Place | None = None) -> Any:
+    def value(self, value: Any, place: Location | None = None) -> Any:
         """A number or formula of what stands in a document."""
         if isinstance(value, Formula) or (isinstance(value, int | float) and not isinstance(value, bool)):
             return value

@@ -9,7 +9,7 @@ from typing import Any
 
 from backbeam.errors import InputError
 from backbeam.formulas import Formula, operation
-from backbeam.lattices.description import LatticeError, Place
+from backbeam.lattices.description import LatticeError, Location
 from backbeam.reference import Reference
 from backbeam.species import ELECTRON_MASS, ELEMENTARY_CHARGE, KNOWN, PROTON_MASS, SPEED_OF_LIGHT, Species
 
@@ -66,7 +66,7 @@ def species_of(name: str) -> Species:
 class Given:
     """Parameters of an element as ``Group.name``; those that nobody takes are left for the mapping to refuse."""
 
-    def __init__(self, values: dict[str, Any], place: Place, reference: Reference | None) -> None:
+    def __init__(self, values: dict[str, Any], place: Location, reference: Reference | None) -> None:
         self.rest, self.place, self.reference = values, place, reference
 
     def get(self, name: str, default: Any = 0.0) -> Any:

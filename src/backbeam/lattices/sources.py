@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backbeam.lattices.description import LatticeError, Place
+from backbeam.lattices.description import LatticeError, Location
 from backbeam.reference import Reference
 
 LARGEST = 64 * 2**20
@@ -31,7 +31,7 @@ class Sources:
         self.root = paths[0].resolve().parent
         self.bytes, self.count = 0, 0
 
-    def text(self, path: Path, place: Place | str | None = None) -> str:
+    def text(self, path: Path, place: Location | str | None = None) -> str:
         """Text of a file, in UTF-8 or else Latin-1.
 
         Raises
@@ -58,7 +58,7 @@ class Sources:
         except UnicodeDecodeError:
             return data.decode("latin-1")
 
-    def called(self, name: str, beside: Path, place: Place, depth: int = 0) -> Path:
+    def called(self, name: str, beside: Path, place: Location, depth: int = 0) -> Path:
         """Path of a file that another calls, relative to it or to the first file's folder.
 
         Raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from backbeam.lattices.description import LatticeError, Place
+from backbeam.lattices.description import LatticeError, Location
 
 NEAR = 1e-9
 """Shorter pieces [m] are none."""
@@ -29,7 +29,7 @@ class Request:
     offset: float
     ref_origin: str
     ele_origin: str
-    place: Place
+    place: Location
 
 
 SHARE = {"beginning": 0.0, "begin": 0.0, "start": 0.0, "center": 0.5, "centre": 0.5, "end": 1.0}

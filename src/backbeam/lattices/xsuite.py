@@ -12,7 +12,7 @@ from typing import Any
 from backbeam.errors import InputError
 from backbeam.formulas import Formula, Property, Variable, substitute
 from backbeam.lattices.choosing import check_size, some, the_line
-from backbeam.lattices.description import Description, Item, LatticeError, Note, Place, Report, reference_particle
+from backbeam.lattices.description import Description, Item, LatticeError, Location, Note, Report, reference_particle
 from backbeam.lattices.expressions import Dialect
 from backbeam.lattices.json_text import JsonFile, number
 from backbeam.lattices.sources import Sources
@@ -233,6 +233,6 @@ def _names(value: Any) -> list[str]:
     return sorted(value.names) if isinstance(value, Formula) else []
 
 
-def _numbers(fields: dict[str, Any], names: tuple[str, ...], place: Place) -> dict[str, Any]:
+def _numbers(fields: dict[str, Any], names: tuple[str, ...], place: Location) -> dict[str, Any]:
     """These properties, where they are numbers."""
     return {n: number(fields[n], place, n) for n in names if isinstance(fields.get(n), int | float)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from backbeam.elements.openings import RectEllipse
 from backbeam.formulas import Formula, operation
-from backbeam.lattices.description import LatticeError, Note, Place, Report
+from backbeam.lattices.description import LatticeError, Location, Note, Report
 from backbeam.lattices.json_text import number
 from backbeam.lattices.pipes import FAR, kept, opening
 
@@ -29,7 +29,7 @@ class Given:
     ``kicks`` says how many a cavity has: one, if the file does not.
     """
 
-    def __init__(self, fields: dict[str, Any], place: Place, report: Report, name: str) -> None:
+    def __init__(self, fields: dict[str, Any], place: Location, report: Report, name: str) -> None:
         self.rest, self.place, self.report, self.name = fields, place, report, name
         kicks = fields.pop("num_kicks", 0)
         self.kicks = float(kicks) if isinstance(kicks, int | float) and kicks >= 1 else 1.0

@@ -27,7 +27,7 @@ from backbeam.course import Course
 from backbeam.plan import Plan, Setting, watched
 from backbeam.run import Run
 from backbeam.tracking import check, followed, seen_beam
-from backbeam.walking import NOWHERE, Looks, Place, Seen, looks_of, looks_of_turns, walk
+from backbeam.walking import NOWHERE, Looks, Seen, Waypoint, looks_of, looks_of_turns, walk
 
 Row = tuple[str, Any]
 """An element, and what was noted of the beam behind it or in it."""
@@ -37,7 +37,7 @@ Row = tuple[str, Any]
 class Halt:
     """All that a pass needs to go on."""
 
-    place: Place
+    place: Waypoint
     rows: list[Row]
     """Those so far; the pass adds to them."""
     watched: bool
@@ -76,7 +76,7 @@ def send(course: Course, beam: Beam, by: Pass, start: Halt | None = None) -> tup
         if start is not None and start.watched == watching:
             place, rows = start.place, list(start.rows)
         else:
-            place = Place(0, 0, run.state(), ())
+            place = Waypoint(0, 0, run.state(), ())
             first = run.seen(place.state, (), (), beam.s, 0)
             rows = [] if by.points is None else [("", by.note(first))]
         shown, done = (looks.watched() if watching else looks), max(0, len(rows) - 1)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from backbeam.beam import Beam
-from backbeam.walking import Place
+from backbeam.walking import Waypoint
 
 INTERVAL = 0.2
 """Seconds between two words at least."""
@@ -25,7 +25,7 @@ class Progress:
         self.tell(self.title)
         self.begun = self.told = monotonic()
 
-    def passed(self, place: Place) -> None:
+    def passed(self, place: Waypoint) -> None:
         """Tell, if the last word is some time ago."""
         if not self.kicks or monotonic() - self.told < INTERVAL:
             return

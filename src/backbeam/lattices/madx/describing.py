@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from backbeam.errors import InputError
 from backbeam.formulas import Formula
-from backbeam.lattices.description import Description, Item, LatticeError, Note, Obstacle, Place, reference_particle
+from backbeam.lattices.description import Description, Item, LatticeError, Location, Note, Obstacle, reference_particle
 from backbeam.lattices.madx.elements import WORDS, Word
 from backbeam.lattices.madx.openings import opening
 from backbeam.lattices.madx.sequences import LARGEST, NEAR, Definition, Expansion, Layout, Placed, length_of
@@ -68,7 +68,7 @@ def _some(names: list[str]) -> str:
     return (", ".join(names[:20]) or "nothing") + more
 
 
-def _place_of(program: Program, name: str) -> Place:
+def _place_of(program: Program, name: str) -> Location:
     return (program.sequences.get(name) or program.lines[name]).place
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from backbeam.errors import InputError
 from backbeam.formulas import Formula, Variable, evaluate, in_order, operation
-from backbeam.lattices.description import Description, LatticeError, Note, Place, Report
+from backbeam.lattices.description import Description, LatticeError, Location, Note, Report
 from backbeam.lattices.expressions import Dialect
 from backbeam.lattices.madx.describing import describe
 from backbeam.lattices.madx.editing import EDITS
@@ -71,9 +71,9 @@ class Program:
         self.macros: dict[str, Macro] = {}
         self.beams: dict[str, dict[str, Any]] = {}
         self.report = Report()
-        self.skipped: dict[str, Place] = {}
-        self.obstacles: list[tuple[Place, str, str]] = []
-        self.undefined: dict[str, Place] = {}
+        self.skipped: dict[str, Location] = {}
+        self.obstacles: list[tuple[Location, str, str]] = []
+        self.undefined: dict[str, Location] = {}
         self.used: str | None = None
         self.range: str | None = None
         self.arc = True
@@ -81,7 +81,7 @@ class Program:
         self.open: Sequence | None = None
         self.edit: Sequence | None = None
         self.selected: list[dict[str, Any]] = []
-        self.place = Place(str(sources.paths[0]))
+        self.place = Location(str(sources.paths[0]))
         self._path = sources.paths[0]
         self._depth = 0
         self._turns = 0
@@ -336,7 +336,7 @@ class Program:
         self._known.clear()
 
     def put(self, name: str, where: dict[str, Any]) -> None:
-        """Place an element in the open sequence."""
+        """Location an element in the open sequence."""
         assert self.open is not None
         if "at" not in where or isinstance(where["at"], list):
             raise LatticeError(self.place, f"{name} is in the sequence {self.open.name} without a place at")

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backbeam.formulas import Formula, operation
-from backbeam.lattices.description import LatticeError, Place
+from backbeam.lattices.description import LatticeError, Location
 from backbeam.lattices.madx.text import closing, pieces
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Definition:
     name: str
     base: str
     attributes: dict[str, Any]
-    place: Place
+    place: Location
     classes: tuple[str, ...] = ()
     """What it was made like, the nearest first."""
 
@@ -46,7 +46,7 @@ class Entry:
     at: Any
     origin: str | None
     """What ``at`` counts from; None: the start."""
-    place: Place
+    place: Location
     centred: bool = False
     """Whether ``at`` is the centre, whatever the sequence refers to."""
 
@@ -57,7 +57,7 @@ class Sequence:
 
     name: str
     attributes: dict[str, Any]
-    place: Place
+    place: Location
     entries: list[Entry] = field(default_factory=list)
     edited: bool = False
     """Whether its entries are to be put in order: MAD-X takes those of a sequence that was not edited as they come."""
@@ -69,7 +69,7 @@ class Group:
 
     formals: list[str]
     text: str
-    place: Place
+    place: Location
 
 
 class Placed(NamedTuple):
@@ -78,7 +78,7 @@ class Placed(NamedTuple):
     name: str
     start: Any
     length: Any
-    place: Place
+    place: Location
 
 
 def length_of(program: Program, name: str) -> Any:
@@ -203,7 +203,7 @@ class Expansion:
             return self.items(group.text, {}, group.place, depth + 1)
         return [name]
 
-    def items(self, text: str, meaning: dict[str, str], place: Place, depth: int) -> list[str]:
+    def items(self, text: str, meaning: dict[str, str], place: Location, depth: int) -> list[str]:
         """Names of a group in brackets; ``meaning`` says what formal arguments stand for."""
         text = text.strip()
         if depth > 50:
@@ -224,7 +224,7 @@ class Expansion:
             found += (one[::-1] if backwards else one) * count
         return found
 
-    def _item(self, text: str, meaning: dict[str, str], place: Place, depth: int) -> list[str]:
+    def _item(self, text: str, meaning: dict[str, str], place: Location, depth: int) -> list[str]:
         if text.startswith("("):
             return self.items(text, meaning, place, depth + 1)
         name = text.strip("\"'").lower()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 
-from backbeam.lattices.description import LatticeError, Place
+from backbeam.lattices.description import LatticeError, Location
 
 _QUOTED_OR_COMMENT = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'|/\*.*?(?:\*/|\Z)|(?://|!)[^\n]*", re.S)
 _CONTINUED = re.compile(r"&[ \t]*(?=\r?\n)")
@@ -45,9 +45,9 @@ class Source:
     def _breaks(self) -> list[int]:
         return [m.start() for m in re.finditer("\n", self.text)]
 
-    def place(self, offset: int) -> Place:
+    def place(self, offset: int) -> Location:
         """Where an offset of the text stands."""
-        return Place(self.file, self.first + bisect_right(self._breaks, offset - 1))
+        return Location(self.file, self.first + bisect_right(self._breaks, offset - 1))
 
 
 def _blank(match: re.Match[str]) -> str:
@@ -72,14 +72,14 @@ class Plain(NamedTuple):
     """A statement up to its semicolon."""
 
     text: str
-    place: Place
+    place: Location
 
 
 class Branches(NamedTuple):
     """``if``, ``elseif``, ``else``: conditions, the last of which may be None, and what they lead to."""
 
     cases: list[tuple[str | None, Block]]
-    place: Place
+    place: Location
 
 
 class Loop(NamedTuple):
@@ -87,7 +87,7 @@ class Loop(NamedTuple):
 
     condition: str
     block: Block
-    place: Place
+    place: Location
 
 
 class Macro(NamedTuple):
@@ -96,7 +96,7 @@ class Macro(NamedTuple):
     name: str
     formals: list[str]
     block: Block
-    place: Place
+    place: Location
 
 
 Statement = Plain | Branches | Loop | Macro
@@ -136,7 +136,7 @@ def statements(block: Block) -> Iterator[Statement]:
 
 
 def _end_of_statement(source: Source, start: int, end: int) -> int:
-    """Place of the semicolon that ends a statement, those in braces and quotes passed over."""
+    """Location of the semicolon that ends a statement, those in braces and quotes passed over."""
     stop = source.text.find(";", start, end)
     stop = end if stop < 0 else stop
     plain = source.text[start:stop]
@@ -186,7 +186,7 @@ _PAIRS = {p: re.compile(rf"\"[^\"\n]*\"|'[^'\n]*'|[{re.escape(p)}]") for p in ("
 
 
 def closing(text: str, start: int, end: int, pair: str) -> int | None:
-    """Place of the bracket that closes the one at ``start``; None if there is none."""
+    """Location of the bracket that closes the one at ``start``; None if there is none."""
     depth = 0
     for found in _PAIRS[pair].finditer(text, start, end):
         depth += {pair[0]: 1, pair[1]: -1}.get(found[0], 0)
