@@ -40,6 +40,23 @@ def moments(backend="numpy"):
     return bb.MomentBeam.of(drawn(backend))
 
 
+def with_matrix():
+    shear = np.eye(6)
+    shear[0, 1], shear[3, 2] = 0.2, -0.1
+    return line() + bb.Line([bb.LinearMap(shear, name="m"), bb.Drift(0.3, name="f")])
+
+
+def coupled():
+    """Moments with every correlation."""
+    F = 1e-3 * np.eye(6) + 2e-4 * np.tril(np.random.default_rng(3).uniform(-1.0, 1.0, (6, 6)), -1)
+    return moments().replace(cov=F @ F.T)
+
+
+def scanned():
+    """A scan of the first quadrupole by a knob, whose calibration another one is."""
+    return bb.Line(list(line()), knobs={"gain": 1.1, "scan": np.asarray([2.0, 3.0, 4.5])})
+
+
 def ring():
     return bb.Line([
         bb.Quadrupole(0.2, k1=2.0, name="qf"), bb.Drift(1.0, name="d"), bb.Quadrupole(0.2, k1=-2.2, name="qd"),
@@ -69,8 +86,19 @@ CASES = {
     "at places": (["sigma_x @ d", "mean_py @ qd"], line, drawn, ["qf.k1", "qd.dy"], {}),
     "values of settings": ([bb.Target("mean_x", [1e-4, -2e-4, 3e-4], tol=1e-5), "sigma_x"],
                            lambda: line(**{"qf.k1": np.asarray([2.0, 3.0, 4.5])}), drawn, ["qf.dx", "qd.dx"], {}),
+    "parts": (["sigma_x", "mean_py"], with_matrix, drawn, ["m.matrix[0,1]", "m.matrix[3,2]", "qf.k1"], {}),
+    "parts in optics": (["optics.beta_x @ end", "optics.alpha_y @ end"], with_matrix, drawn,
+                        ["m.matrix[0,1]", "m.matrix[3,2]", "qf.k1"], {"start": bb.Twiss(beta_x=10.0, beta_y=5.0)}),
+    "sizes of moments": (["sigma_x", "emittance_y", "mean_x"], line, coupled,
+                         ["beam.sigma_x", "beam.sigma_py", "qf.k1"], {"space_charge": bb.LinearSpaceCharge(), "slices": 2}),
+    "tied to settings": (["sigma_x", "mean_py"], scanned, drawn, ["gain", "qf.k1 = gain*scan", "qd.dy"], {}),
     "settings": ("mean_x", lambda: line(**{"qf.k1": np.asarray([2.0, 3.0, 4.5])}), drawn, ["qf.dx", "qd.dx"], {}),
 }  # fmt: skip
+
+
+IN_EVERY_WAY = ("values of settings", "parts", "sizes of moments", "tied to settings")
+BATCHED = ("ties", "of a drawn beam", "of particles", "of moments", "of a ring", "settings", *IN_EVERY_WAY)
+AS_TENSORS = ("ties", "of moments", "with optics", "at places", *IN_EVERY_WAY)
 
 
 def made(case, scaled=True, backend=None):
@@ -92,9 +120,7 @@ def test_derivatives_are_those_of_differences(case):
     np.testing.assert_allclose(f.value_and_grad(x)[1], slope(f, x), rtol=1e-6, atol=1e-7 * abs(slope(f, x)).max())
 
 
-@pytest.mark.parametrize(
-    "case", ["ties", "of a drawn beam", "of particles", "of moments", "of a ring", "settings", "values of settings"]
-)
+@pytest.mark.parametrize("case", BATCHED)
 def test_a_batch_is_a_loop(case):
     f = made(case)
     X = f.x0 + 0.02 * RANDOM.standard_normal((3, len(f.names)))
@@ -107,9 +133,7 @@ def test_a_batch_is_a_loop(case):
     np.testing.assert_allclose(f.jacobian(X), [f.jacobian(x) for x in X], rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize(
-    "case", ["ties", "of particles", "of moments", "settings", "with optics", "at places", "values of settings"]
-)
+@pytest.mark.parametrize("case", AS_TENSORS)
 def test_a_tensor_gives_a_tensor_that_can_be_differentiated(case):
     f = made(case)
     x = torch.tensor(f.x0 + 0.02, requires_grad=True)
@@ -165,6 +189,18 @@ def test_knobs_and_what_is_tied_to_them():
     assert f.names == ("kq",) and f.values([0.5]) == {"kq": 4.0, "qd.k1": -8.0}
     assert f.unpack([0.5])[0].get("qf.k1") == 4.0
     np.testing.assert_allclose(f.gradient([0.5]), slope(f, np.asarray([0.5])), rtol=1e-6)
+
+
+def test_a_parameter_that_is_an_array_is_varied_whole():
+    f = bb.function("sigma_x", with_matrix(), drawn(), {"m.matrix": None, "qf.k1": None})
+    assert len(f.names) == 37 and f.names[1] == "m.matrix[0,1]" and f.x0[1] * f.scale[1] == pytest.approx(0.2)
+    x = f.x0 + 0.01
+    found, _ = f.unpack(x)
+    np.testing.assert_allclose(np.ravel(found.get("m.matrix")), (x * f.scale)[:36], rtol=1e-14)
+    with pytest.raises(InputError, match=r"m\.matrix\[0,0\] \.\.\. m\.matrix\[5,5\]"):
+        bb.function("sigma_x", with_matrix(), drawn(), ["m.matrix[0,6]"])
+    with pytest.raises(InputError, match="no size"):
+        bb.function("sigma_x", line(), moments().replace(cov=np.zeros((6, 6))), ["beam.sigma_x"])
 
 
 def test_a_point_by_names_is_that_point():
@@ -285,6 +321,7 @@ REFUSED = {
     "an element": (["qf"], "qf.k1, or a knob"),
     "none": ([], "at least one name"),
     "twice": (["qf.k1", "qf.k1"], "once"),
+    "a part of a number": (["qf.k1[0]"], "qf"),
     "beyond bounds": ({"qf.k1": (4.0, 5.0)}, "about 3"),
     "turned bounds": ({"qf.k1": (5.0, 1.0)}, "low < high"),
     "no bounds": ({"qf.k1": 5.0}, "low < high"),

@@ -2,7 +2,7 @@
 
 ``function``   the question as a function of a vector, for optimisers of any library
 ``match``      the answer, by SciPy's
-``variables``  what varies, with bounds and ties; ``stage``, ``incoming``: where that is
+``variables``  what varies, with bounds and ties; ``stage``, ``parts``, ``incoming``: where that is
 ``goals``      what is asked; ``aim``: how far a point is from it
 ``merit``      values, gradients, residuals, Jacobians of points; ``retreat``: of those that cannot be tracked
 ``search``     a search under way, by one of the ``methods``; ``history``: what was tried

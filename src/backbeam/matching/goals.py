@@ -63,7 +63,7 @@ class Goals:
             looked = {k: pulled(objective, known) for k, objective in of_optics.items()}
             gradients = pull_rows(tables, [leaf_bars for _, leaf_bars in looked.values()], _once(wrt))
             for (k, (value, _)), gradient in zip(looked.items(), gradients, strict=True):
-                found[k] = value, {name: gradient[wrt[name]] for name in names}
+                found[k] = value, {name: stage.picked(name, gradient[wrt[name]], of_optics=True) for name in names}
         if others:
             wrt = _wrt(stage, names)
             rows, bars = jacobian(list(others.values()), **_beam_and_course(stage), wrt=_once(wrt), adjoint=adjoint)

@@ -20,6 +20,7 @@ from backbeam.moment_beam import MomentBeam
 from backbeam.reference import Reference, checked_kinetic_energy
 
 ENERGY = "kinetic_energy"
+SIZES = tuple(f"sigma_{name}" for name in COORDINATES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,29 +78,37 @@ class IncomingReference(Incoming):
 
     def beside(self, array: Array) -> Incoming:
         """Reference there."""
-        return type(self)(self.given.with_beta_gamma(_beside(self.given.beta_gamma, array)))
+        return type(self)(self.given.with_beta_gamma(beside(self.given.beta_gamma, array)))
 
 
 class IncomingMoments(Incoming):
-    """Moments."""
+    """Moments. A size scales a coordinate about the mean: correlations stay."""
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Energy, charge and means."""
-        return (ENERGY, "charge", *MEANS)
+        """Energy, charge, means and sizes."""
+        return (ENERGY, "charge", *MEANS, *SIZES)
 
     def get(self, field: str) -> Any:
         """Value of a field."""
         if field == "charge":
             return self.given.charge
+        if field in SIZES:
+            return self.given.sigma(COORDINATES[SIZES.index(field)])
         return self.given.mean(COORDINATES[MEANS.index(field)]) if field in MEANS else super().get(field)
 
     def wrt(self, field: str) -> str:
-        """The means are one parameter, and so are energy and momentum."""
+        """The means are one parameter, and so are the second moments, and energy and momentum."""
+        if field in SIZES:
+            return "beam.cov"
         return "beam.mean" if field in MEANS else "beam.beta_gamma" if field == ENERGY else super().wrt(field)
 
     def picked(self, field: str, bar: Array) -> Array:
-        """One of the means; dT = m c^2 beta d(beta gamma)."""
+        """One of the means; d cov_ij = cov_ij (d ln sigma_i + d ln sigma_j); dT = m c^2 beta d(beta gamma)."""
+        if field in SIZES:
+            k, xp = SIZES.index(field), namespace(bar)
+            both = xp.sum((bar[..., k, :] + bar[..., :, k]) * self.given.cov_[..., k, :], axis=-1)
+            return both / self.get(field)
         if field in MEANS:
             return bar[..., MEANS.index(field)]
         return bar / (self.reference.beta * self.reference.species.mass) if field == ENERGY else bar
@@ -112,19 +121,35 @@ class IncomingMoments(Incoming):
         new: dict[str, Any] = {"reference": _reference(beam.reference, changes)} if ENERGY in changes else {}
         if "charge" in changes:
             new["charge"] = changes["charge"]
+        sizes = {name: value for name, value in changes.items() if name in SIZES}
+        if sizes:
+            new["cov"] = self._scaled(sizes)
         means = {MEANS.index(name): value for name, value in changes.items() if name in MEANS}
         if means:
             xp = namespace(beam.mean_)
-            rows = [_beside(means[k], beam.mean_) if k in means else beam.mean_[..., k] for k in range(6)]
+            rows = [beside(means[k], beam.mean_) if k in means else beam.mean_[..., k] for k in range(6)]
             new["mean"] = xp.stack(xp.broadcast_arrays(*rows), axis=-1)
         return type(self)(beam.replace(**new))
+
+    def _scaled(self, sizes: Mapping[str, Any]) -> Array:
+        """Second moments of other sizes."""
+        cov, xp = self.given.cov_, namespace(self.given.cov_)
+        factors = []
+        for name in SIZES:
+            size = self.get(name)
+            traced = backends.of(size).traced([size])
+            if name in sizes and not traced and not bool(xp.all(size > 0.0)):
+                raise InputError(f"beam.{name}", 0.0, "left as it is: what has no size has no shape to be scaled")
+            factors.append(beside(sizes[name], cov) / size if name in sizes else xp.ones_like(size))
+        S = xp.stack(xp.broadcast_arrays(*factors), axis=-1)
+        return S[..., :, None] * cov * S[..., None, :]
 
     def beside(self, array: Array) -> Incoming:
         """Moments there."""
         beam: MomentBeam = self.given
-        reference = beam.reference.with_beta_gamma(_beside(beam.reference.beta_gamma, array))
-        mean, cov = (_beside(part, array) for part in (beam.mean_, beam.cov_))
-        return type(self)(beam.replace(mean=mean, cov=cov, charge=_beside(beam.charge, array), reference=reference))
+        reference = beam.reference.with_beta_gamma(beside(beam.reference.beta_gamma, array))
+        mean, cov = (beside(part, array) for part in (beam.mean_, beam.cov_))
+        return type(self)(beam.replace(mean=mean, cov=cov, charge=beside(beam.charge, array), reference=reference))
 
 
 class IncomingParticles(Incoming):
@@ -215,7 +240,7 @@ def incoming(beam: Any) -> Incoming:
     raise InputError("beam", beam, "a Beam, a MomentBeam, or a Reference where optics alone is looked at")
 
 
-def _beside(value: Any, array: Array) -> Array:
+def beside(value: Any, array: Array) -> Array:
     """A number or an array as one of another's library."""
     backend = backends.of(array)
     if hasattr(value, "shape") and backends.of(value) is not backend:
@@ -227,4 +252,4 @@ def _reference(reference: Reference, changes: Mapping[str, Any]) -> Reference:
     energy = changes[ENERGY]
     if not hasattr(energy, "shape"):
         checked_kinetic_energy(energy, "reference.kinetic_energy")
-    return Reference.from_kinetic_energy(_beside(energy, reference.beta_gamma), reference.species)
+    return Reference.from_kinetic_energy(beside(energy, reference.beta_gamma), reference.species)

@@ -161,7 +161,7 @@ def _found(search: Search, samples: list[Search], seconds: float) -> Match:
     varied = []
     for name in merit.variables.all_names:
         low, high = (free[name].low, free[name].high) if name in free else (-np.inf, np.inf)
-        scatter = float(np.std([last[name], *(one[name] for one in others)], ddof=1)) if others else None
+        scatter = float(np.std([last[name], *(one[name] for one in others)], axis=0, ddof=1).max()) if others else None
         unit = merit.stage.unit(name)
         varied.append(Varied(name, unit, first[name], last[name], low, high, name not in free, scatter))
     results = np.asarray([[value.mean() for value in one] for one in (after, *(s.looked(s.best) for s in samples))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -90,8 +91,18 @@ class Merit:
     def values(self, x: Any) -> dict[str, Any]:
         """Value of every parameter that changes, those that are tied too, in its own unit."""
         x = self._point(x)
-        found = self.variables.values([x[..., k] * float(scale) for k, scale in enumerate(self.scale)])
-        return {n: float(v) for n, v in found.items()} if isinstance(x, np.ndarray) and x.ndim == 1 else found
+        found = self._values(x)
+        if isinstance(x, np.ndarray) and x.ndim == 1:
+            return {name: float(value) if not np.ndim(value) else value for name, value in found.items()}
+        xp = namespace(x)
+        return {n: xp.reshape(v, x.shape[:-1]) if math.prod(v.shape) == len(x) else v for n, v in found.items()}
+
+    def _values(self, x: Array) -> dict[str, Any]:
+        """Those of a point; of a batch of points with axes for the settings of line and beam behind it."""
+        xp, rows = namespace(x), [x[..., k] * float(scale) for k, scale in enumerate(self.scale)]
+        if x.ndim == 2:
+            rows = [xp.reshape(row, (x.shape[0], *[1] * self._settings)) for row in rows]
+        return self.variables.values(rows)
 
     def unpack(self, x: Any) -> tuple[Line, Any]:
         """The line and the beam of a point."""
@@ -123,12 +134,11 @@ class Merit:
 
     def stage_at(self, x: Array) -> Stage:
         """The stage of a point; axes for the settings of line and beam stand behind that of a batch."""
-        stage, values = self.stage, self.values(x)
+        stage, values = self.stage, self._values(x)
         if not isinstance(x, np.ndarray) and backends.of(x) is not stage.library:
             stage = stage.beside(x)
-        if x.ndim == 2:
-            spread = (x.shape[0], *[1] * self._settings)
-            values = {name: namespace(value).reshape(value, spread) for name, value in values.items()}
+        if isinstance(x, np.ndarray) and x.ndim == 1:
+            values = {name: value if np.ndim(value) else float(value) for name, value in values.items()}
         return stage.replace(values)
 
     # -- what optimisers call -----------------------------------------------------------------------------------------
@@ -236,13 +246,12 @@ class Merit:
         self.gradients += 1
         names = self.variables.all_names
         pairs = self._derivatives(stage, names)
-        at = {name: on_host(value) for name, value in self.values(x).items()}
+        at = {name: on_host(value) for name, value in self._values(x).items()}
         each = []
         for value, by_name in pairs:
             own = on_host(value)
             bars = {name: np.broadcast_to(on_host(by_name[name]), own.shape) for name in names}
-            spread = {name: v.reshape((*v.shape, *[1] * (own.ndim - v.ndim))) for name, v in at.items()}
-            free = self.variables.pull_back(spread, bars)
+            free = self.variables.pull_back(at, bars)
             each.append((own, np.stack(free, axis=-1) * self.scale))
         shape = np.broadcast_shapes(*(own.shape for own, _ in each))
         steep = np.stack([np.broadcast_to(slope, (*shape, len(self.names))) for _, slope in each])

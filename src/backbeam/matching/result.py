@@ -25,8 +25,9 @@ class Varied(NamedTuple):
 
     name: str
     unit: str
-    start: float
-    found: float
+    start: Any
+    """A number; of one that is tied to what is different in every setting an array."""
+    found: Any
     low: float
     high: float
     tied: bool
@@ -36,6 +37,8 @@ class Varied(NamedTuple):
     @property
     def at(self) -> str:
         """Which bound it is at, if any."""
+        if self.tied:
+            return ""
         width = self.high - self.low
         slack = NEAR * (width if np.isfinite(width) else abs(self.found) or 1.0)
         return "low" if self.found - self.low <= slack else "high" if self.high - self.found <= slack else ""
@@ -86,7 +89,7 @@ class Match:
         return self.stopped is not None
 
     @property
-    def values(self) -> dict[str, float]:
+    def values(self) -> dict[str, Any]:
         """Values that were found by name, of tied parameters too: what `Line.replace` takes, but for the beam's."""
         return {one.name: one.found for one in self.varied}
 
@@ -117,7 +120,7 @@ class Match:
             note = "tied" if one.tied else f"at its {one.at} bound" if one.at else ""
             own = ["" if one.scatter is None else f"{one.scatter:.2g}"] if scattered else []
             unit = "" if one.unit == "1" else one.unit
-            rows.append([one.name, unit, f"{one.start:.8g}", f"{one.found:.8g}", *own, _bounds(one), note])
+            rows.append([one.name, unit, _shown(one.start), _shown(one.found), *own, _bounds(one), note])
         lines += _aligned(head, rows, right=(2, 3, *((4,) if scattered else ())))
         head = ["wanted", "", "start", "found", *(["+-"] if scattered else []), ""]
         rows = []
@@ -139,8 +142,10 @@ class Match:
             "gradients": self.gradients,
             "seconds": self.seconds,
             "varied": {
-                one.name: {"unit": one.unit, "start": one.start, "found": one.found, "low": _finite(one.low),
-                           "high": _finite(one.high), "tied": one.tied, "scatter": one.scatter}
+                one.name: {
+                    "unit": one.unit, "start": _plain(one.start), "found": _plain(one.found), "low": _finite(one.low),
+                    "high": _finite(one.high), "tied": one.tied, "scatter": one.scatter,
+                }
                 for one in self.varied
             },
             "wanted": [goal._asdict() for goal in self.wanted],
@@ -156,6 +161,14 @@ class Match:
         """One line."""
         end = "" if self.success else ", without success"
         return f"<Match: {self._headline} after {self.passes} passes{end}>"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.8g}" if not np.ndim(value) else f"{np.min(value):.5g} ... {np.max(value):.5g}"
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if np.ndim(value) else value
 
 
 def _bounds(one: Varied) -> str:

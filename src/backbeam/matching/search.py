@@ -98,7 +98,7 @@ class Search:
         for k, stage in enumerate(samples):
             self.tell(f"sample {k + 1} of {len(samples)}")
             values = self.merit.variables.values(self.best * self.merit.scale)
-            here = stage.replace({name: float(value) for name, value in values.items()})
+            here = stage.replace({name: value if np.ndim(value) else float(value) for name, value in values.items()})
             variables = replace(
                 self.merit.variables,
                 free=tuple(replace(v, start=float(values[v.name])) for v in self.merit.variables.free),

@@ -12,6 +12,7 @@ from backbeam.arrays import Array
 from backbeam.course import Course
 from backbeam.errors import InputError
 from backbeam.matching.incoming import Incoming
+from backbeam.matching.parts import on_the_host, part_named, parts_of, with_parts
 from backbeam.moment_beam import LinearSpaceCharge
 from backbeam.parameter_names import expand, unit_of
 from backbeam.paths import BEAM, is_of_beam
@@ -65,6 +66,11 @@ class Stage:
             mine = self.optics if owner == START else self.beam
             fitting = [name for name in (mine.fields if mine else ()) if fnmatchcase(name, field)]
             return tuple(f"{owner}.{name}" for name in fitting) or (pattern,)
+        part = part_named(pattern, self.course)
+        if part is not None:
+            return (part.name,)
+        if parts := parts_of(pattern, self.course):
+            return tuple(part.name for part in parts)
         if not set(pattern) & set(".*?["):
             self._of_course(pattern)
         try:
@@ -75,6 +81,9 @@ class Stage:
     def get(self, name: str) -> Any:
         """Value of a parameter, a float or an array of NumPy; 0 of one that its owner leaves out."""
         found = self._incoming(name)
+        if found is None and (part := part_named(name, self.course)) is not None:
+            value = part.of(on_the_host(self.course.get(part.whole)))
+            return float(value) if not value.ndim else value
         value = self._of_course(name) if found is None else found[0].get(found[1])
         if hasattr(value, "shape"):
             value = backends.of(value).to_numpy(value)
@@ -103,25 +112,35 @@ class Stage:
     def unit(self, name: str) -> str:
         """Unit of a parameter."""
         field = name.rpartition(".")[2]
-        return unit_of(f"{BEAM}.{field}" if self._is_incoming(name) else name, self.course)
+        return unit_of(f"{BEAM}.{field}" if self._is_incoming(name) else self._whole(name), self.course)
+
+    def _whole(self, name: str) -> str:
+        """The parameter that a name is of, or of a part of which it is."""
+        part = None if self._is_incoming(name) else part_named(name, self.course)
+        return name if part is None else part.whole
 
     # -- others ------------------------------------------------------------------------------------------------------
 
     def with_present(self, names: Iterable[str]) -> Stage:
         """Same stage, in which parameters of the course that were left out are 0."""
-        return replace(self, course=self.course.with_present([n for n in names if not self._is_incoming(n)]))
+        mine = dict.fromkeys(self._whole(name) for name in names if not self._is_incoming(name))
+        return replace(self, course=self.course.with_present(list(mine)))
 
     def replace(self, values: Mapping[str, Any]) -> Stage:
         """Same stage with other values."""
         of_course: dict[str, Any] = {}
         of_beam: dict[str, Any] = {}
         of_optics: dict[str, Any] = {}
+        of_parts: dict[str, dict[tuple[int, ...], Any]] = {}
         for name, value in values.items():
             found = self._incoming(name)
-            if found is None:
+            if found is None and (part := part_named(name, self.course)) is not None:
+                of_parts.setdefault(part.whole, {})[part.place] = value
+            elif found is None:
                 of_course[name] = value
             else:
                 (of_optics if found[0] is self.optics else of_beam)[found[1]] = value
+        of_course |= {whole: with_parts(self.course.get(whole), changes) for whole, changes in of_parts.items()}
         course = self.course.replace(of_course) if of_course else self.course
         optics = self.optics and self.optics.replace(of_optics)
         return replace(self, course=course, beam=self.beam.replace(of_beam), optics=optics)
@@ -136,14 +155,17 @@ class Stage:
         """What the derivative by a parameter is asked for as; an objective of optics alone calls it otherwise."""
         found = self._incoming(name)
         if found is None:
-            return name
+            return self._whole(name)
         incoming, field = found
         return f"{REFERENCE}.{field}" if of_optics and incoming is self.beam else incoming.wrt(field)
 
     def picked(self, name: str, bar: Array, of_optics: bool = False) -> Array:
         """The derivative by a parameter, from what was asked for as `wrt` says."""
         found = self._incoming(name)
-        return bar if found is None or of_optics else found[0].picked(found[1], bar)
+        if found is None:
+            part = part_named(name, self.course)
+            return bar if part is None else part.of(bar)
+        return bar if of_optics else found[0].picked(found[1], bar)
 
     @property
     def library(self) -> Any:

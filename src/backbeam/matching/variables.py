@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ import numpy as np
 from backbeam.errors import InputError
 from backbeam.formulas import Formula, evaluate, in_order, slopes, text_of
 from backbeam.lattices.expressions import Dialect
+from backbeam.matching.incoming import beside
 from backbeam.parameter_names import scale_of_parameter
 from backbeam.scalars import plain
 
@@ -57,8 +58,8 @@ class Variables:
 
     free: tuple[Variable, ...]
     ties: Mapping[str, Formula]
-    constants: Mapping[str, float]
-    """What the formulas of the ties mention and nobody varies."""
+    constants: Mapping[str, Any]
+    """What the formulas of the ties mention and nobody varies: numbers, or arrays of one for each setting."""
 
     @classmethod
     def of(cls, vary: Vary, stage: Stage) -> Variables:
@@ -110,11 +111,12 @@ class Variables:
         """Names of all parameters that change."""
         return (*self.names, *self._order)
 
-    def values(self, free: Iterable[Any]) -> dict[str, Any]:
+    def values(self, free: Sequence[Any]) -> dict[str, Any]:
         """Value of every parameter that changes, from those of the free ones in order."""
         found = dict(zip(self.names, free, strict=True))
+        known = {n: beside(c, free[0]) if hasattr(c, "shape") else c for n, c in self.constants.items()}
         for name in self._order:
-            found[name] = evaluate(self.ties[name], {**self.constants, **found}.__getitem__)
+            found[name] = evaluate(self.ties[name], {**known, **found}.__getitem__)
         return found
 
     def pull_back(self, values: Mapping[str, Any], bars: Mapping[str, Array]) -> list[Array]:
