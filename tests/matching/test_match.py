@@ -224,3 +224,15 @@ def test_a_value_for_each_setting(batched):
     for wrong, said in ((wanted[:2], "one for each setting, shape"), ([1.0, float("nan")], "finite"), ([], "finite")):
         with pytest.raises(bb.InputError, match=said):
             bb.function(bb.Target("mean_x", wrong), several, incoming, list(changed))
+
+
+def test_a_calibration_of_a_whole_scan():
+    """A tie follows what is different in every setting; table and summary show from where to where."""
+    cell = bb.Line(list(section()), knobs={"gain": 1.0, "scan": np.asarray([1.0, 2.0, 4.0])})
+    wanted = bb.track(cell.replace({"q1.k1": 1.1 * cell.knobs["scan"]}), electrons()).sigma("x")
+    vary = {"gain": (0.5, 2.0), "q1.k1": "gain*scan"}
+    found = bb.match(bb.Target("sigma_x", wanted), cell, electrons(), vary, progress=False)
+    assert found.success and found.values["gain"] == pytest.approx(1.1, rel=1e-5)
+    np.testing.assert_allclose(found.values["q1.k1"], [1.1, 2.2, 4.4], rtol=1e-5)
+    np.testing.assert_allclose(found.line.get("q1.k1"), found.values["q1.k1"])
+    assert "1.1 ... 4.4" in found.table() and len(found.summary()["varied"]["q1.k1"]["found"]) == 3

@@ -90,7 +90,8 @@ CASES = {
     "parts in optics": (["optics.beta_x @ end", "optics.alpha_y @ end"], with_matrix, drawn,
                         ["m.matrix[0,1]", "m.matrix[3,2]", "qf.k1"], {"start": bb.Twiss(beta_x=10.0, beta_y=5.0)}),
     "sizes of moments": (["sigma_x", "emittance_y", "mean_x"], line, coupled,
-                         ["beam.sigma_x", "beam.sigma_py", "qf.k1"], {"space_charge": bb.LinearSpaceCharge(), "slices": 2}),
+                         ["beam.sigma_x", "beam.sigma_py", "qf.k1"],
+                         {"space_charge": bb.LinearSpaceCharge(), "slices": 2}),
     "tied to settings": (["sigma_x", "mean_py"], scanned, drawn, ["gain", "qf.k1 = gain*scan", "qd.dy"], {}),
     "settings": ("mean_x", lambda: line(**{"qf.k1": np.asarray([2.0, 3.0, 4.5])}), drawn, ["qf.dx", "qd.dx"], {}),
 }  # fmt: skip
