@@ -1,10 +1,14 @@
-"""MAD-X's twiss of one lattice, in an environment of its own: a case as JSON in, columns and summary as JSON out."""
+"""MAD-X's twiss of one lattice, in an environment of its own: a case as JSON in, columns and summary as JSON out.
+
+And what the lattice is made of, for another code: elements in order, as MAD-X has them after everything is expanded.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from typing import Any
 
 from cpymad.madx import Madx
 
@@ -13,6 +17,23 @@ OFF = {"solenoid": ("ks",), "hkicker": ("kick",), "vkicker": ("kick",), "kicker"
 """What is off where an orbit bump is not wanted."""
 SURVEY = ("X", "Y", "Z", "theta", "phi", "psi")
 NUMBERS = ("q1", "q2", "dq1", "dq2", "alfa", "length")
+
+
+def described(e: Any) -> dict[str, Any]:
+    """One element; whatever does nothing here is a drift."""
+    kind, length = e.base_type.name, float(e.length)
+    if kind in ("sbend", "rbend") and e.angle:
+        share = 0.5 * e.angle if kind == "rbend" else 0.0
+        ends = {"entry": (e.e1, e.fint), "exit": (e.e2, e.fintx if e.fintx >= 0.0 else e.fint)}
+        faces = {end: {"angle": share + face, "fint": fint, "hgap": e.hgap} for end, (face, fint) in ends.items()}
+        return {"type": "bend", "length": length, "angle": e.angle, "k1": e.k1, "k2": e.k2, **faces}
+    if kind == "quadrupole":
+        return {"type": kind, "length": length, "k1": e.k1, "k1s": e.k1s}
+    if kind == "sextupole":
+        return {"type": kind, "length": length, "k2": e.k2, "k2s": e.k2s}
+    if kind == "multipole":
+        return {"type": kind, "length": 0.0, "knl": list(e.knl), "ksl": list(e.ksl)}
+    return {"type": "drift", "length": length}
 
 
 def main() -> None:
@@ -40,6 +61,7 @@ def main() -> None:
         {
             "columns": {name: [float(v) for v in found[name]] for name in COLUMNS},
             "survey": {name: [float(v) for v in survey[name.lower()]] for name in SURVEY},
+            "elements": [described(e) for e in madx.sequence[case["sequence"]].expanded_elements],
             "numbers": {name: float(found.summary[name]) for name in NUMBERS},
         },
         sys.stdout,

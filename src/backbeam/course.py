@@ -27,8 +27,7 @@ from backbeam.plan import (
     unroll,
 )
 from backbeam.plan.sites import compile_sites
-from backbeam.scalars import plain
-from backbeam.turns import MOMENTS, PARTICLES, TURNS, Record
+from backbeam.turns import MOMENTS, PARTICLES, TURNS, Record, number_of_turns
 
 ON_TURN = ("lose", "raise")
 
@@ -86,9 +85,7 @@ class Course:
                 warnings.warn(f"{effect.name or effect.kind} does nothing: {why}", BackbeamWarning, stacklevel=3)
         if not isinstance(on_turn, str) or on_turn not in ON_TURN:
             raise InputError("track.on_turn", on_turn, " or ".join(ON_TURN))
-        turns = plain(turns)
-        if isinstance(turns, bool) or not isinstance(turns, int) or turns < 1:
-            raise InputError("track.turns", turns, "a whole number, at least 1")
+        turns = number_of_turns(turns)
         if record is not None and not isinstance(record, Record):
             raise InputError("record", record, "Record(), Record(particles=[0, 1]), or None")
         for name in (TURNS, MOMENTS, PARTICLES) if record is not None else ():

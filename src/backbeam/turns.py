@@ -16,11 +16,20 @@ from backbeam import backends, moments
 from backbeam.arrays import COORDINATES, Array, namespace
 from backbeam.errors import InputError
 from backbeam.observation import Observation
+from backbeam.scalars import plain
 
 TURNS = "turns"
 """What a record is called among the readings of a beam."""
 MOMENTS, PARTICLES = "turns.moments", "turns.particles"
 """Its readings, of each time: see `BeamMoments` and `Particles`."""
+
+
+def number_of_turns(turns: Any) -> int:
+    """A number of turns as a whole number; `InputError` if it is none."""
+    turns = plain(turns)
+    if isinstance(turns, bool) or not isinstance(turns, int) or turns < 1:
+        raise InputError("track.turns", turns, "a whole number, at least 1")
+    return turns
 
 
 @dataclass(frozen=True)

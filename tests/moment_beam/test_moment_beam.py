@@ -69,6 +69,31 @@ def test_a_screen_sees_a_gaussian():
     assert np.abs(image - many).max() < 0.02 * -many.min()
 
 
+def test_displaced_monitors_and_screens_read_in_their_own_frame():
+    """As with particles of these moments: shifted, rolled, both, and a thick one, which reads in its middle."""
+    mean, cov = moments_of_a_beam()
+    model = {"model": "linear"}
+    line = bb.Line([
+        bb.Quadrupole(0.3, k1=2.0, name="qf", **model), bb.Monitor(name="shifted", dx=1e-3, dy=-2e-3),
+        bb.Drift(0.4, name="d", **model), bb.Monitor(name="rolled", roll=0.7),
+        bb.Monitor(name="both", dx=1e-3, roll=-1.2), bb.Monitor(0.5, name="thick", dy=1e-3, roll=0.3),
+    ])  # fmt: skip
+    found = bb.track(line, bb.MomentBeam(mean, cov, reference(), 1e-12)).readings
+    drawn = bb.Beam.from_arrays(particles(mean, cov), species="proton", kinetic_energy=5e7, charge=1e-12)
+    expected = bb.track(line, drawn).readings
+    assert set(found) == set(expected) == {"shifted", "rolled", "both", "thick"}
+    for name, seen in expected.items():
+        atol = 5e-7 if name == "thick" else 1e-15  # an exact drift, in which slopes are not quite moments
+        assert np.allclose(found[name], seen, rtol=1e-12, atol=atol), name
+    plain = bb.track(line.replace({"shifted.dx": 0.0}), bb.MomentBeam(mean, cov, reference(), 1e-12)).readings
+    assert np.allclose(found["shifted"] - plain["shifted"], [-1e-3, 0.0], atol=1e-16)
+    screens = bb.Line(
+        [bb.Screen(0.02, 0.02, (40, 48), name=name, **out) for name, out in (("s", {}), ("t", {"dx": 1e-3}))]
+    )
+    image = bb.track(screens, bb.MomentBeam(mean, cov, reference(), 1e-12)).readings
+    assert np.allclose(image["t"][:-1], image["s"][1:], rtol=1e-9, atol=1e-30)  # a pixel is 1 mm
+
+
 KINDS = ("sigma", "mean", "emittance", "normalized_emittance", "twiss_beta", "twiss_alpha", "mean_square_size")
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from backbeam import backends, clock
 from backbeam.arrays import Array, namespace
 from backbeam.errors import InputError
-from backbeam.plan import Apply, Slicing, compile_pieces
+from backbeam.plan import Apply, Observe, Slicing, compile_pieces
 from backbeam.reference import Reference
 from backbeam.run import broadcast_shapes
 
@@ -60,6 +60,8 @@ class Passages:
     held:
         Of an affine line, where maps of a kind take the axis ``(m, 6)`` and their matrices ``(m, 6, 6)``, by the number
         of the kind, if its parameters are held at what they are.
+    looks:
+        Every reading of a monitor or screen, with the number of maps before it: it stands in the element's own frame.
     """
 
     steps: tuple[Apply, ...]
@@ -68,20 +70,29 @@ class Passages:
     fractions: np.ndarray
     slots: dict[tuple[str, str], tuple[int, tuple[int, ...]]]
     held: Mapping[int, tuple[Array, Array]] = field(default_factory=dict)
+    looks: tuple[tuple[int, Observe], ...] = ()
 
     @classmethod
     def of(cls, line: Line, slicing: Slicing) -> Passages:
-        """Passages of a line; apertures and monitors do not matter to its optics."""
+        """Passages of a line; apertures do not matter to its optics."""
         if line.has_clocks:
             clock.refuse(line, "optics and moments")
         steps: list[Apply] = []
+        looks: list[tuple[int, Observe]] = []
         ends, names, fractions = [0], [""], [0.0]
         for name, fraction, piece in compile_pieces(line, slicing, {}):
-            steps += [step for step in piece if isinstance(step, Apply)]
+            for step in piece:
+                if isinstance(step, Apply):
+                    steps.append(step)
+                elif isinstance(step, Observe):
+                    looks.append((len(steps), step))
             ends.append(len(steps))
             names.append(name)
             fractions.append(fraction)
-        return cls(tuple(steps), np.asarray(ends), tuple(names), np.asarray(fractions), parameter_slots(line))
+        return cls(
+            tuple(steps), np.asarray(ends), tuple(names), np.asarray(fractions), parameter_slots(line),
+            looks=tuple(looks),
+        )  # fmt: skip
 
     @cached_property
     def kinds(self) -> tuple[Kind, ...]:
@@ -129,6 +140,11 @@ class Passages:
                 found.setdefault(name, []).append(k)
                 done = 0.0
         return found
+
+    def maps_behind(self, elements: int) -> int:
+        """How many maps so many elements of the line are."""
+        places = [0, *sorted(place for each in self.last.values() for place in each)]
+        return int(self.ends[places[elements]])
 
     def thick(self) -> tuple[np.ndarray, np.ndarray]:
         """Of the places whose element has a length: which they are, and where the length stands in the vector."""

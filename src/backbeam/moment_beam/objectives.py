@@ -13,12 +13,13 @@ from backbeam.beam import PLANES
 from backbeam.errors import InputError
 from backbeam.judging import objective_of
 from backbeam.observables import Mean, MeanSquareSize, NormalizedEmittance, Objective, Own, Sigma
-from backbeam.observables.places import Placed, passage_of
+from backbeam.observables.places import Placed
 from backbeam.observables.planes import OfPlane
 
 if TYPE_CHECKING:
     from backbeam.line import Line
     from backbeam.moment_beam.beam import MomentBeam
+    from backbeam.moment_beam.revolutions import Revolutions
     from backbeam.moment_beam.tracking import Passage
 
 MomentBars = dict[str, Array]
@@ -102,7 +103,12 @@ class Judged:
     """
 
     def __init__(
-        self, objectives: Sequence[Any], passage: Passage, line: Line, beam: MomentBeam, wrt: Sequence[str] = ()
+        self,
+        objectives: Sequence[Any],
+        passage: Passage | Revolutions,
+        line: Line,
+        beam: MomentBeam,
+        wrt: Sequence[str] = (),
     ) -> None:
         from backbeam.lattice_functions.objectives import of_optics, tables_of
         from backbeam.mixed import line_names
@@ -117,15 +123,10 @@ class Judged:
         self.found: dict[Objective, tuple[int, MomentBars]] = {}
         for leaf in dict.fromkeys(leaf for tree in trees for leaf in tree.leaves):
             if leaf not in self.known:
-                k = -1 if not isinstance(leaf, Placed) else self._maps_before(leaf)
+                k = -1 if not isinstance(leaf, Placed) else passage.maps_before(leaf.place)
                 here = self.final if k < 0 else passage.beam_at(k)
                 self.known[leaf], bars = leaf_of(leaf.objective if isinstance(leaf, Placed) else leaf, here)
                 self.found[leaf] = k, bars
-
-    def _maps_before(self, leaf: Placed) -> int:
-        passages = self.passage.solution.passages
-        places = [0, *sorted(place for each in passages.last.values() for place in each)]
-        return int(passages.ends[places[passage_of(leaf.place, self.passage.line.sequence)[0]]])
 
     def values(self) -> list[Array]:
         """Value of each objective ``(...)``."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from array_api_compat import device
 
 from backbeam.arrays import Array, namespace
-from backbeam.observation import Centroid, Image
+from backbeam.observation import Image
 
 if TYPE_CHECKING:
     from backbeam.moment_beam.beam import MomentBeam
@@ -16,23 +16,16 @@ if TYPE_CHECKING:
 
 
 def seen(passage: Passage) -> dict[str, Any]:
-    """Readings by name; a list where an element is passed several times."""
-    passages, found = passage.solution.passages, {}
-    counts: dict[str, list[Any]] = {}
-    for place, name in enumerate(passages.names):
-        element = passage.line._named.get(name)
-        if element is None:
-            continue
-        for bound in element.body(1.0) if not element.is_thick else ():
-            if isinstance(bound.map, Centroid):
-                mean, _ = passage.at(place)
-                counts.setdefault(name, []).append(namespace(mean).stack([mean[..., 0], mean[..., 2]], axis=-1))
-            elif isinstance(bound.map, Image):
-                charge = sign(passage.beam) * passage.charge
-                counts.setdefault(name, []).append(image(bound.map, *passage.at(place), charge))
-    for name, readings in counts.items():
-        found[name] = readings if len(readings) > 1 else readings[0]
-    return found
+    """Readings by name, each in the frame of its element; a list where an element is passed several times."""
+    found: dict[str, list[Any]] = {}
+    for maps_before, look in passage.solution.passages.looks:
+        mean, cov = passage.behind(maps_before)
+        if isinstance(look.observation, Image):
+            reading = image(look.observation, mean, cov, sign(passage.beam) * passage.charge)
+        else:
+            reading = namespace(mean).stack([mean[..., 0], mean[..., 2]], axis=-1)
+        found.setdefault(look.element, []).append(reading)
+    return {name: readings if len(readings) > 1 else readings[0] for name, readings in found.items()}
 
 
 def sign(beam: MomentBeam) -> float:

@@ -28,13 +28,16 @@ from backbeam.lattice_functions.spreading import many, spread_solution
 from backbeam.lattice_functions.table import Optics, Source
 from backbeam.moment_beam.beam import MomentBeam
 from backbeam.moment_beam.linear_space_charge import LinearSpaceCharge, acting_on_moments
+from backbeam.observables.places import passage_of
 from backbeam.paths import is_of_beam
 from backbeam.plan import Slicing
 from backbeam.reference import Reference
 from backbeam.run import broadcast_shapes
+from backbeam.turns import number_of_turns
 
 if TYPE_CHECKING:
     from backbeam.line import Line
+    from backbeam.moment_beam.revolutions import Revolutions
     from backbeam_backends import Backend
 
 
@@ -110,6 +113,11 @@ class Passage:
         solution = Solution.of(passages, beam.species, vector, u, Closing(0, beam.mean_), None, batch)
         return cls(line, beam, space_charge, solution, charge)
 
+    def with_beam(self, beam: MomentBeam) -> Passage:
+        """The way of another beam through the same line."""
+        vector = self.solution.vector
+        return Passage.through(self.solution.passages, self.line, beam, self.space_charge, vector, backends.of(vector))
+
     @classmethod
     def on(
         cls,
@@ -123,10 +131,15 @@ class Passage:
         on_turn: str = "lose",
         turns: int = 1,
         record: None = None,
-    ) -> Passage:
+    ) -> Passage | Revolutions:
         """The way that the arguments of `MomentBeam.track` describe."""
+        from backbeam.moment_beam.revolutions import Revolutions
+
         acting = acting_on_moments(space_charge, effects, on_turn, record)
-        return cls.of(line if turns == 1 else line * turns, beam, acting, slices, step)
+        turns = number_of_turns(turns)
+        if turns == 1:
+            return cls.of(line, beam, acting, slices, step)
+        return Revolutions.of(line, beam, acting, slices, step, turns)
 
     @cached_property
     def kicks(self) -> dict[int, tuple[int, float]]:
@@ -185,11 +198,8 @@ class Passage:
 
         return seen(self)
 
-    def at(self, place: int) -> tuple[Array, Array]:
-        """Mean and covariance at a place of the line."""
-        return self._behind(int(self.solution.passages.ends[place]))
-
-    def _behind(self, k: int) -> tuple[Array, Array]:
+    def behind(self, k: int) -> tuple[Array, Array]:
+        """Mean and covariance behind k maps."""
         mean = self.solution.z[..., k, :]
         if self.kicks:
             return mean, self.covariances[k]
@@ -198,7 +208,17 @@ class Passage:
     def beam_at(self, k: int) -> MomentBeam:
         """The beam behind k maps."""
         reference = self.beam.reference.with_beta_gamma(self.solution.beta_gamma[..., k])
-        return MomentBeam(*self._behind(k), reference, self.beam.charge, self.beam.s)
+        return MomentBeam(*self.behind(k), reference, self.beam.charge, self.beam.s)
+
+    def maps_before(self, place: str) -> int:
+        """How many maps there are before a place, which is the end of an element: see `passage_of`."""
+        return self.solution.passages.maps_behind(passage_of(place, self.line.sequence)[0])
+
+    def spread(self, count: int) -> Passage:
+        """The way for a batch of so many cotangents."""
+        wide = replace(self, solution=spread_solution(self.solution, count))
+        vars(wide)["covariances"] = [many(cov, count) for cov in self.covariances]
+        return wide
 
     # -- back --------------------------------------------------------------------------------------------------------
 
@@ -335,7 +355,7 @@ def moment_jacobian(
 
 
 def _pulled_together(
-    passage: Passage, rows: Sequence[Mapping[int, Mapping[str, Array]]], line: Line, wrt: Sequence[str]
+    passage: Passage | Revolutions, rows: Sequence[Mapping[int, Mapping[str, Array]]], line: Line, wrt: Sequence[str]
 ) -> list[dict[str, Array]]:
     """Gradients from rows of cotangents, as `Passage.pullback` takes one, as a batch."""
     if len(rows) == 1:
@@ -345,13 +365,13 @@ def _pulled_together(
     for k, name in dict.fromkeys((k, name) for row in rows for k, own in row.items() for name in own):
         nothing = xp.zeros_like(next(row[k][name] for row in rows if name in row.get(k, {})))
         bars.setdefault(k, {})[name] = xp.stack([row.get(k, {}).get(name, nothing) for row in rows], axis=0)
-    wide = replace(passage, solution=spread_solution(passage.solution, count))
-    vars(wide)["covariances"] = [many(cov, count) for cov in passage.covariances]
-    found = moment_gradient(wide, line, wide.pullback(bars), wrt)
+    found = moment_gradient(passage, line, passage.spread(count).pullback(bars), wrt)
     return [{name: bar[k, ...] for name, bar in found.items()} for k in range(count)]
 
 
-def moment_gradient(passage: Passage, line: Line, found: Mapping[str, Array], wrt: Sequence[str]) -> dict[str, Array]:
+def moment_gradient(
+    passage: Passage | Revolutions, line: Line, found: Mapping[str, Array], wrt: Sequence[str]
+) -> dict[str, Array]:
     """Derivative by each name, from what `Passage.pullback` found."""
     asked, beam = Wanted.of(line, wrt), passage.beam
     gradient: dict[str, Array] = {}
