@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import array_api_compat.numpy
 import numpy as np
-import scipy.fft
 
 from backbeam_backends.base import Backend
 from backbeam_backends.blocks import add, blockwise, thread_count
 from backbeam_backends.fusing import Fused, available
 from backbeam_backends.meters.numpy_meter import NumpyMeter
+from backbeam_backends.pocketfft import transforms
 from backbeam_backends.recycling import Recycler
 from backbeam_backends.setbacks import Setbacks
-from backbeam_backends.transforms import Transforms
 
 if TYPE_CHECKING:
     from backbeam_backends.particle_mesh.numba_cloud_in_cell import NumbaCloudInCell
+    from backbeam_backends.transforms import Transforms
 
 OFTEN, FEWEST = 16, 64
 """Calls from which on a loop is compiled for fewer particles, and how few."""
-THREADS_FROM = 1 << 16
-"""Numbers in an array from which on its transform is shared out among threads."""
 
 
 class NumpyBackend(Backend):
@@ -102,34 +100,13 @@ class NumpyBackend(Backend):
         return _cloud_in_cell(self.setbacks) if n >= self.fuse_from and available() else None
 
     @property
-    def fft(self) -> ScipyTransforms:
-        """`scipy.fft`."""
-        return ScipyTransforms()
-
-
-class ScipyTransforms(Transforms):
-    """`scipy.fft`, which keeps float32 and uses all the cores."""
-
-    def __init__(self) -> None:
-        functions = (scipy.fft.rfft, scipy.fft.irfft, scipy.fft.fft, scipy.fft.ifft)
-        self.rfft, self.irfft, self.fft, self.ifft = (partial(_transformed, function) for function in functions)
-
-    def ifft_in_place(self, f: np.ndarray, *, axis: int) -> np.ndarray:
-        """Written on where SciPy can."""
-        return _transformed(scipy.fft.ifft, f, axis=axis, overwrite_x=True)
-
-    def cosine(self, g: np.ndarray, *, axis: int) -> np.ndarray:
-        """`scipy.fft.dct`."""
-        return _transformed(scipy.fft.dct, g, axis=axis, type=1)
+    def fft(self) -> Transforms:
+        """SciPy's."""
+        return transforms()
 
 
 def _twice(x: np.ndarray) -> np.ndarray:
     return 2.0 * x
-
-
-def _transformed(function: Callable[..., np.ndarray], a: np.ndarray, **options: Any) -> np.ndarray:
-    """With threads where they are worth starting; blocks are shared out among the cores already."""
-    return function(a, workers=thread_count() if a.size > THREADS_FROM else 1, **options)
 
 
 @cache
@@ -137,10 +114,13 @@ def _cloud_in_cell(setbacks: Setbacks) -> NumbaCloudInCell | None:
     """Numba's loops; None where Numba is broken."""
     try:
         from backbeam_backends.particle_mesh.numba_cloud_in_cell import NumbaCloudInCell
+
+        found = NumbaCloudInCell()
+        found.probe()
     except Exception as error:  # an installation can be broken in every way
         setbacks.note("compiled deposit and gather", error)
         return None
-    return NumbaCloudInCell()
+    return found
 
 
 @lru_cache(1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import warnings
@@ -91,11 +92,14 @@ print(float(out.sigma("x")).hex(), bb.backends.get("numpy").setback() if hasattr
 """
 
 
-@pytest.mark.parametrize("module", ["numba", "llvmlite"])
-@pytest.mark.parametrize("error", ["ImportError('half installed')", "OSError('cannot load libLLVM')"])
-def test_a_broken_installation(module, error):
+@pytest.mark.parametrize(
+    ("module", "error"), [("numba", "ImportError('half installed')"), ("llvmlite", "OSError('cannot load libLLVM')")]
+)
+def test_a_broken_installation(module, error, tmp_path):
+    """Where no machine code is kept: what is kept needs no Numba."""
     code = BROKEN.format(module=module, error=error)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     said, value = done.stdout.splitlines()
     assert said == "['PlainPathWarning']"

@@ -162,16 +162,16 @@ class Call:
             leaves = [*leaves, *(getattr(np.linalg, name)(leaves[k]) for name, k in kernel.derived)]
         made = [empty(shape, dtype) for shape, dtype in self.made]
         arrays = [_rows(leaves[k]) for k in kernel.lane_leaves] + made
-        addresses = [_address(array) for array in arrays]
+        starts = [address(array) for array in arrays]
         numbers: list[np.ndarray] = []
         code = kernel.code
         if code is None:
             return (self._results(leaves, made, numbers),)
         for place in self.places:
             words: list[Any] = []
-            for array, address in zip(arrays, addresses, strict=True):
+            for array, start in zip(arrays, starts, strict=True):
                 strides = array.strides
-                words.append(address + sum(map(mul, place, strides)) if place else address)
+                words.append(start + sum(map(mul, place, strides)) if place else start)
                 words += strides[len(place) : -1]
             for k in kernel.scalar_leaves:
                 if kernel.inputs[k].shape:
@@ -179,7 +179,7 @@ class Call:
                 else:
                     words.append(leaves[k])
             found = np.empty(kernel.results)
-            code(self.n, kernel.pack(*words), _address(found) if kernel.results else 0)
+            code(self.n, kernel.pack(*words), address(found) if kernel.results else 0)
             if kernel.guarded and found[-1] != 0.0:
                 return None
             numbers.append(found)
@@ -234,7 +234,7 @@ def _rows(leaf: np.ndarray) -> np.ndarray:
     return leaf if leaf.strides[-1] == leaf.itemsize else np.ascontiguousarray(leaf)
 
 
-def _address(array: np.ndarray) -> int:
+def address(array: np.ndarray) -> int:
     """Where an array begins."""
     try:
         # The quickest way, which is not open to all. An array is a `Buffer` to type checkers from Python 3.12 on.

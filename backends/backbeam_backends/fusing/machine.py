@@ -64,7 +64,8 @@ def register_bits() -> int:
     return 512 if "+avx512f" in features else 256 if "+avx2" in features else 128
 
 
-def _target() -> Any:
+def target() -> Any:
+    """Machine for which code is made."""
     llvm, (name, features) = _llvm(), _processor()
     target = llvm.Target.from_default_triple()
     return target.create_target_machine(cpu=name, features=features, opt=OPTIMIZE, jit=True, reloc="default")
@@ -75,26 +76,32 @@ def _assemble(assembly: str) -> bytes:
     llvm = _llvm()
     module = llvm.parse_assembly(assembly)
     module.verify()
-    machine = _target()
+    machine = target()
     options = llvm.create_pipeline_tuning_options(speed_level=PASSES)
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
     return machine.emit_object(module)
 
 
-def _key(assembly: str) -> bytes:
-    """All that the object code depends on."""
+@cache
+def _maker() -> str:
+    """What makes the code, and for what."""
     llvm = _llvm()
     made_by = (llvm.llvm_version_info, version("llvmlite"), llvm.get_default_triple(), OPTIMIZE, PASSES)
-    return "\n".join([assembly, *_processor(), repr(made_by)]).encode()
+    return "\n".join([*_processor(), repr(made_by)])
 
 
-def _kept(assembly: str) -> bytes:
+def _key(name: str) -> bytes:
+    """All that the object code depends on; the name stands for the assembly, or is that."""
+    return f"{name}\n{_maker()}".encode()
+
+
+def _kept(name: str, assembly: Callable[[], str]) -> bytes:
     """Object code, from the disk where it is there."""
-    folder, key = KernelFolder(users_folder("backbeam", "kernels")), _key(assembly)
+    folder, key = KernelFolder(users_folder("backbeam", "kernels")), _key(name)
     code = folder.read(key)
     if code is None:
-        code = _assemble(assembly)
+        code = _assemble(assembly())
         folder.write(key, code)
     return code
 
@@ -112,11 +119,17 @@ def _introduce(function: str) -> None:
 
 def load(assembly: str, name: str) -> Callable[[int, bytes, int], None]:
     """The function of that name, as machine code; calling it lets go of the interpreter's lock."""
-    llvm = _llvm()
     for function in re.findall(r"^declare .* @([a-z0-9]+)\(", assembly, re.MULTILINE):
         _introduce(function)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
-    engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(_kept(assembly)))
+    return load_kept(assembly, lambda: assembly, name)
+
+
+def load_kept(key: str, assembly: Callable[[], str], name: str) -> Callable[[int, bytes, int], None]:
+    """`load`, of assembly that is only made where nothing is kept for the key, which says all that it depends on."""
+    llvm = _llvm()
+    code = llvm.object_file.ObjectFileRef.from_data(_kept(key, assembly))
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target())
+    engine.add_object_file(code)
     engine.finalize_object()
     function = SIGNATURE(engine.get_function_address(name))
     function.engine = engine  # type: ignore[attr-defined]  # the code lives as long as its engine

@@ -10,6 +10,9 @@ from typing import Any, Protocol
 Array = Any
 Rows = tuple[Array, ...]
 
+WIDTH = 4
+"""Numbers of a node that is a vector to the loops on the processor."""
+
 
 class CloudInCell(Protocol):
     """Cloud-in-cell weights straight from positions: no array of cells or weights is made.

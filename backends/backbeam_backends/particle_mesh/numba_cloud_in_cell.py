@@ -15,9 +15,10 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from backbeam_backends.blocks import thread_count
-from backbeam_backends.particle_mesh import numba_kernels as kernels
-from backbeam_backends.particle_mesh import numba_stencils as stencils
-from backbeam_backends.particle_mesh.contract import CloudInCell, Rows
+from backbeam_backends.particle_mesh.contract import WIDTH, CloudInCell, Rows
+from backbeam_backends.particle_mesh.kept_loops import KeptLoops
+
+kernels, stencils = KeptLoops("numba_kernels"), KeptLoops("numba_stencils")
 
 GRADIENTS = {
     2: (stencils.gradient_2, stencils.gradient_2_transpose, (1.0, 1.0 / 2.0)),
@@ -33,6 +34,11 @@ SHARE = 131_072
 
 class NumbaCloudInCell(CloudInCell):
     """Cloud-in-cell weights for NumPy arrays. Nodes have four numbers: a field's components, and one beside them."""
+
+    def probe(self) -> None:
+        """Run a loop: what is wrong with Numba is said here, and not on the way."""
+        none = np.zeros(0)
+        kernels.deposit(none, none, none, none, np.zeros(14), np.zeros(8), 2, 2)
 
     def grids(self, batch: int, n: int) -> int:
         """Grids that the threads of a deposit fill besides those of the beams, where the nodes are not too many."""
@@ -73,7 +79,7 @@ class NumbaCloudInCell(CloudInCell):
 
     def arrange(self, field: np.ndarray) -> np.ndarray:
         """Return ``(B, nx, ny, nz, k)``."""
-        found = np.zeros((*field.shape[1:], kernels.WIDTH), field.dtype)
+        found = np.zeros((*field.shape[1:], WIDTH), field.dtype)
         found[..., : len(field)] = np.moveaxis(field, 0, -1)
         return found[..., : len(field)]
 
@@ -86,7 +92,7 @@ class NumbaCloudInCell(CloudInCell):
     def gradient(self, phi: np.ndarray, factors: np.ndarray, order: int) -> np.ndarray:
         """In one pass over the nodes."""
         loop, _, weights = GRADIENTS[order]
-        found = np.zeros((*phi.shape, kernels.WIDTH), factors.dtype)
+        found = np.zeros((*phi.shape, WIDTH), factors.dtype)
         for b, one in enumerate(np.ascontiguousarray(phi)):
             loop(one, *(w * factors[:, b].astype(phi.dtype) for w in weights), found[b])
         return found[..., :3]
@@ -156,10 +162,10 @@ def _checked(field: np.ndarray, components: int) -> np.ndarray:
 def _nodes(field: np.ndarray) -> np.ndarray:
     """Nodes of four numbers, of which a field ``(..., k)`` is the first k: those in whose memory it is, if it is."""
     *axes, k = field.shape
-    steps = (*field.strides[:-2], kernels.WIDTH * field.itemsize, field.itemsize)
+    steps = (*field.strides[:-2], WIDTH * field.itemsize, field.itemsize)
     if field.strides == steps:
-        return as_strided(field, (*axes, kernels.WIDTH), steps)
-    found = np.zeros((*axes, kernels.WIDTH), field.dtype)
+        return as_strided(field, (*axes, WIDTH), steps)
+    found = np.zeros((*axes, WIDTH), field.dtype)
     found[..., :k] = field
     return found
 

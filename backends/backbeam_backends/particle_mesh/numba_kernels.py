@@ -23,9 +23,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from backbeam_backends.particle_mesh.compiling import Loop
-
-WIDTH = 4
-"""Numbers of a node that is a vector."""
+from backbeam_backends.particle_mesh.contract import WIDTH
 
 _inline = njit(inline="always")
 
