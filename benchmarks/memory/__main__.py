@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 TABLES = ("timeline", "scaling", "substeps", "growth", "prediction", "long")
-OTHERS = ("calibrate", "coefficients", "all")
+OTHERS = ("calibrate", "times", "coefficients", "all")
 
 
 def main() -> int:

@@ -5,7 +5,7 @@
     python benchmarks/memory calibrate --libraries torch --adjoints tape
 
 Takes four minutes a setup (JAX, which compiles for each size, twelve). A setup or an adjoint that is not measured keeps
-what it has.
+what it has. Times are measured by themselves: ``python benchmarks/memory times``.
 Particles whose threads fill grids of their own are among the sizes only where there is more than one core.
 """
 
@@ -148,7 +148,6 @@ def calibrate(library: str, dtype: str, device: str | None, wanted: Sequence[str
     bench = Bench(library, dtype, device)
     lossy: dict[str, float] = {}
     taped: dict[str, dict[str, float]] = {}
-    seconds: dict[str, float] = {}
     finish: list[Callable[[], None]] = []
     off: dict[str, float] = {}
     if backend.has_autodiff and "tape" in wanted:
@@ -164,20 +163,14 @@ def calibrate(library: str, dtype: str, device: str | None, wanted: Sequence[str
     bench = Bench(library, dtype, device)
     for adjoint, settings in adjoints.items():
         of_working(bench, adjoint, settings, working[adjoint], lossy, taped, finish)
-        bench.ask(
-            expanding(60_000, 32, 4), adjoint=adjoint, what="timing", **settings,
-            then=lambda found, _, name=adjoint: seconds.update({name: found["gradient"] / found["tracking"]}),
-        )  # fmt: skip
     bench.measure()
     for function in finish:
         function()
     off |= {f"{what}, working": worst for what, worst in bench.residuals.items()}
-    if "store" in seconds:
-        seconds["checkpoint"] = seconds["store"]  # and what it computes again, which the model counts
     names = {"numpy": ("numpy", "scipy", "numba"), "torch": ("torch", "numba"), "jax": ("jax", "jaxlib", "numba")}
     found = {
         "versions": versions(*names.get(library, (library,))),
-        "working": working, "lossy": lossy, "tape": taped, "time": seconds, "worst_residuals": off,
+        "working": working, "lossy": lossy, "tape": taped, "worst_residuals": off,
     }  # fmt: skip
     place = device or backend.devices()[0]
     return table.setup_name(library, place, dtype), rounded(found)

@@ -34,7 +34,7 @@ def rows_of(setup: str, data: dict[str, Any]) -> list[dict[str, Any]]:
             "setup": setup, "adjoint": adjoint, "kept": kept, "working": working[KICK],
             "worst_residual_kept": residuals.get("tape, kept") if adjoint == "tape" else None,
             "worst_residual_peak": residuals.get(f"{adjoint}, working"),
-            "time": data["time"].get(adjoint), "versions": data["versions"],
+            "time": data["time"]["kicks"].get(adjoint), "versions": data["versions"],
         })  # fmt: skip
     return rows
 

@@ -16,10 +16,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from time import perf_counter, sleep
+from statistics import median
+from time import perf_counter, process_time, sleep
 from typing import Any
 
 from backbeam.memory.resident import STEADY_HEAP, status, watch
+
+LONG_ENOUGH, ROUNDS = 0.02, 9
+"""Seconds of tracking that are timed together, and how often."""
 
 PROGRAM = "import sys; sys.path.insert(0, {!r}); from memory.fresh import serve; serve({})"
 
@@ -124,17 +128,24 @@ def tape(job: dict[str, Any]) -> dict[str, int]:
 
 
 def timing(job: dict[str, Any]) -> dict[str, float]:
-    """Seconds of the gradient and of the tracking alone: the least of interleaved calls."""
-    gradient, tracking, _ = prepared(job)
-    seconds: dict[str, list[float]] = {"gradient": [], "tracking": []}
-    for function in (gradient, tracking):
+    """Processor time of gradients by some adjoints over that of the tracking alone: medians of interleaved calls."""
+    adjoints = job["adjoints"]
+    gradients = [prepared({**job, "adjoint": {"name": name}})[0] for name in adjoints]
+    functions = [prepared(job)[1], *gradients]
+    for function in (*functions, *functions):  # compiled, and once more as it will be
         function()
-    for _ in range(7):
-        for name, function in (("gradient", gradient), ("tracking", tracking)):
-            start = perf_counter()
-            function()
-            seconds[name].append(perf_counter() - start)
-    return {name: min(found) for name, found in seconds.items()}
+    start = process_time()
+    functions[0]()
+    several = 1 + int(LONG_ENOUGH / max(process_time() - start, 1e-4))
+    rounds = [[_seconds(function, several) for function in functions] for _ in range(ROUNDS)]
+    return {name: median(row[k] / row[0] for row in rounds) for k, name in enumerate(adjoints, 1)}
+
+
+def _seconds(function: Callable[[], None], times: int) -> float:
+    start = process_time()
+    for _ in range(times):
+        function()
+    return process_time() - start
 
 
 def timeline(job: dict[str, Any]) -> dict[str, list[float]]:

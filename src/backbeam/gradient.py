@@ -80,7 +80,7 @@ def value_and_grad(
         was given, a magnitude), ``beam.kinetic_energy``, ``beam.coordinates``, ``beam.charges``, ``beam.beta_gamma``,
         and parameters of the beam's distribution such as ``beam.sigma_x`` or ``beam.radius``.
     adjoint:
-        How the way is remembered, see `backbeam.adjoint`, or its name; None: `Reversible`.
+        How the way is remembered, see `backbeam.adjoint`, or its name; None: `Auto`.
 
     Returns
     -------

@@ -106,7 +106,7 @@ def track(
         What is noted before the first and after every turn, as ``readings["turns"]``: see `Record` and `Turns`.
     adjoint:
         How PyTorch's or JAX's automatic differentiation of the result is to remember the way, see `backbeam.adjoint`;
-        or its name; None: `Reversible`. It matters only where a gradient is being recorded.
+        or its name; None: `Auto`. It matters only where a gradient is being recorded.
 
     Returns
     -------

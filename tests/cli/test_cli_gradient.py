@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from command_line import call, call_json, refused
 
-from backbeam import Beam, observables, value_and_grad
+from backbeam import Auto, Beam, Checkpoint, Reversible, observables, value_and_grad
 from backbeam.parameter_names import expand
 from backbeam.problem import Problem, question
 
@@ -162,7 +162,10 @@ def test_options_go_before_the_file():
     assert question(problem, adjoint="checkpoint").adjoint.slots == 4
     assert question(problem, adjoint="store").adjoint.name == "store", "what the file says of others is left out"
     assert question(problem, "mean_x", ["qd.*"]).objective.name == "mean_x"
-    assert question(Problem.load("fodo", ["gradient.adjoint=null"])).adjoint.anchor_every == "auto"
+    free = Problem.load("fodo", ["gradient.adjoint=null"])
+    assert [question(free, **one).adjoint for one in ({}, {"anchor_every": 5}, {"slots": 4})] == [
+        Auto(), Reversible(5), Checkpoint(4)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 FORMS = {"SpaceCharge3D": [{"particle": 400.0, "cell": 100.0}, {"particle": 100.0, "cell": 300.0}]}
 
+TIMES = {"store": 2.5, "reversible": 3.0, "checkpoint": 9.0}
+
 
 def working(more):
     return {
@@ -26,7 +28,7 @@ def setup(tape):
             "Drift": {"particle": 200.0}, "ThickQuadrupole": {"particle": 100.0, "substep": 50.0},
             "lossy": {"map": 5.0, "kick": 7.0},
         } if tape else {},
-        "time": {"store": 2.5, "reversible": 3.0, "checkpoint": 9.0, **({"tape": 4.0} if tape else {})},
+        "time": dict.fromkeys(("kicks", "maps", "matrix"), TIMES | ({"tape": 4.0} if tape else {})),
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +15,13 @@ from backbeam.adjoint import Auto, Checkpoint, Reversible, Store, Tape, adjoint_
 from backbeam.course import Course
 from backbeam.errors import BackbeamError, BackendError, InputError
 from backbeam.gradient import differentiate
-from backbeam.memory import choose, table
+from backbeam.memory import choose, planner, table
 from backbeam.memory.features import features, weigh
 from backbeam.memory.forecast import forecast, model_of
+from backbeam.memory.planner import unbidden
+from backbeam.memory.table import made_of
 from backbeam.problem import Problem
+from backbeam.run import Run
 
 pytestmark = pytest.mark.usefixtures("round_numbers")
 
@@ -165,10 +169,18 @@ def test_it_says_by_how_much_nothing_fits():
     assert found.short_by == 1000
 
 
+def take(monkeypatch, **times):
+    """Let some adjoints take another time, whatever a plan is made of."""
+    setups = {
+        name: {**entry, "time": {of: {**known, **times} for of, known in entry["time"].items()}}
+        for name, entry in table.load().items()
+    }
+    monkeypatch.setattr(table, "load", lambda: setups)
+
+
 def test_slots_are_as_many_as_fit(monkeypatch):
     """Where reversing is slow, checkpoints are chosen: one slot more would not fit."""
-    setups = {name: {**entry, "time": {**entry["time"], "reversible": 50.0}} for name, entry in table.load().items()}
-    monkeypatch.setattr(table, "load", lambda: setups)
+    take(monkeypatch, reversible=50.0)
     model = forecast(problem("numpy"))
     budget = AMOUNTS["store"] - 5 * 48 * N
     found = choose(model, budget).recommended
@@ -177,12 +189,11 @@ def test_slots_are_as_many_as_fit(monkeypatch):
     assert model.needs(Checkpoint(found.adjoint.slots + 1)).predicted_peak_bytes > budget
     fewer = choose(model, budget - 3 * 48 * N).recommended
     assert fewer.adjoint == Checkpoint(found.adjoint.slots - 3)
-    assert fewer.relative_time > found.relative_time > model.coefficients.time["store"]
+    assert fewer.relative_time > found.relative_time > model.times["store"]
 
 
 def test_in_float32_anchors_are_spread_until_they_fit(monkeypatch):
-    setups = {name: {**entry, "time": {**entry["time"], "store": 50.0}} for name, entry in table.load().items()}
-    monkeypatch.setattr(table, "load", lambda: setups)
+    take(monkeypatch, store=50.0)
     model = forecast(problem("numpy", "float32", kicks=200))
     most = model.needs(Reversible()).predicted_peak_bytes
     assert choose(model, most).recommended.adjoint == Reversible()
@@ -225,19 +236,82 @@ def test_auto_gives_the_gradient_of_what_it_chose(name):
             assert float(one.gradient[key]) == pytest.approx(float(value), rel=1e-9)
 
 
-def test_auto_asks_the_device_what_is_free(monkeypatch):
-    backend = backends.get("numpy")
-    model = model_of(Course.of(LINE, space_charge=MODEL), beam())
-    least = model.needs(Reversible()).predicted_peak_bytes
-    monkeypatch.setattr(type(backend.meter), "free_memory", lambda self, array: int(least / 0.8) + 2)
-    arguments = (bb.observables.sigma("x"), LINE, beam(), ["d.length"])
-    assert differentiate(*arguments, adjoint="auto", space_charge=MODEL).adjoint == Reversible()
-    monkeypatch.setattr(type(backend.meter), "free_memory", lambda self, array: int(least / 0.8) - 2000)
-    with pytest.raises(BackbeamError, match=r"no adjoint fits in .*: reversible needs least, .* more"):
-        differentiate(*arguments, adjoint="auto", space_charge=MODEL)
-    monkeypatch.setattr(type(backend.meter), "free_memory", lambda self, array: None)
-    with pytest.raises(BackbeamError, match=r"Auto\(budget=\.\.\.\)"):
-        differentiate(*arguments, adjoint="auto", space_charge=MODEL)
+def test_unless_told_otherwise_a_tenth_of_what_is_free_may_be_taken(monkeypatch):
+    monkeypatch.setattr(planner, "LITTLE", 0)
+    course = Course.of(LINE, space_charge=MODEL)
+    model = model_of(course, beam())
+    most, least = (model.needs(adjoint).predicted_peak_bytes for adjoint in (Store(), Reversible()))
+    free = [10 * most + 10, int(least / 0.8) + 2, int(least / 0.8) - 2000, None]
+    monkeypatch.setattr(type(backends.get("numpy").meter), "free_memory", lambda self, array: free[0])
+    found = []
+    while free:
+        try:
+            found.append(unbidden(Run(course, beam()), course.plan))
+        except BackbeamError as error:
+            found.append(str(error))
+        free.pop(0)
+    assert [found[0], found[1], found[3]] == [Store(), Reversible(), Reversible()]
+    assert re.fullmatch("no adjoint fits in .*: reversible needs least, .* more", found[2])
+
+
+@pytest.mark.usefixtures("no_question")
+@pytest.mark.parametrize(("times", "chosen"), [({}, Store()), ({"reversible": 2.7}, Reversible())])
+def test_small_beams_ask_nobody_and_of_two_as_fast_take_the_one_that_undoes(monkeypatch, times, chosen):
+    take(monkeypatch, **times)
+    for adjoint in (None, Auto(), "auto"):
+        found = differentiate("sigma_x", LINE, beam(), ["d.length"], space_charge=MODEL, adjoint=adjoint)
+        assert found.adjoint == chosen
+    rows = bb.jacobian(["sigma_x", "sigma_y"], LINE, beam(), ["d.length"], space_charge=MODEL)[1]["d.length"]
+    assert rows[0] == pytest.approx(found.gradient["d.length"], rel=1e-12)
+
+
+@pytest.mark.usefixtures("no_question")
+def test_under_a_transform_it_is_reversible(monkeypatch):
+    """Which may make many beams of one: nobody asks how much is free."""
+    import torch
+
+    monkeypatch.setattr(planner, "LITTLE", 0)
+    here = beam(backend="torch")
+
+    def size(length):
+        return bb.track(LINE.replace({"d.length": length}), here, space_charge=MODEL).sigma("x")
+
+    lengths = torch.tensor([1.0, 1.1], dtype=torch.float64)
+    slopes = torch.func.vmap(torch.func.grad(size))(lengths)
+    _, right = bb.value_and_grad(
+        "sigma_x", LINE.replace({"d.length": lengths}), here, ["d.length"], space_charge=MODEL, adjoint="store"
+    )
+    torch.testing.assert_close(slopes, right["d.length"], rtol=1e-11, atol=0.0)
+
+
+@pytest.fixture
+def no_question(monkeypatch):
+    """No adapter is asked what is free."""
+
+    def free_memory(self, array):
+        raise AssertionError("asked")
+
+    for name in ("numpy", "torch"):
+        monkeypatch.setattr(type(backends.get(name).meter), "free_memory", free_memory)
+
+
+def test_a_library_of_which_nothing_is_known_undoes():
+    found = differentiate("sigma_x", LINE, beam(backend="array_api_strict"), ["d.length"], space_charge=MODEL)
+    assert found.adjoint == Reversible()
+
+
+LINEAR = [bb.Quadrupole(0.2, k1=k, model="linear") for k in (3.0, -3.0)]
+
+
+@pytest.mark.parametrize(
+    ("elements", "of"),
+    [(LINEAR, table.MATRIX), ([*LINEAR, bb.Monitor()], table.MATRIX), ([*LINEAR, bb.Drift(1.0)], table.MAPS)],
+)
+def test_what_the_time_of_a_line_goes_into(elements, of):
+    line = bb.Line(elements)
+    assert made_of(Course.of(line).plan) == of
+    assert made_of(Course.of(line, turns=3).plan) in (of, table.MAPS)
+    assert made_of(Course.of(line, space_charge=MODEL).plan) == table.KICKS
 
 
 def test_auto_when_torch_records():
@@ -271,11 +345,9 @@ def test_auto_has_a_name_and_no_other_name_passes():
 
 
 def test_of_two_that_are_as_fast_the_one_that_takes_clearly_less_is_chosen(monkeypatch):
-    setups = {name: {**one, "time": {**one["time"], "reversible": 2.7}} for name, one in table.load().items()}
-    monkeypatch.setattr(table, "load", lambda: setups)
+    take(monkeypatch, reversible=2.7)
     assert choose(forecast(problem()), 10**12).recommended.adjoint == Reversible()  # 2.7 is as good as 2.5
-    slower = {name: {**one, "time": {**one["time"], "reversible": 2.8}} for name, one in setups.items()}
-    monkeypatch.setattr(table, "load", lambda: slower)
+    take(monkeypatch, reversible=2.8)
     assert choose(forecast(problem()), 10**12).recommended.adjoint == Store()
 
 

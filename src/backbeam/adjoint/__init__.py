@@ -1,11 +1,11 @@
 """How a gradient is remembered: pass one of these as ``adjoint=``.
 
 ==================  =========================================  ==================================================
-`Reversible`        nothing a kick: every step is undone       the default; float32 is anchored now and then
+`Reversible`        nothing a kick: every step is undone       memory that does not grow; float32 has anchors
 `Checkpoint`        ``slots`` states in all, recomputation     where steps cannot be undone and memory is short
 `Store`             48 B/particle a kick (float64)             where memory is no matter: nothing is undone
 `Tape`              all that the library records               PyTorch and JAX: an independent witness; forward mode
-`Auto`              one of these                               the fastest that fits in memory
+`Auto`              one of these                               the default: the fastest within a tenth of memory
 ==================  =========================================  ==================================================
 
 All give the same gradient, to rounding.

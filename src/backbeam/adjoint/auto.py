@@ -15,8 +15,13 @@ class Auto(Adjoint):
     Parameters
     ----------
     budget:
-        Bytes that the gradient may take beyond what is there before. None: four fifths of what the device has free when
-        the gradient is asked for.
+        Bytes that the gradient may take beyond what is there before. None, the default of every gradient: the fastest
+        within a tenth of what the device has free, `Reversible` beyond, and of two as fast `Reversible`. Free is what
+        the tightest of machine, control group and ``ulimit`` leaves when the gradient is asked for.
+
+    What is fastest was measured, ``python benchmarks/memory times``: `Reversible`, but for lines that are one matrix,
+    which `Store` pulls back where they began, and keeps nothing for. Under a trace of JAX or ``torch.func``, which may
+    make many beams of one unseen, it is `Reversible`.
 
     The choice is made anew each time. All adjoints give the same gradient to rounding; where the choice itself must not
     change from run to run, name one.

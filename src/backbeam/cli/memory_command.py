@@ -19,6 +19,7 @@ from backbeam.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backbeam.adjoint import Adjoint
     from backbeam.memory import Choice, Model, Needs
     from backbeam.problem import Problem
     from backbeam.problem.measuring import Measurement
@@ -63,14 +64,28 @@ def command(
         model = forecast(problem)
         needs = [model.needs(adjoint) for adjoint in chosen_adjoints(model, problem, split_names(adjoints))]
         choice = None if limit is None else choose(model, limit)
+        default = of_itself(model)
         seen, skipped = measured(problem, needs, objective, split_names(wrt), tell) if measure else ({}, {})
     if as_json:
-        click.echo(json.dumps(summary(problem, model, needs, choice, seen, skipped), allow_nan=False))
+        click.echo(json.dumps(summary(problem, model, needs, choice, default, seen, skipped), allow_nan=False))
     else:
         from backbeam.cli.memory_table import print_memory
 
-        print_memory(problem, model, needs, choice, seen, skipped)
+        print_memory(problem, model, needs, choice, default, seen, skipped)
     return 1 if choice is not None and choice.recommended is None else 0
+
+
+def of_itself(model: Model) -> Adjoint | None:
+    """The one that a gradient takes unless told otherwise, with what is free here now; None where nobody can say."""
+    from backbeam.errors import BackbeamError
+    from backbeam.memory.planner import of_free
+    from backbeam_backends.host_memory import free_memory
+
+    free = free_memory() if model.host is not None else None
+    try:
+        return None if free is None else of_free(model, free)
+    except BackbeamError:  # nothing fits
+        return None
 
 
 def chosen_adjoints(model: Model, problem: Problem, names: list[str] | None) -> list[Any]:
@@ -119,6 +134,7 @@ def summary(
     model: Model,
     needs: list[Needs],
     choice: Choice | None,
+    default: Adjoint | None,
     seen: dict[str, Measurement],
     skipped: dict[str, str],
 ) -> dict[str, Any]:
@@ -160,6 +176,7 @@ def summary(
         "budget_bytes": None if choice is None else choice.budget_bytes,
         "recommended": None if best is None else best.adjoint.name,
         "recommended_settings": None if best is None else settings(best),
+        "default": None if default is None else default.name,
         "short_by_bytes": None if choice is None else choice.short_by,
     }
 

@@ -17,6 +17,7 @@ from rich.table import Table  # noqa: E402
 from rich.text import Text  # noqa: E402
 
 if TYPE_CHECKING:
+    from backbeam.adjoint import Adjoint
     from backbeam.memory import Choice, Model, Needs
     from backbeam.problem import Problem
     from backbeam.problem.measuring import Measurement
@@ -27,6 +28,7 @@ def print_memory(
     model: Model,
     needs: list[Needs],
     choice: Choice | None,
+    default: Adjoint | None,
     seen: dict[str, Measurement],
     skipped: dict[str, str],
 ) -> None:
@@ -34,6 +36,8 @@ def print_memory(
     parts = [Text(problem.title, style="bold"), _facts(problem, model), _rows(needs, seen, skipped), _reading(model)]
     if choice is not None:
         parts.append(_verdict(choice))
+    elif default is not None:
+        parts.append(Text(f"\nunless told otherwise a gradient takes {default.describe()} here", style="bold"))
     console().print(Padding(Group(*parts), (1, 1), expand=False))
 
 

@@ -81,8 +81,8 @@ def function(
         Lattice functions with which objectives of optics begin, of a line that is no ring; ``start.beta_x`` varies.
     space_charge, effects, slices, step, on_turn, turns, adjoint:
         As in `value_and_grad`, but that a point at which a particle turns round cannot be tracked, unless ``on_turn``
-        is "lose": a beam must not become small by losing its tails. Adjoint None: `Reversible`, and `Checkpoint` at a
-        point where that is not to be trusted.
+        is "lose": a beam must not become small by losing its tails. Adjoint None: `Auto`, and `Checkpoint` at a point
+        where what that chose is not to be trusted.
 
     Returns
     -------

@@ -89,6 +89,11 @@ class Model:
         """Number of kicks."""
         return count_kicks(self.plan)
 
+    @property
+    def times(self) -> dict[str, float]:
+        """Time over that of the tracking, by adjoint, for what the plan is made of."""
+        return self.coefficients.times(self.plan)
+
     def adjoints(self) -> tuple[Adjoint, ...]:
         """All adjoints that the library can do, with their default settings."""
         return tuple(adjoint for adjoint in planned() if self.records or not adjoint.taped)
@@ -117,7 +122,7 @@ class Model:
             bytes_per_cell_per_kick=by_cell / max(kicks, 1),
             bytes_per_particle_working=_by_particle(of_kind, sizes) / max(particles, 1),
             bytes_per_cell_working=of_kind.get("cell", 0.0),
-            relative_time=adjoint.relative_time(self.plan, self.coefficients.time),
+            relative_time=adjoint.relative_time(self.plan, self.times),
         )
 
     @property

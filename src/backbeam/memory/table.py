@@ -1,13 +1,13 @@
 """The measured coefficients: bytes by feature and kind of step, for each library, device and data type.
 
-``coefficients.json`` is written by ``python benchmarks/memory --calibrate`` and checked by ``tests/memory``. For each
+``python benchmarks/memory calibrate`` and ``times`` write ``coefficients.json``, ``tests/memory`` check it. For each
 setup it has
 
 ``working``  adjoint -> kind of step -> forms, feature -> bytes, of which the largest counts: the most that a gradient
              holds at once besides what it keeps, where this kind of step is the largest
 ``lossy``    adjoint -> bytes each particle that it is more where particles may be lost
 ``tape``     kind of step -> feature -> bytes that a step leaves on the library's own tape; ``lossy``: more, as above
-``time``     adjoint -> time of a gradient over that of the tracking alone
+``time``     what a plan is made of -> adjoint -> time of a gradient over that of the tracking alone
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backbeam import backends
 from backbeam.errors import BackendError
+from backbeam.plan import Merged
+
+if TYPE_CHECKING:
+    from backbeam.plan import Plan
 
 FILE = "coefficients.json"
 
@@ -38,12 +42,27 @@ class Coefficients:
     working: dict[str, dict[str, list[dict[str, float]]]]
     lossy: dict[str, float]
     tape: dict[str, dict[str, float]]
-    time: dict[str, float]
+    time: dict[str, dict[str, float]]
+
+    def times(self, plan: Plan) -> dict[str, float]:
+        """Those of plans that are made of the same; of kicks where nothing else was measured."""
+        return self.time.get(made_of(plan), self.time[KICKS])
 
     @property
     def borrowed(self) -> bool:
         """Whether the numbers are those of another setup."""
         return self.setup != self.wanted
+
+
+KICKS, MAPS, MATRIX = "kicks", "maps", "matrix"
+
+
+def made_of(plan: Plan) -> str:
+    """What the time of a plan goes into: kicks, or maps where there are none, or the matrix that all maps are one."""
+    if any(step.kicks for step in plan):
+        return KICKS
+    moving = [step for step in plan if step.moves]
+    return MATRIX if all(isinstance(step, Merged) for step in moving) and len(moving) < 2 else MAPS
 
 
 def setup_name(backend: str, device: str, dtype: str) -> str:

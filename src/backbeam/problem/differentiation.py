@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from backbeam.adjoint import Adjoint, Reversible, adjoint_named
+from backbeam.adjoint import Adjoint, Auto, adjoint_named
 from backbeam.adjoint.journal import Journal, Mark
 from backbeam.beam import Beam
 from backbeam.course import Course
@@ -56,7 +56,8 @@ def question(
     wrt:
         Names and patterns, see `expand`.
     adjoint:
-        ``reversible``, ``store``, ``checkpoint``, ``tape``, or ``auto``: the fastest that fits in memory.
+        ``reversible``, ``store``, ``checkpoint``, ``tape``, or ``auto``, see `Auto`. None: the one that a setting named
+        here belongs to, else ``auto``.
     anchor_every, slots:
         Kicks between anchors of the first, number of kept states of the third.
 
@@ -82,10 +83,12 @@ def adjoint_of_problem(
 ) -> Adjoint:
     """The adjoint that a problem's section ``gradient`` names, but for what is given here; raises as `question`."""
     section = problem.gradient
-    chosen = adjoint_named(adjoint or section.adjoint or Reversible().name)
+    given = {"anchor_every": anchor_every, "slots": slots}
+    settings = [name for name, value in given.items() if value is not None or getattr(section, name) is not None]
+    chosen = adjoint_named(adjoint or section.adjoint or (_option(settings[0])[1] if settings else Auto().name))
     mine = chosen.options()
     said: dict[str, Any] = {}
-    for name, value in {"anchor_every": anchor_every, "slots": slots}.items():
+    for name, value in given.items():
         if value is not None and name not in mine:
             words, owner = _option(name)
             raise InputError(name, value, f"left out with {chosen.name}: {words} belong to {owner}")
