@@ -204,6 +204,15 @@ class Backend:
         """Value of a function and its pullback by the library's automatic differentiation."""
         raise TypeError(f"{self.name} does not differentiate by itself")
 
+    def pull_each(
+        self, function: Callable[..., Any], each: Sequence[Array], shared: Sequence[Array], bars: Array
+    ) -> list[Array]:
+        """Cotangents of inputs that many calls of a function share, one for each call ``(k, own shape)``.
+
+        The others, and the cotangents of the values, have the calls along their first axis; all are made at once.
+        """
+        raise TypeError(f"{self.name} does not differentiate by itself")
+
     def call_module(self, module: Any, weights: Mapping[str, Array], X: Array) -> Array:
         """Call a module of the library with weights in the place of its own parameters, by their names."""
         raise TypeError(f"{self.name} has no modules")

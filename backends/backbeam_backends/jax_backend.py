@@ -156,6 +156,20 @@ class JaxBackend(Backend):
         value, pullback = jax.vjp(function, *inputs)
         return value, lambda bar: list(pullback(bar))
 
+    def pull_each(
+        self,
+        function: Callable[..., Any],
+        each: Sequence[jax.Array],
+        shared: Sequence[jax.Array],
+        bars: jax.Array,
+    ) -> list[jax.Array]:
+        """`jax.vmap` of `jax.vjp`."""
+
+        def one(mine: tuple[jax.Array, ...], bar: jax.Array) -> Any:
+            return jax.vjp(lambda *values: function(*mine, *values), *shared)[1](bar)
+
+        return list(jax.vmap(one)(tuple(each), bars))
+
     def records(self, arrays: Sequence[jax.Array]) -> bool:
         """Under tracing, always: JAX does not say whether a trace is for a gradient."""
         return self.traced(arrays)

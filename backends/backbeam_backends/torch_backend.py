@@ -261,6 +261,20 @@ class TorchBackend(Backend):
 
         return value.detach(), pullback
 
+    def pull_each(
+        self,
+        function: Callable[..., Any],
+        each: Sequence[torch.Tensor],
+        shared: Sequence[torch.Tensor],
+        bars: torch.Tensor,
+    ) -> list[torch.Tensor]:
+        """`torch.func.vmap` of `torch.func.vjp`."""
+
+        def one(mine: tuple[torch.Tensor, ...], bar: torch.Tensor) -> Any:
+            return torch.func.vjp(lambda *values: function(*mine, *values), *shared)[1](bar)
+
+        return list(torch.func.vmap(one)(tuple(each), bars))
+
     def call_module(self, module: Any, weights: Mapping[str, torch.Tensor], X: torch.Tensor) -> torch.Tensor:
         """`torch.func.functional_call`."""
         return torch.func.functional_call(module, dict(weights), (X,))

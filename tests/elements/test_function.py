@@ -58,6 +58,31 @@ def test_gradients_by_weights_and_by_what_is_around(adjoint, with_inverse):
         assert float(found[name]) == pytest.approx((up - down) / (2 * h), rel=1e-6), name
 
 
+@pytest.mark.parametrize("looks", [False, True], ids=["at once", "one by one"])
+def test_weights_in_a_batch_are_those_of_each_beam(looks):
+    """All at once; one by one where the function looks at a number, which no `vmap` allows."""
+    calls = []
+
+    def function(b, a):
+        calls.append(tuple(b.coordinates.shape))
+        X = b.coordinates
+        if looks and len(X.shape) == 2 and float(X.detach()[0].sum()) > 1e9:
+            return X
+        return torch.cat([X[..., :1, :], X[..., 1:2, :] + (a * X[..., :1, :]).sin(), X[..., 2:, :]], -2)
+
+    def made(length):
+        weights = {"a": torch.tensor(0.7, dtype=torch.float64)}
+        return bb.Line([bb.Drift(length, name="d"), bb.Function(function, weights=weights, name="f"), bb.Drift(0.5)])
+
+    lengths, wrt = (0.2, 0.5, 0.9), ["f.a", "d.length"]
+    _, found = bb.value_and_grad(SIGMA, made(torch.tensor(lengths, dtype=torch.float64)), beam(), wrt)
+    assert (len(calls) <= 4) != looks and (3, 6, 40) in calls
+    for k, length in enumerate(lengths):
+        _, alone = bb.value_and_grad(SIGMA, made(length), beam(), wrt)
+        for name in wrt:
+            assert float(found[name][k]) == pytest.approx(float(alone[name]), rel=1e-11)
+
+
 def test_on_jax():
     _, found = bb.value_and_grad(SIGMA, line(jnp, False), beam("jax"), ["f.a", "f.c", "q.k1"])
     _, wanted = bb.value_and_grad(SIGMA, line(torch, False), beam(), ["f.a", "f.c", "q.k1"])

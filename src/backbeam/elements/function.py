@@ -22,9 +22,10 @@ class Function(Element):
     ----------
     function:
         ``function(beam)`` gives a beam or its coordinates ``(..., 6, n)``, written in the beam's library. It sees what
-        stands at its entrance: coordinates, charges, reference, who is alive; the lost are not moved. Only coordinates
-        are taken from what it gives. With ``weights`` it is called ``function(beam, **weights)``; a module of PyTorch
-        is called with its own parameters, and with coordinates in the place of the beam.
+        stands at its entrance: coordinates, charges, reference, who is alive; of a batch of beams all of them at once,
+        along leading axes. The lost are not moved. Only coordinates are taken from what it gives. With ``weights`` it
+        is called ``function(beam, **weights)``; a module of PyTorch is called with its own parameters, and with
+        coordinates in the place of the beam.
     length:
         Length of the line that it stands for [m]. It is not cut: effects do not act along it.
     inverse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -88,19 +88,32 @@ class Call(Step):
         return Bars(X_bar, bars.q + q_bar, bars.beta_gamma + beta_gamma_bar, parameters)
 
     def _own_of_each(self, state: State, P: Parameters, setting: Setting, bars: Bars) -> list[Array]:
-        """Cotangents of its weights for each beam of a batch by itself."""
+        """Cotangents of its weights for each beam of a batch by itself: all at once, if the function allows it."""
         xp, batch = namespace(state.X), tuple(state.beta_gamma.shape)
+        rows = [xp.reshape(a, (prod(batch), *a.shape[len(batch) :])) for a in (bars.X, *state)]
+        weights = self._inputs(state, P)[3:]
 
-        def flat(a: Array) -> Array:
-            return xp.reshape(a, (prod(batch), *a.shape[len(batch) :]))
+        def function(X: Array, q: Array, beta_gamma: Array, lost_at: Array, *own: Array) -> Array:
+            one = State(X, q, beta_gamma, lost_at)
+            return self._of(self.called.function, one, setting)(X, q, beta_gamma, *own)
 
-        X_bar, *rows = flat(bars.X), *(flat(a) for a in state)
-        found = []
-        for k in range(prod(batch)):
-            one = State(*(a[k, ...] for a in rows))
-            _, pull = backends.of(state.X).pull(self._of(self.called.function, one, setting), self._inputs(one, P))
-            found.append(pull(X_bar[k, ...])[3:])
-        return [xp.reshape(xp.stack(each), (*batch, *each[0].shape)) for each in zip(*found, strict=True)]
+        try:
+            found = backends.of(state.X).pull_each(function, rows[1:], weights, rows[0])
+        except (RuntimeError, TypeError):  # it looks at numbers, or draws some, as no library lets many at once
+            found = self._one_by_one(function, rows[1:], weights, rows[0])
+        return [xp.reshape(own, (*batch, *own.shape[1:])) for own in found]
+
+    @staticmethod
+    def _one_by_one(
+        function: Callable[..., Array], each: Sequence[Array], shared: Sequence[Array], bars: Array
+    ) -> list[Array]:
+        """`Backend.pull_each` in a loop."""
+        xp, found = namespace(bars), []
+        for k in range(bars.shape[0]):
+            mine = [a[k, ...] for a in each]
+            _, pull = backends.of(bars).pull(lambda *own, mine=mine: function(*mine, *own), shared)
+            found.append(pull(bars[k, ...]))
+        return [xp.stack(own) for own in zip(*found, strict=True)]
 
     def _by_hand(self, state: State, setting: Setting, bars: Bars) -> Bars:
         pullback = getattr(self.called.function, "pullback", None)
