@@ -179,12 +179,14 @@ def calibrate(library: str, dtype: str, device: str | None, wanted: Sequence[str
 def of_tape(bench: Bench, taped: dict[str, dict[str, float]], finish: list[Callable[[], None]]) -> None:
     """What steps leave on the tape, by differences of lines of different length."""
     labels = tuple(ELEMENTS)
+    parts: dict[str, int] = {}
     totals: dict[Any, tuple[float, Plain]] = {}
 
     def ask(key: Any, tree: dict[str, Any]) -> None:
         bench.ask(tree, lambda found, plain: totals.update({key: (found["tape_bytes"], plain)}), what="tape")
 
     for label in labels:
+        bench.ask(elements(label, PARTICLES, 1), lambda found, _: parts.update(found), what="steps")
         for count in (1, 3):
             ask((label, count), elements(label, PARTICLES, count))
             if is_merged(bench, label):
@@ -220,6 +222,8 @@ def of_tape(bench: Bench, taped: dict[str, dict[str, float]], finish: list[Calla
             several = len({f.get("substep") for f, _ in seen}) > 1
             features_ = ("particle", "substep") if several else ("particle",)
             taped[name] = fit([f for f, _ in seen], [max(size, 1.0) for _, size in seen], features_)
+        for name in parts:  # of lines of several kinds
+            taped.setdefault(name, {"particle": parts[name] / PARTICLES})
         taped["Merged"] = {"particle": max(0.0, each(("linear drift", 2)) - drift) / PARTICLES}
         taped[OF_MAP] = {"particle": max(sum(c.values()) for c in taped.values())}
         drift = taped["Drift"]["particle"]

@@ -127,6 +127,15 @@ def tape(job: dict[str, Any]) -> dict[str, int]:
     return {"tape_bytes": kept}
 
 
+def steps(job: dict[str, Any]) -> dict[str, int]:
+    """Bytes that the library keeps for one more step of each kind."""
+    from backbeam.memory.taping import tape_of_steps
+    from backbeam.problem import Problem
+
+    problem = Problem(job["problem"])
+    return tape_of_steps(problem.course(), problem.beam())
+
+
 def timing(job: dict[str, Any]) -> dict[str, float]:
     """Processor time of gradients by some adjoints over that of the tracking alone: medians of interleaved calls."""
     adjoints = job["adjoints"]
@@ -175,6 +184,7 @@ KINDS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "peak": peak,
     "once": once,
     "tape": tape,
+    "steps": steps,
     "timing": timing,
     "timeline": timeline,
 }

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import pytest
 
+import backbeam as bb
 from backbeam.adjoint import Checkpoint, Reversible, Store, Tape
+from backbeam.course import Course
 from backbeam.memory import table
 from backbeam.memory.forecast import default_device, forecast, model_of
 from backbeam.memory.resident import can_watch
-from backbeam.memory.taping import tape_of
+from backbeam.memory.table import coefficients
+from backbeam.memory.taping import tape_of, tape_of_steps
 from backbeam.problem import Problem
 from backbeam.problem.measuring import measure
 
@@ -106,6 +109,20 @@ def test_the_tape_is_as_predicted(library, dtype):
         counts.append(tape_of(course, beam))
         predicted.append(model_of(course, beam).needs(Tape()).kept_bytes)
     assert predicted[1] - predicted[0] == pytest.approx(counts[1] - counts[0], rel=0.03)
+
+
+def test_the_tape_of_every_step_of_a_cavity_was_measured():
+    """Steps that only stand in a line with others."""
+    cell = bb.Line([
+        bb.RFCavity(0.02, voltage=1e5, frequency=1.3e9, structure="standing"),
+        bb.SectorBend(0.2, angle=0.01, e1=0.01, fint=0.5, hgap=0.01),
+    ])  # fmt: skip
+    beam = bb.Beam.gaussian(n=2_000, species="electron", kinetic_energy=5e7, charge=1e-9, sigma_x=1e-3, backend="torch")
+    known = coefficients("torch", "cpu", "float64").tape
+    found = tape_of_steps(Course.of(cell), beam)
+    assert {"RFEnd", "RFBody", "BendEdge"} <= set(found)
+    for kind in set(found) - {"Bend"}:
+        assert found[kind] / beam.n == pytest.approx(known[kind]["particle"], rel=0.02, abs=0.1), kind
 
 
 def test_numpy_s_own_books_agree_with_the_pages():

@@ -82,7 +82,8 @@ def match(
     history:
         File to which every trial is written as it comes, as comma-separated values.
     resume:
-        Whether to go on from the best trial in that file.
+        Whether to go on from the best trial in that file. Least squares lose little: their steps follow from the point
+        itself. What L-BFGS-B, SLSQP and the others have learnt of the curvature begins anew, as SciPy takes none of it.
     progress:
         Whether a terminal shows how far it is.
 
