@@ -7,6 +7,7 @@ import pytest
 import torch
 from impactx_vectors import vector
 from motion import arrays, electrons, integrate, jacobian, particles
+from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 import backbeam as bb
@@ -308,6 +309,38 @@ def compass_and_ruler(x, sine, turn, rho, angle, face):
     r = r - d * ((r - end) @ normal(angle)) / (d @ normal(angle))
     across = np.asarray([np.cos(angle), np.sin(angle)])
     return (r - end) @ across, d @ across
+
+
+def test_the_gradient_in_the_wedge_of_a_turned_face_is_that_of_the_equations_of_motion():
+    """SPEAR3's bend: x and px of second order in the start, in the plane, integrated from face to face."""
+    length, angle, k1 = 1.08837093518965, 0.138599675893667, -0.33
+    face, h = angle / 2, angle / length
+
+    def along(s, u, field):
+        pz, wide = np.sqrt(1.0 - u[1] * u[1]), 1.0 + h * u[0]
+        return [wide * u[1] / pz, h * pz - field * wide * (h + k1 * u[0])]
+
+    def beyond(s, x):
+        """How far behind the plane of a face a point is, s from the end of the reference's arc."""
+        return (1.0 / h + x) * np.sin(s * h) - ((1.0 / h + x) * np.cos(s * h) - 1.0 / h) * np.tan(face)
+
+    def through(x):
+        s, u = 0.0, [x, 0.0]
+        for field, place in ((0.0, lambda s, u, f: beyond(s, u[0])), (1.0, lambda s, u, f: beyond(length - s, u[0]))):
+            place.terminal = True
+            way = solve_ivp(along, (s, length), u, args=(field,), events=place, method="DOP853", rtol=1e-13, atol=1e-16)
+            s, u = way.t[-1], way.y[:, -1]
+        return solve_ivp(along, (s, length), u, args=(0.0,), method="DOP853", rtol=1e-13, atol=1e-16).y[:, -1]
+
+    x = np.arange(1, 7) * 1e-3
+    bend = bb.SectorBend(length, angle=angle, k1=k1, e1=face, e2=face, fringe="hard", steps=4)
+    X = np.zeros((6, 6))
+    X[0] = x
+    beam = bb.Beam.from_arrays(X, species="electron", kinetic_energy=3e9, charge=0.0)
+    found, wanted = bb.track(bb.Line([bend]), beam).coordinates[:2], np.asarray([through(one) for one in x]).T
+    for ours, theirs in zip(found, wanted, strict=True):
+        (first, second), expected = (np.polynomial.polynomial.polyfit(x, v / x, 4)[:2] for v in (ours, theirs))
+        assert first == pytest.approx(expected[0], rel=1e-9) and second == pytest.approx(expected[1], abs=1e-6)
 
 
 def test_second_order_dispersion_of_a_chicane_with_hard_faces():
