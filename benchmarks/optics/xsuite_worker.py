@@ -1,4 +1,4 @@
-"""Chromaticities of Xsuite's exact maps, in an environment of its own: rings as JSON in, two numbers of each out.
+"""Chromaticities of Xsuite's exact maps, and who stays in a ring, in an environment of its own: JSON in, JSON out.
 
 Of its own tracking, by differences of fourth order: the closed orbit of four energies near the design's, the matrix
 about each, its eigenvalues. Bends are exact, with its full model of their faces and finely split gradients.
@@ -25,21 +25,24 @@ ENDS = ("entry", "exit")
 
 
 def element(given: dict) -> object:
-    """Xsuite's element of one of MAD-X's; of quadrupoles and drifts all that a chromaticity knows is in the matrix."""
+    """Xsuite's element of one of MAD-X's, exact."""
     length = given["length"]
+    finely = {"integrator": "yoshida-6", "num_multipole_kicks": 98}
+    exact = {"model": "drift-kick-drift-exact", **finely}
     if given["type"] == "bend":
         faces = {f"edge_{end}_{name}": value for end in ENDS for name, value in given[end].items()}
         models = {f"edge_{end}_model": "full" for end in ENDS}
         return xt.Bend(length=length, angle=given["angle"], k0_from_h=True, k1=given["k1"], k2=given["k2"],
-                       model="bend-kick-bend", integrator="yoshida-6", num_multipole_kicks=49, **models,
-                       **faces)  # fmt: skip
+                       model="bend-kick-bend", **finely, **models, **faces)  # fmt: skip
     if given["type"] == "quadrupole":
-        return xt.Quadrupole(length=length, k1=given["k1"], k1s=given["k1s"], model="mat-kick-mat")
+        return xt.Quadrupole(length=length, k1=given["k1"], k1s=given["k1s"], **exact)
     if given["type"] == "sextupole":
-        return xt.Sextupole(length=length, k2=given["k2"], k2s=given["k2s"], model="drift-kick-drift-exact",
-                            integrator="yoshida-6", num_multipole_kicks=49)  # fmt: skip
+        return xt.Sextupole(length=length, k2=given["k2"], k2s=given["k2s"], **exact)
     if given["type"] == "multipole":
         return xt.Multipole(knl=given["knl"], ksl=given["ksl"])
+    if given["type"] == "opening":
+        half = given["half_width"]
+        return xt.LimitRect(min_x=-half, max_x=half, min_y=-half, max_y=half)
     return xt.Drift(length=length, model="exact")
 
 
@@ -51,11 +54,17 @@ class Ring(NamedTuple):
     stop: int
     reference: xt.Particles
 
+    def after(self, z: np.ndarray, pt: np.ndarray | float, turns: int = 1) -> xt.Particles:
+        """Particles that began at x, px, y, py ``(4, n)``, in this order."""
+        p = self.line.build_particles(x=z[0], px=z[1], y=z[2], py=z[3], zeta=0.0, ptau=pt, particle_ref=self.reference)
+        for _ in range(turns):
+            self.line.track(p, ele_start=self.start, ele_stop=self.stop)
+        p.sort(interleave_lost_particles=True)
+        return p
+
     def around(self, z: np.ndarray, pt: np.ndarray) -> np.ndarray:
         """x, px, y, py ``(4, n)`` after a turn."""
-        p = self.line.build_particles(x=z[0], px=z[1], y=z[2], py=z[3], zeta=0.0, ptau=pt, particle_ref=self.reference)
-        self.line.track(p, ele_start=self.start, ele_stop=self.stop)
-        p.sort(interleave_lost_particles=True)
+        p = self.after(z, pt)
         return np.stack([p.x, p.px, p.y, p.py])
 
 
@@ -100,6 +109,11 @@ def main() -> None:
         reference = xt.Particles(mass0=beam["mass"] * 1e9, q0=beam["charge"], gamma0=beam["gamma"])
         rings[name], start = Ring(line, start, stop, reference), stop
     answer = {name: {"as_it_is": chromaticities(ring)} for name, ring in rings.items()}
+    for name, case in cases.items():
+        if "starts" in case:
+            answer[name]["stays"] = (
+                rings[name].after(np.asarray(case["starts"]), 0.0, case["turns"]).state > 0
+            ).tolist()
     for part in line.elements:
         if isinstance(part, xt.Bend):
             part.edge_entry_fint = part.edge_exit_fint = 0.0

@@ -1,4 +1,4 @@
-"""Second moments with space charge beside ImpactX 26.10's envelope: its numbers, made by `python -m benchmarks.envelope`.
+"""Second moments with space charge beside ImpactX 26.10's envelope, whose numbers `benchmarks.envelope` makes.
 
 Slice by slice both take the same steps; their constants of nature differ by 1e-9.
 """
