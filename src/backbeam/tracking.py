@@ -19,6 +19,7 @@ from backbeam.errors import InputError, TrackingError
 from backbeam.line import Line
 from backbeam.memory import resolve
 from backbeam.plan import (
+    BEYOND_MEASURE,
     Bars,
     Plan,
     Setting,
@@ -285,7 +286,10 @@ def check(run: Run, state: State) -> None:
                 f"{count} of {run.beam.n} particles turn round (px^2 + py^2 > p^2) "
                 f"in element {name!r}, by s = {float(s):g} m{_question(run)}"
             )
-    raise TrackingError("coordinates that are no numbers, or beyond all measure, came out of the line")
+    raise TrackingError(
+        f"coordinates that are no numbers, or beyond {BEYOND_MEASURE:g}, came out of the line: somewhere particles are "
+        "far outside of where its fields are meant"
+    )
 
 
 def _question(run: Run) -> str:

@@ -118,3 +118,14 @@ def test_a_reference_at_rest_is_an_error_of_trace_too():
     slow = bb.Beam.gaussian(n=10, species="electron", kinetic_energy=1e6, charge=1e-12)
     with pytest.raises(bb.TrackingError, match=r"the reference comes to rest in element 'stops', by s = 0\.5 m"):
         list(bb.trace(stopping, slow))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_what_is_far_outside_of_a_field_is_no_result(dtype):
+    """A field of a cavity grows like exp(k r/(beta gamma)): two metres off axis, nothing that comes out is a beam."""
+    X = np.zeros((6, 3), dtype=dtype)
+    X[0, 1] = 2.0
+    beam = bb.Beam.from_arrays(X, species="proton", kinetic_energy=3e8, charge=1e-12)
+    cavity = bb.RFCavity(1.0, voltage=2e7, frequency=1.3e9, phase=0.3, structure="standing", name="c")
+    with pytest.raises(bb.TrackingError, match="far outside of where its fields are meant"):
+        bb.track(bb.Line([cavity, bb.Drift(1.0, model="linear")]), beam)

@@ -49,10 +49,11 @@ from backbeam.plan.running import (
 )
 from backbeam.plan.state import ALIVE, LOST_BEFORE, Bars, Parameters, Setting, State, Values
 from backbeam.plan.step import Step
-from backbeam.plan.watched import TapedWatch, Watched, is_sound, watched
+from backbeam.plan.watched import BEYOND_MEASURE, TapedWatch, Watched, is_sound, watched
 
 __all__ = [
     "ALIVE",
+    "BEYOND_MEASURE",
     "LOST_BEFORE",
     "Apply",
     "Bars",

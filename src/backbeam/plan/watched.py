@@ -268,10 +268,14 @@ def _looped(loop: Repeat, number: int, by: type[Watched]) -> Step:
     return WatchedLoop((*inner, RoundEnds(sum(step.width for step in loop.steps))), loop.count, number)
 
 
+BEYOND_MEASURE = 1e15
+"""Coordinates of which the sum is larger than this, a tenth of a light year, are of no beam: a series or an exponential
+of fields was followed to where it means nothing. Their squares are numbers in float32, too."""
+
+
 def is_sound(state: State) -> bool:
-    """Whether all coordinates and the reference are numbers, and none so large that its square is none."""
+    """Whether all coordinates and the reference are numbers, and none is beyond all measure."""
     xp = namespace(state.X)
     with backends.of(state.X).quiet():
-        largest = 1e-3 * float(xp.finfo(state.X.dtype).max) ** 0.5
         total = xp.abs(xp.sum(state.X))  # no number if any is none, and large if any is
-        return bool(total <= largest) and bool(xp.all(xp.isfinite(state.beta_gamma)))
+        return bool(total <= BEYOND_MEASURE) and bool(xp.all(xp.isfinite(state.beta_gamma)))
