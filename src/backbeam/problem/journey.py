@@ -5,15 +5,12 @@ The pass can be left at any halt and taken up there. What comes out has the same
 ======================================================= ============================================================
 the particles of a seed, in any library                 the same bits
 a run again, or looked at, or killed and taken up       the same bits, with one library, version, machine and data type
-NumPy, another number of threads, no effects            the same bits
-NumPy, another number of threads, fewer than 2^18       the same bits
-NumPy, another number of threads, more particles        to rounding: each thread deposits on a grid of its own
+NumPy, another number of threads                        the same bits: what is added up is parted by its size alone
 another library, version, processor; a GPU              to rounding
 ======================================================= ============================================================
 
-`tests/tracking/test_same_bits.py` holds the first five to it on one machine, and PyTorch beside NumPy. The number of
-threads is OMP_NUM_THREADS or the cores that the process may use, and is written down in summary.json. For the same bits
-on machines with other cores, set it; there is no other option.
+`tests/tracking/test_same_bits.py` holds the first three to it on one machine, and PyTorch beside NumPy. The number
+of threads is OMP_NUM_THREADS or the cores that the process may use, and is written down in summary.json.
 """
 
 from __future__ import annotations

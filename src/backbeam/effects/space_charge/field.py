@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from backbeam import backends
 from backbeam.arrays import namespace
 from backbeam.effects.space_charge.extents import Box
-from backbeam.effects.space_charge.green import green, green_and_slopes
+from backbeam.effects.space_charge.green import Slopes, green, green_and_slopes
 from backbeam.effects.space_charge.poisson import (
     columns,
     convolve,
@@ -69,30 +69,39 @@ def electric_field(phi: Array, box: Box, weights: CloudInCell, order: int) -> An
 
 
 def field_and_back(
-    charge: Array, E_bar: Array, box: Box, stretch: Array, weights: CloudInCell, order: int, per_field: Array
+    nodes: Array, box: Box, stretch: Array, weights: CloudInCell, order: int, per_field: Array
 ) -> tuple[Any, Back]:
     """Field of a charge, with the cotangents of the charge of each node beside it, as the weights arrange it; and Back.
 
-    From those of the field ``(3, B, nx, ny, nz)``, which are ``E_bar`` times ``per_field (B,)``.
+    ``nodes (4, B, nx, ny, nz)``, which are let go, are the cotangents of the field over ``per_field (B,)``, and the
+    charge.
     """
     factors = _factors(box) * per_field
-    phi_bar = weights.gradient_transpose(E_bar, factors, order)
+    phi_bar = weights.gradient_transpose(nodes[:3, ...], factors, order)
     if phi_bar is None:
-        E_bar = _wide(E_bar)
+        E_bar = _wide(nodes[:3, ...])
         parts = [
             difference_transpose(E_bar[k, ...], axis, order) * _per_node(factors[k, ...]) for k, axis in enumerate(AXES)
         ]
         phi_bar = parts[0] + parts[1] + parts[2]
-    g, slopes = green_and_slopes(_offsets(charge), _rest_spacing(box, stretch))
-    spectra = columns(_wide(charge)), columns(_wide(phi_bar))
-    phi, charge_bar, transform_bar = convolve_both(*spectra, even_transform(g, order))
-    xp = namespace(charge_bar)
+    offsets, spectra = _offsets(phi_bar), (columns(_wide(nodes[3, ...])), columns(_wide(phi_bar)))
+    del nodes, phi_bar
+    transform, slopes = _green(offsets, _rest_spacing(box, stretch), order)
+    phi, charge_bar, transform_bar = convolve_both(*spectra, transform)
+    del spectra, transform
     rest_bar = slopes.pull_back(even_transform_transpose(transform_bar, order))
+    xp = namespace(charge_bar)
     a, b, c = (xp.astype(rest_bar[k, ...], stretch.dtype, copy=False) for k in range(3))
     field = electric_field(phi, box, weights, order)
     field = weights.beside(field, xp.astype(charge_bar, stretch.dtype, copy=False))
     # Rest-frame spacing (hx, hy, stretch htau).
     return field, Back(xp.stack([a, b, c * stretch]), c * box.spacing[2, ...])
+
+
+def _green(offsets: tuple[int, int, int], spacing: Array, order: int) -> tuple[Array, Slopes]:
+    """Transform of the Green function, and how that depends on the spacing."""
+    g, slopes = green_and_slopes(offsets, spacing)
+    return even_transform(g, order), slopes
 
 
 def _factors(box: Box) -> Array:

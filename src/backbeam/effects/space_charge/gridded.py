@@ -44,8 +44,8 @@ class Gridded(NamedTuple):
 
         From the cotangents of the field where the particles are, ``factor (B,)`` times rows ``e_bar (B, n)``.
         """
-        nodes, mesh = self.mesh.deposit(*e_bar, q), self.mesh
-        return field_and_back(nodes[3, ...], nodes[:3, ...], mesh.box, self.stretch, mesh.weights, self.order, factor)
+        mesh = self.mesh
+        return field_and_back(mesh.deposit(*e_bar, q), mesh.box, self.stretch, mesh.weights, self.order, factor)
 
     # -- for some of the particles, in blocks ----------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ from backbeam.effects.space_charge import particles, validity
 from backbeam.effects.space_charge.base import SpaceCharge
 from backbeam.effects.space_charge.beyond import Beyond, beyond
 from backbeam.effects.space_charge.core import AutoExtent
-from backbeam.effects.space_charge.drive import COULOMB, Drive, Sums, mean_of, sums_of
+from backbeam.effects.space_charge.drive import COULOMB, Drive, Sums, mean_of
 from backbeam.effects.space_charge.extents import Box, Extent
 from backbeam.effects.space_charge.gridded import Gridded
 from backbeam.effects.space_charge.levels import OneLevel, TwoLevels, limits, window
@@ -260,9 +260,9 @@ class SpaceCharge3D(SpaceCharge):
         def surveyed(block: Any, inverse_beta: Array) -> tuple[Any, tuple[Survey, Sums, Array | None]]:
             X, q, alive, bar = block
             found, inverse_beta_bar = at.entered(X, alive, bar, inverse_beta)
-            Y = X if found[0] is None else found[0]
-            survey = extent.survey(particles.positions(Y), None if all_charged else q)
-            return found, (survey, sums_of(q, Y[..., 5, :], alive), inverse_beta_bar)
+            run = backends.of(X).compile(particles.surveyed, static=(0, 1))
+            of_block = run(extent, all_charged, X if found[0] is None else found[0], q, alive)
+            return found, (*of_block, inverse_beta_bar)
 
         def combine(a: Any, b: Any) -> Any:
             sums = Sums(*(x + y for x, y in zip(a[1], b[1], strict=True)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backbeam.arrays import join, namespace, over_particles, rows
+from backbeam.effects.space_charge.drive import Sums, sums_of
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
@@ -33,6 +34,11 @@ def momenta(X: Array, alive: Array | None) -> Rows:
     """The three rows that a kick changes, 0 for the lost."""
     found = X[..., 1, :], X[..., 3, :], X[..., 5, :]
     return found if alive is None else tuple(namespace(X).where(alive, a, namespace(X).zeros_like(a)) for a in found)
+
+
+def surveyed(extent: Extent, all_charged: bool, X: Array, q: Array, alive: Array | None) -> tuple[Survey, Sums]:
+    """What box and drive of a kick depend on."""
+    return extent.survey(positions(X), None if all_charged else q), sums_of(q, X[..., 5, :], alive)
 
 
 def kicked(X: Array, alive: Array | None, at: Array, strength: Array) -> Array:

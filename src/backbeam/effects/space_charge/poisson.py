@@ -103,7 +103,7 @@ def convolve_both(f: Array, h: Array, g: Array) -> tuple[Array, Array, Array]:
     xp, backend = namespace(g), backends.of(g)
     nx, ny, nz = (n - 1 for n in g.shape[-3:])
     lines = (_in_line(f), _in_line(h), _in_line(_mirrored(g)))
-    (f, h, both), _ = backend.blockwise(_convolved_and_correlated, lines, block=_block(g))
+    (f, h, both), _ = backend.blockwise(_convolved_and_correlated, lines, block=_block(g, 2))
     # Fold each negative frequency onto its positive twin in y; in x that is done.
     both = xp.reshape(both, (*both.shape[:-1], 2 * ny, nz + 1))
     twin = both[..., 1:ny, :] + xp.flip(both[..., ny + 1 :, :], axis=-2)
@@ -126,9 +126,9 @@ def _in_line(f: Array) -> Array:
     return namespace(f).reshape(f, (*f.shape[:-2], f.shape[-2] * f.shape[-1]))
 
 
-def _block(g: Array) -> int:
+def _block(g: Array, grids: int = 1) -> int:
     """Columns that stay in the cache together."""
-    return max(16, BLOCK // g.shape[-3])
+    return max(16, BLOCK // (grids * g.shape[-3]))
 
 
 def _doubled(g: Array) -> Array:
@@ -151,7 +151,8 @@ def _convolved_and_correlated(lines: tuple[Array, Array, Array], _: None) -> tup
     both = xp.real(f) * xp.real(h) + xp.imag(f) * xp.imag(h)
     twin = both[..., 1:n, :] + xp.flip(both[..., n + 1 :, :], axis=-2)
     both = xp.concat([both[..., :1, :], twin, both[..., n : n + 1, :]], axis=-2)
-    f, h = (fft.ifft_in_place(a * g, axis=-2)[..., :n, :] for a in (f, h))
+    f = fft.ifft_in_place(f * g, axis=-2)[..., :n, :]
+    h = fft.ifft_in_place(h * g, axis=-2)[..., :n, :]
     return (f, h, both), None
 
 
