@@ -15,6 +15,7 @@ from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from backbeam_backends.fusing import machine
 from backbeam_backends.fusing.kernel import address
 
 ENTRY = "backbeam_entry"
+
+_ONE_AT_A_TIME = RLock()
+"""Threads that share a deposit wait for one another's loops."""
 
 
 class KeptLoops:
@@ -51,7 +55,9 @@ class KeptLoop:
         of = tuple([_type_of(a) for a in arguments])
         entry = self._entries.get(of)
         if entry is None:
-            entry = self._entries[of] = self._found(of)
+            with _ONE_AT_A_TIME:
+                entry = self._entries.get(of) or self._found(of)
+                self._entries[of] = entry
         entry(arguments)
 
     def _found(self, of: tuple[Any, ...]) -> Callable[..., Any]:

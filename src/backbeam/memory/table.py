@@ -45,8 +45,8 @@ class Coefficients:
     time: dict[str, dict[str, float]]
 
     def times(self, plan: Plan) -> dict[str, float]:
-        """Those of plans that are made of the same; of kicks where nothing else was measured."""
-        return self.time.get(made_of(plan), self.time[KICKS])
+        """Those of plans that are made of the same; an adjoint that was not measured there has that of kicks."""
+        return {**self.time[KICKS], **self.time.get(made_of(plan), {})}
 
     @property
     def borrowed(self) -> bool:
