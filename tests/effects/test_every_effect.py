@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -11,6 +12,7 @@ from effect_harness import call, draw, run, without, worst
 
 from backbeam import backends
 from backbeam.effects import Effect
+from backbeam.reference import Reference
 
 NUMPY = backends.get("numpy")
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
@@ -153,6 +155,28 @@ def test_pullback_equals_jax_autodiff(case):
 
     wanted = jax.tree_util.tree_map(np.asarray, pull(X, q, beta_gamma, p, bar))
     compare(run(NUMPY, case, "pullback", X, q, alive, beta_gamma, p, bar), wanted, bar, 1e-11)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [c for c in CASES if c.label in ("steady_csr", "csr_behind", "resonator", "resistive_wall", "table")],
+    ids=lambda case: case.label,
+)
+def test_jax_differentiates_a_response_in_float32(case):
+    """Of nodes that lie close: what a ratio is divided by must not be squared out of float32."""
+    spacing, weights = np.array([2e-7]), np.random.default_rng(5).normal(size=24)
+    given = Reference.from_kinetic_energy(case.kinetic_energy, case.species)
+    at = lambda xp, dtype: given.with_beta_gamma(xp.full(1, float(given.beta_gamma), dtype=dtype))  # noqa: E731
+    values = {name: np.full(1, value) for name, value in case.p.items()}
+    slopes = case.effect.response_slopes(spacing, at(np, np.float64), values)
+
+    @jax.jit
+    def by_spacing(spacing, values):
+        total = lambda h: jnp.sum(case.effect.response(h, at(jnp, jnp.float32), values) * weights.astype("f4"))  # noqa: E731
+        return jax.grad(total)(spacing)
+
+    found = by_spacing(spacing.astype("f4"), {name: value.astype("f4") for name, value in values.items()})
+    assert np.allclose(found, np.sum(slopes.spacing * weights), rtol=1e-2)
 
 
 @every_case

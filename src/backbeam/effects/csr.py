@@ -157,5 +157,6 @@ class SteadyCSR(CSR):
 
 def _strength(spacing: Array, reference: Reference) -> Array:
     """Change of pt over a metre for a charge on a node, where w is 1/m over a cell ``(B,)`` [1/(C m)]."""
-    per_volt = reference.species.charge_number / reference.momentum
-    return -per_volt / (math.pi * VACUUM_PERMITTIVITY * spacing * spacing)
+    # Divided one by one: a library's derivative of a ratio may square what is below, which float32 cannot hold.
+    per_volt = reference.species.charge_number / (math.pi * VACUUM_PERMITTIVITY) / reference.momentum
+    return -per_volt / spacing / spacing

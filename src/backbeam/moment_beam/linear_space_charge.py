@@ -24,12 +24,11 @@ from array_api_compat import device
 from backbeam.arrays import Array, namespace
 from backbeam.effects.base import Effect
 from backbeam.errors import InputError, Said
+from backbeam.species import VACUUM_PERMITTIVITY
 
 if TYPE_CHECKING:
     from backbeam.reference import Reference
 
-VACUUM_PERMITTIVITY = 8.8541878188e-12
-"""F/m, CODATA 2022."""
 _STEP = 0.5
 _NODES = tuple(exp(-65.0 + _STEP * k) for k in range(181))
 
