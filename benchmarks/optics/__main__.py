@@ -250,6 +250,11 @@ def main() -> None:
         print(name, {key: value for key, value in found[name].items() if key != "for_xsuite"}, flush=True)
     if arguments.xsuite:
         beside_xsuite(found, arguments.xsuite)
+    write(found)
+
+
+def write(found: dict[str, dict]) -> None:
+    """All that was found, as JSON and as a page."""
     results = HERE.parent / "results"
     results.joinpath("optics.json").write_text(json.dumps(found, indent=1) + "\n")
     text = f"""# Optics beside MAD-X and Xsuite
@@ -273,10 +278,10 @@ Per pt, x and y, with the nonlinear faces of bends that a MAD-X file means (`fri
 deviation from ours, split finely. Xsuite's are of its tracking, with exact bends and its full model of their faces.
 
 - *As read* a magnet is split as by default: an error of 1e-6 or so, which four times as many steps take away. What is
-  left beside MAD-X and Xsuite is below 1e-8, except where the last column names a cause.
+  left beside MAD-X and Xsuite is 1e-7 and less, except where the last column names a cause.
 - *Extent of fringes* (fint, hgap): it weakens the focusing of a face in y. How that depends on the momentum is a matter
-  of codes: here not at all; MAD-X changes the matrix alone, and its terms of second order no longer belong to it;
-  Xsuite has a third rule. Without extent (*without extent*, *Xsuite's*) nothing is left.
+  of codes: here not at all; MAD-X's terms of second order are those of a fringe without extent; Xsuite has a third
+  rule. Without extent (*without extent*, *Xsuite's*) nothing is left.
 - *Coupling*: MAD-X's summary is of uncoupled tunes. Tunes of its own maps of first and second order (*of MAD-X's maps*)
   have our chromaticity.
 - *Gradient in a turned face*: MAD-X's rule and ours are that of K. Brown, a kick of a thin sextupole, k1 tan(e);

@@ -26,6 +26,9 @@ ENDS = ("entry", "exit")
 
 def element(given: dict) -> object:
     """Xsuite's element of one of MAD-X's, exact."""
+    if given["type"] == "opening":
+        half = given["half_width"]
+        return xt.LimitRect(min_x=-half, max_x=half, min_y=-half, max_y=half)
     length = given["length"]
     finely = {"integrator": "yoshida-6", "num_multipole_kicks": 98}
     exact = {"model": "drift-kick-drift-exact", **finely}
@@ -40,9 +43,6 @@ def element(given: dict) -> object:
         return xt.Sextupole(length=length, k2=given["k2"], k2s=given["k2s"], **exact)
     if given["type"] == "multipole":
         return xt.Multipole(knl=given["knl"], ksl=given["ksl"])
-    if given["type"] == "opening":
-        half = given["half_width"]
-        return xt.LimitRect(min_x=-half, max_x=half, min_y=-half, max_y=half)
     return xt.Drift(length=length, model="exact")
 
 
