@@ -27,6 +27,7 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``differentiable``   joins a primal and a hand-written pullback for a library's own automatic differentiation
 ``register_tree``    lines and beams as arguments of a library's transformations (JAX)
 ``pull``             value and pullback of a user's own function, where the library differentiates
+``pull_each``        its cotangents for many calls at once, where they share some inputs: weights, settings in a batch
 ``records``          whether that automatic differentiation wants a gradient through these arrays
 ``constant``         an array of which no gradient is asked: an implicit function is differentiated in one step
 ``unrecorded``       arrays for who differentiates without the library: no tape is kept for what is not asked

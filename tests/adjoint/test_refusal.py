@@ -111,7 +111,8 @@ def test_under_jit_it_is_nan_and_never_a_wrong_number():
     assert np.isnan(host(slope(np.float32(2e3), bb.Reversible())))
     assert np.isfinite(host(slope(np.float32(1.0), bb.Reversible())))
     anchored = host(slope(np.float32(2e3), bb.Reversible(anchor_every=4)))
-    right = differentiate(OBJECTIVE, ring(8), beam(), WRT, adjoint=bb.Store()).gradient["b.voltage"]
+    # JAX's own arithmetic: any other rounds otherwise, and float32 goes another way from there.
+    right = host(slope(np.float32(2e3), bb.Store()))
     assert anchored == pytest.approx(float(right), rel=1e-3)
 
 
