@@ -93,3 +93,17 @@ def test_a_second_process_imports_neither_numba_nor_scipys_transforms(cache):
     value, with_numba, with_scipy = again.stdout.split()
     assert (value, with_numba, with_scipy) == (first.stdout.split()[0], "False", "False")
     assert first.stdout.split()[1] == "True"
+
+
+def test_of_a_numba_that_is_broken_nothing_is_kept(cache):
+    """Else its loops would begin what others, that are not kept, cannot end: all is plain, with one warning."""
+    run = [sys.executable, "-c", AGAIN]
+    whole = subprocess.run(run, capture_output=True, text=True, env=os.environ, check=True)
+    (cache / "numba").mkdir()
+    (cache / "numba" / "__init__.py").write_text("raise ImportError('half of it is gone')")
+    broken = subprocess.run(
+        run, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(cache)}, check=True
+    )
+    values = [float.fromhex(one.stdout.split()[0]) for one in (whole, broken)]
+    assert values[1] == pytest.approx(values[0], rel=1e-12)
+    assert broken.stderr.count("half of it is gone") == 1

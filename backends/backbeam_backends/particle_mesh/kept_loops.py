@@ -14,6 +14,7 @@ from functools import cache
 from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -96,10 +97,25 @@ def _type_of(argument: Any) -> Any:
 
 @cache
 def _stamp() -> str:
-    """Of all that an object is made from besides types and LLVM; of NumPy's version, too: Numba goes with some."""
+    """Of all that an object is made from besides types and LLVM; of NumPy's version, too: Numba goes with some.
+
+    And of where Numba lies since when: of one that is whole no more nothing is kept, so that none of its loops begins
+    what others cannot end.
+    """
     here = Path(__file__)
     sources = [here, here.with_name("compiling.py"), *sorted(here.parent.glob("numba_*.py"))]
-    return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest() + version("numba") + np.__version__
+    contents = sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    return " ".join((contents, version("numba"), np.__version__, _installed("numba"), _installed("llvmlite")))
+
+
+def _installed(package: str) -> str:
+    """Where it would be imported from, and when anything there was last put or taken away."""
+    found = find_spec(package)
+    if found is None or found.origin is None:
+        return "nowhere"
+    folder = Path(found.origin).parent
+    changed = [path.stat().st_mtime_ns for path in (folder, *sorted(folder.iterdir())) if path.name != "__pycache__"]
+    return f"{folder} {max(changed)} {len(changed)}"
 
 
 def _assembly(loop: Any, of: Sequence[Any]) -> str:
