@@ -328,6 +328,8 @@ def test_the_reference_particle(tmp_path, text, species, momentum):
         ("x: sbend, l=1, angle=0.1, h1=0.2", "sbend x: h1 = 0.2 would change"),
         ("x: marker; efcomp, order=1, dkn={1}", "ring.madx:2: efcomp : errors of the field are not applied"),
         ("x: foo, l=1", "ring.madx:2: x: foo is no kind of element"),
+        ("x: nllens, k1=1", "ring.madx:2: nllens x: k1 = 1.0 would change what it does"),
+        ("x: elseparator, l=1, ex_l=2", "ring.madx:2: elseparator x: there is no such element here"),
         ("x: marker; y = (3", "ring.madx:2: expression is"),
         ("x: marker; y := y + 1; z = y", "lead back to itself"),
         ("x: marker; y := z; z := y; w = y", "lead back to itself"),
@@ -348,6 +350,11 @@ def test_refusals_say_file_and_line(tmp_path, text, message):
     with pytest.raises((LatticeError, bb.InputError), match=message) as error:
         load(tmp_path, f"beam, particle=proton, pc=1;\n{text};\n ring: line=(x);", line="ring")
     assert "\n" not in str(error.value)
+
+
+def test_what_is_switched_off_is_a_drift_whatever_else_it_says(tmp_path):
+    text = "x: rfmultipole, l=1, freq=400, pnl={0, 1}, dx=1e-3; y: elseparator, l=1, tilt=1; ring: line=(x, y);"
+    assert [e.kind for e in load(tmp_path, text).line] == ["drift", "drift"]
 
 
 def test_what_is_refused_can_be_replaced(tmp_path):

@@ -152,14 +152,18 @@ def _translation(w: Word) -> tuple[str, Attributes]:
     return "patch", w.take("dx", "dy", "ds")
 
 
-def _only_if_idle(*strengths: str) -> Callable[[Word], tuple[str, Attributes]]:
-    """A drift where all strengths are 0; otherwise what there is not here."""
+_PLACED = "tilt dx dy ds dtheta dphi dpsi aper_tilt fringe slice lrad"
+_WAVE = "freq lag harmon betrf pg shunt tfill eloss volterr lagerr nbin binmax"
+_RAMPS = "ramp1 ramp2 ramp3 ramp4"
+
+
+def _only_if_idle(strengths: str, others: str = "") -> Callable[[Word], tuple[str, Attributes]]:
+    """A drift where all strengths are 0, whatever the others are; otherwise what there is not here."""
 
     def made(w: Word) -> tuple[str, Attributes]:
-        if all(_zero(v) for s in strengths for v in _flat(w.rest.get(s, 0.0))):
-            length = w.take(length="l")
-            w.rest.clear()
-            return "drift", length
+        if all(_zero(v) for s in strengths.split() for v in _flat(w.rest.get(s, 0.0))):
+            w.take(*strengths.split(), *others.split(), *_PLACED.split())
+            return "drift", w.take(length="l")
         return w.base, w.take(length="l")
 
     return made
@@ -188,14 +192,14 @@ WORDS: dict[str, Callable[[Word], tuple[str, Attributes]]] = {
     "matrix": _matrix,
     **dict.fromkeys(("srotation", "xrotation", "yrotation"), _rotation),
     "translation": _translation,
-    "twcavity": _only_if_idle("volt"),
+    "twcavity": _only_if_idle("volt", f"{_WAVE} psi delta_lag"),
     "crabcavity": _crab,
-    "elseparator": _only_if_idle("ex", "ey"),
-    "rfmultipole": _only_if_idle("volt", "knl", "ksl"),
-    "hacdipole": _only_if_idle("volt"),
-    "vacdipole": _only_if_idle("volt"),
-    "wire": _only_if_idle("current"),
-    "beambeam": _only_if_idle("charge"),
-    "nllens": _only_if_idle("knll"),
+    "elseparator": _only_if_idle("ex ey ex_l ey_l"),
+    "rfmultipole": _only_if_idle("volt knl ksl", f"{_WAVE} pnl psl"),
+    "hacdipole": _only_if_idle("volt", f"{_WAVE} {_RAMPS}"),
+    "vacdipole": _only_if_idle("volt", f"{_WAVE} {_RAMPS}"),
+    "wire": _only_if_idle("current", "l_int l_phy xma yma closed_orbit"),
+    "beambeam": _only_if_idle("charge", "sigx sigy xma yma width bbshape bbdir npart angle"),
+    "nllens": _only_if_idle("knll", "cnll"),
 }
 """Kind and attributes of each element of MAD-X; what is missing is refused under its own word."""

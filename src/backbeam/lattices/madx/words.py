@@ -34,7 +34,7 @@ IDLE = frozenset(
 """Attributes that do not change the optics of a line, or are looked at elsewhere."""
 SWITCHES = {"kill_ent_fringe", "kill_exi_fringe", "bend_fringe"}
 """Switches that do, where they are on."""
-LISTS = frozenset("knl ksl aperture aper_tol aper_offset aper_vx aper_vy at patch_ang patch_trans".split())
+LISTS = frozenset("knl ksl pnl psl aperture aper_tol aper_offset aper_vx aper_vy at patch_ang patch_trans".split())
 """Attributes whose values may be lists."""
 NAMES_IN = {"extract": NAMES | {"to"}, "replace": NAMES | {"by"}}
 """The same in commands that have names where others have numbers."""
