@@ -7,13 +7,14 @@ absent: it costs nothing. All other fields are static, and compiled code may dep
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from backbeam import registry
 from backbeam.errors import InputError
 from backbeam.scalars import make_plain
+from backbeam.words import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +64,21 @@ class Parametrised:
 
     def __init_subclass__(cls) -> None:
         registry.enter(registry.Tree(cls, flatten, unflatten))
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = Parametrised.__repr__  # type: ignore[method-assign]  # else a dataclass writes its own
+
+    def __new__(cls, *_: Any, **given: Any) -> Self:
+        """Refuse a keyword that is no field, with what it is called here."""
+        allowed = _keywords(cls)  # type: ignore[arg-type]  # classes are hashed, not their instances
+        for name in given.keys() - allowed.keys():
+            raise unknown(f"{cls.__name__}.{name}", name, allowed, what="an unknown keyword")
+        return object.__new__(cls)
+
+    def __repr__(self) -> str:
+        """Class and fields, but for those that are as they are by default."""
+        told = [f for f in fields(self) if f.repr and not _is_default(f, getattr(self, f.name))]
+        told.sort(key=lambda f: bool(f.kw_only))
+        return f"{type(self).__name__}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in told)})"
 
     def _label(self, name: str) -> str:
         return f"{self.name or self.kind}.{name}"
@@ -131,6 +147,19 @@ def _is_finite(value: float) -> bool:
         return math.isfinite(value)
     except OverflowError:
         return False
+
+
+def _is_default(f: Field[Any], value: Any) -> bool:
+    if f.default is MISSING and f.default_factory is MISSING:
+        return False
+    default = f.default if f.default_factory is MISSING else f.default_factory()
+    return value is default or (not hasattr(value, "shape") and type(value) is type(default) and value == default)
+
+
+@cache
+def _keywords(cls: type[Parametrised]) -> dict[str, None]:
+    """Names of what it is made from, in the order in which it may be given."""
+    return dict.fromkeys(f.name for f in sorted(fields(cls), key=lambda f: bool(f.kw_only)) if f.init)
 
 
 @cache

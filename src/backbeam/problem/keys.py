@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from backbeam.errors import InputError, Said
-
-
-def unknown(path: str, name: str, allowed: Iterable[str], what: str = "an unknown key") -> InputError:
-    """Error for a name that is not among those allowed: it offers the nearest, or else all."""
-    allowed = tuple(allowed)
-    close = get_close_matches(name, allowed, 3)
-    return InputError(path, Said(what), " or ".join(close) if close else f"one of {', '.join(allowed)}")
+from backbeam.words import unknown
 
 
 def missing(path: str, allowed: str) -> InputError:
@@ -30,14 +23,6 @@ def check_mapping(value: Any, path: str, allowed: str) -> Mapping[str, Any]:
     return value
 
 
-ELSEWHERE = {
-    "l": "length", "lag": "phase, in rad from the crest", "gap": "hgap, half of the gap", "hgapx": "hgap",
-    "volt": "voltage, in V", "freq": "frequency, in Hz", "harmon": "frequency, in Hz", "aper": "half_x and half_y",
-    "angle_deg": "angle", "energy": "kinetic_energy, in eV", "momentum": "reference_momentum, P0 c in eV",
-}  # fmt: skip
-"""What other codes call a thing, and what it is called here."""
-
-
 def check_keys(given: Mapping[str, Any], allowed: Iterable[str], required: Mapping[str, str], path: str) -> None:
     """Raise `InputError` for a key that is not allowed or a required one that is not there.
 
@@ -46,9 +31,6 @@ def check_keys(given: Mapping[str, Any], allowed: Iterable[str], required: Mappi
     allowed = tuple(allowed)
     for key in given:
         if key not in allowed:
-            hint = ELSEWHERE.get(str(key).lower(), "")
-            if hint.split(",")[0].split(" ")[0] in allowed:
-                raise InputError(f"{path}.{key}" if path else str(key), Said("an unknown key"), hint)
             raise unknown(f"{path}.{key}" if path else str(key), str(key), allowed)
     for key, description in required.items():
         if given.get(key) is None:
