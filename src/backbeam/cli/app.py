@@ -36,6 +36,7 @@ COMMANDS = {
     "lattice": "Say what a lattice file of any code holds, what was dropped, and what is refused and where.",
     "convert": "Write a lattice of one code as that of another.",
     "backends": "List the array libraries that are installed, and why one cannot be used.",
+    "guide": "Read the guide: its pages, or one of them.",
     "examples": "List the problems and programs that come with backbeam.",
 }
 """Name and help of every command: ``name`` is ``command`` in ``backbeam.cli.<name>_command``."""

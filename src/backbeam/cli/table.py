@@ -159,6 +159,15 @@ def print_backends(reports: list[Availability], test_only: tuple[str, ...]) -> N
     console().print(table)
 
 
+def print_page(text: str) -> None:
+    """Print a page of Markdown, at most 100 columns wide."""
+    from rich.markdown import Markdown
+
+    screen = console()
+    screen.width = min(screen.width, 100)
+    screen.print(Markdown(text))
+
+
 def print_examples(problems: dict[str, str], programs: dict[str, str]) -> None:
     """Print names and titles, and what to do with them."""
     screen = console()
