@@ -40,6 +40,18 @@ def test_what_is_in_it():
     line = cell()
     assert "q" in line and "z" not in line and line["q"] in line and bb.Drift(0.5) not in line
     assert list(line.of_kind("quadrupole")) == ["q", "p:1.x"] and line.of_kind("octupole") == {}
+    assert line.of_kind(bb.Quadrupole) == line.of_kind("quadrupole")
+    with pytest.raises(bb.InputError, match="kind is 'quad'; allowed: a class of element, or one of aperture"):
+        line.of_kind("quad")
+
+
+def test_a_name_where_a_parameter_is_meant_and_the_other_way_round():
+    with pytest.raises(
+        bb.InputError, match=r"parameter is .q.; allowed: q with one of .* k1; an element as a whole by"
+    ):
+        cell().replace({"q": bb.Drift(0.2)})
+    with pytest.raises(bb.InputError, match="element is 'qq'; allowed: q"):
+        cell().with_elements({"qq": bb.Drift(0.2)})
 
 
 def test_a_line_grows_a_thousand_times():
@@ -48,8 +60,9 @@ def test_a_line_grows_a_thousand_times():
         line = line + bb.Line([step])
     assert len(line) == 1500 and line.length == pytest.approx(1.5) and line.names == ("d",)
     assert line.replace({"d.length": 2e-3}).length == pytest.approx(3.0)
+    assert len(line + step) == len(step + line) == 1501 and (step + line)[0] is step
     with pytest.raises(TypeError):
-        line + step
+        line + 1.0
 
 
 def test_a_line_grows_by_additions():

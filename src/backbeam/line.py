@@ -146,12 +146,24 @@ class Line:
         except ValueError:
             raise InputError("line", name, f"an element behind place {begin}") from None
 
-    def of_kind(self, kind: str) -> dict[str, Element]:
-        """The distinct elements of a kind, as problem files call it, by name: ``line.of_kind("quadrupole")``."""
-        return {name: element for name, element in self._named.items() if element.kind == kind}
+    def of_kind(self, kind: str | type[Element]) -> dict[str, Element]:
+        """The distinct elements of a kind, by name: ``line.of_kind("quadrupole")`` or ``line.of_kind(bb.Quadrupole)``.
 
-    def __add__(self, other: Line) -> Line:
+        Raises
+        ------
+        InputError
+            For a kind that there is not.
+        """
+        word = getattr(kind, "kind", kind)
+        found = {name: element for name, element in self._named.items() if element.kind == word}
+        if not found and word not in Element.kinds:
+            raise InputError("kind", kind, f"a class of element, or one of {', '.join(sorted(Element.kinds))}")
+        return found
+
+    def __add__(self, other: Line | Element) -> Line:
         """A line with no name of its own grows in place, so that a thousand additions nest nothing."""
+        if isinstance(other, Element):
+            return self + Line([other])
         if not isinstance(other, Line):
             return NotImplemented
         mine = self.items if self.name is None else (self,)
@@ -163,6 +175,9 @@ class Line:
         line.__dict__["elements"] = self.elements + other.elements
         line.__dict__["_given_names"] = self._given_names | other._given_names
         return line
+
+    def __radd__(self, other: Element) -> Line:
+        return Line([other]) + self if isinstance(other, Element) else NotImplemented
 
     def __mul__(self, count: int) -> Line:
         if isinstance(count, bool) or not isinstance(count, Integral) or not 0 <= count <= MOST_TIMES:
@@ -257,6 +272,9 @@ class Line:
 
     def _split(self, path: str) -> tuple[str, str]:
         name, dot, field = path.rpartition(".")
+        if not dot and path in self:
+            fields = ", ".join(self[path].parameter_names())
+            raise InputError("parameter", path, f"{path} with one of {fields}; an element as a whole by with_elements")
         if not dot and self.knobs:
             close = get_close_matches(path, self.knobs, 2)
             raise InputError(path, path, " or ".join(close) if close else "a knob of the line, or name.parameter")
@@ -320,7 +338,7 @@ class Line:
         return self._rebuilt(replacements, self.knobs)
 
     def _rebuilt(self, replacements: Mapping[str, Element], knobs: Knobs) -> Line:
-        swap = {id(self._named[name]): new for name, new in replacements.items()}
+        swap = {id(self._find(name)): new for name, new in replacements.items()}
         lines: dict[int, Line] = {}
 
         def rebuild(item: Element | Line) -> Element | Line:
