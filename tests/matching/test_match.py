@@ -48,6 +48,15 @@ def test_lattice_functions_are_matched_by_four_quadrupoles():
     assert found.passes <= 12
 
 
+def test_targets_may_be_values_by_name():
+    """They are targets, with the same residuals, and nothing is made small."""
+    wanted = {"sigma_x @ d2": 0.8e-3, "sigma_y": 0.7e-3}
+    targets = [bb.Target("sigma_x", 0.8e-3, at="d2"), bb.Target("sigma_y", 0.7e-3)]
+    one, other = (bb.function(what, section(), electrons(), ["q1.k1", "q2.k1"]) for what in (wanted, targets))
+    np.testing.assert_array_equal(one.residuals(one.x0 + 0.1), other.residuals(one.x0 + 0.1))
+    assert bb.match(wanted, section(), electrons(), ["q1.k1", "q2.k1"]).success
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_finds_the_spot(method):
     found = bb.match(SPOT, section(), electrons(), ["q1.k1", "q2.k1"], method=method, passes=120)

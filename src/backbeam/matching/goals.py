@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,9 @@ class Goals:
 
     @classmethod
     def of(cls, what: Any) -> Goals:
-        """Goals as they were asked for: an objective or its name, a `Target`, or a list of them."""
+        """Goals as asked for: an objective or its name, a `Target`, a list of them, or targets as values by name."""
+        if isinstance(what, Mapping):
+            what = [Target(name, value) for name, value in what.items()]
         alone = isinstance(what, str | Objective) or not isinstance(what, Iterable)
         found = tuple(objective_of(one) for one in ((what,) if alone else what))
         if not found:

@@ -63,8 +63,8 @@ def match(
     Parameters
     ----------
     what:
-        A `Target` or several, which least squares meet; or an objective or its name, which is made small; or one of
-        these and targets, which then hold as constraints.
+        A `Target` or several, which least squares meet, or their values by name (``{"beta_x @ ip": 0.5}``); or an
+        objective or its name, which is made small; or one of these and targets, which then hold as constraints.
     line, beam, vary, start, space_charge, effects, slices, step, on_turn, turns, adjoint:
         As in `function`.
     method:
