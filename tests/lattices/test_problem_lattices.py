@@ -202,3 +202,5 @@ def test_convert(folder):
     itself = refused("convert", "ring.madx", "--line", "ring", "--to", "madx", "-o", "./ring.madx")
     assert "another file than those that are read" in itself
     assert "none.seq: no such file" in refused("convert", "none.seq", "--to", "yaml")
+    assert "qd: quadrupole, l = 1.0, k1 = -1.0;" in call("convert", "fodo", "--to", "madx").stdout
+    assert call_json("lattice", "fodo")["kinds"] == {"drift": 3, "quadrupole": 2}

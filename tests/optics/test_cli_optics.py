@@ -50,6 +50,19 @@ def test_a_problem_and_its_beam():
     assert code == 0 and json.loads(text)["summary"]["length"] == 3.0
 
 
+def test_fields_parameters_and_knobs_can_be_set(ring):
+    ring.write_text(RING.replace("k1=-0.6", "k1:=-kd").replace("qf:", "kd = 0.6; qf:"))
+    loaded = bb.load(ring)
+    expected = bb.optics(loaded.line.replace({"qf.k1": 0.7, "kd": 0.65}), loaded.reference)
+    code, text = run(ring, "--set", "lattice.qf.k1=0.7", "--set", "kd=0.65", "--json")
+    assert code == 0 and json.loads(text)["summary"]["tune_x"] == float(expected.tune_x)
+    code, text = run("fodo", "--set", "lattice.qf.k1=1.2", "--set", "lattice.qd.k1=-1.2", "--json")
+    found = json.loads(text)["summary"]
+    assert code == 0 and found["tune_x"] == pytest.approx(found["tune_y"], rel=1e-12) and found["tune_x"] > 0.2
+    code, text = run(ring, "--set", "qf.k5=1")
+    assert code == 2 and "qf.k5" in text
+
+
 REFUSED = (
     (("--start", "beta_x=10"), "beta_y too"),
     (("--start", "bet=1"), "beta_x"),

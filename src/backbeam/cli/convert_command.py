@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from backbeam.cli.reading import lattice_options, read_replacements
+from backbeam.cli.reading import lattice_options, located, read_replacements
 
 
 @click.command("convert")
@@ -24,7 +24,7 @@ def command(
     target: str,
     output: Path | None,
 ) -> None:
-    """Read a lattice from FILES, in any format, and write it in another; knobs stay knobs.
+    """Read a lattice from FILES, in any format, or the name of an example, and write it in another; knobs stay knobs.
 
     What was dropped or guessed on the way is said on stderr.
     """
@@ -37,7 +37,7 @@ def command(
         raise InputError("--to", target, f"one of {', '.join(FORMATS)}")
     if output is not None and output.resolve() in [path.resolve() for path in files]:
         raise InputError("--output", str(output), "another file than those that are read")
-    loaded = load(*files, line=line, format=format, replace=read_replacements(replacements))
+    loaded = load(*located(files), line=line, format=format, replace=read_replacements(replacements))
     text = write(target, loaded.line, loaded.reference)
     for note in str(loaded.report).splitlines():
         print(note, file=sys.stderr)

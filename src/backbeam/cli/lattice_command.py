@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from backbeam.cli.reading import lattice_options, read_replacements
+from backbeam.cli.reading import lattice_options, located, read_replacements
 
 
 @click.command("lattice")
@@ -24,7 +24,9 @@ def command(
     """
     from backbeam.lattices.loading import examine
 
-    name, description, built = examine(*files, line=line, format=format, replace=read_replacements(replacements))
+    name, description, built = examine(
+        *located(files), line=line, format=format, replace=read_replacements(replacements)
+    )
     found = _facts(name, description, built)
     if as_json:
         click.echo(json.dumps(found))

@@ -25,6 +25,10 @@ SMOOTH = 400
 
 @click.command("optics")
 @lattice_options
+@click.option(
+    "--set", "overrides", metavar="PATH=VALUE", multiple=True,
+    help="Change a field of a problem, as in run, or a parameter or knob of a lattice: lattice.qf.k1=30, kqf=0.3.",
+)  # fmt: skip
 @click.option("--periodic", is_flag=True, help="The line is a ring or a cell of one; so it is without --start.")
 @click.option(
     "--start", metavar="NAME=VALUE,...",
@@ -45,6 +49,7 @@ def command(
     line: str | None,
     format: str | None,
     replacements: tuple[str, ...],
+    overrides: tuple[str, ...],
     periodic: bool,
     start: str | None,
     at: str | None,
@@ -68,7 +73,7 @@ def command(
         from backbeam.plotting import check_target
 
         check_target(plot, "--plot")
-    beamline, reference, beam, title = _read(files, line, format, read_replacements(replacements))
+    beamline, reference, beam, title = _read(files, line, format, read_replacements(replacements), overrides)
     if kinetic_energy is not None or species is not None or reference is None:
         reference = _reference(reference, kinetic_energy, species)
     shown = None if at is None else [name.strip() for name in at.split(",")]
@@ -96,7 +101,7 @@ def _smooth(line: Line) -> float | None:
 
 
 def _read(
-    files: tuple[Path, ...], line: str | None, format: str | None, replace: dict[str, str]
+    files: tuple[Path, ...], line: str | None, format: str | None, replace: dict[str, str], overrides: tuple[str, ...]
 ) -> tuple[Line, Reference | None, Any, str]:
     """Line, reference, what draws the beam, and a title."""
     first = files[0]
@@ -105,13 +110,23 @@ def _read(
         from backbeam.cli.options import load_problem, naming
 
         with naming(str(first)):
-            problem = load_problem(str(first), ())
+            problem = load_problem(str(first), overrides)
             beam = problem.beam()
         return problem.line(), beam.reference, beam, problem.title
     from backbeam.lattices import load
 
     loaded = load(*files, line=line, format=format, replace=replace)
-    return loaded.line, loaded.reference, None, loaded.line.name or first.stem
+    return _with(overrides, loaded.line), loaded.reference, None, loaded.line.name or first.stem
+
+
+def _with(overrides: tuple[str, ...], line: Line) -> Line:
+    """The line with other values of its parameters and knobs, which are named as in a problem or by themselves."""
+    if not overrides:
+        return line
+    from backbeam.problem.overrides import split_override
+
+    pairs = (split_override(text) for text in overrides)
+    return line.replace({path.removeprefix("lattice.").removeprefix("knobs."): value for path, value in pairs})
 
 
 def _reference(given: Reference | None, kinetic_energy: float | None, species: str | None) -> Reference:

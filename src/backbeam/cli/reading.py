@@ -29,6 +29,14 @@ def lattice_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def located(files: Iterable[Path]) -> list[Path]:
+    """The files, those of shipped problems in the place of their names."""
+    from backbeam.problem.examples import example_names, example_path
+
+    shipped = example_names()
+    return [example_path(str(f)) if str(f) in shipped and not f.exists() else f for f in files]
+
+
 def read_replacements(given: Iterable[str]) -> dict[str, str]:
     """``replace`` of `backbeam.load` from options."""
     found = {}

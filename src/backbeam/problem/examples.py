@@ -25,9 +25,13 @@ def program_names() -> tuple[str, ...]:
 
 def example_text(name: str) -> str:
     """Text of a shipped problem or program."""
+    return example_path(name).read_text(encoding="utf-8")
+
+
+def example_path(name: str) -> Path:
+    """Where the file of a shipped problem or program lies."""
     suffix = PROGRAM if name in program_names() else SUFFIX
-    path = next(path for _, path in _files() if path.name == name + suffix)
-    return path.read_text(encoding="utf-8")
+    return next(path for _, path in _files() if path.name == name + suffix)
 
 
 def program_module(name: str) -> str:
