@@ -87,6 +87,14 @@ class LentCloudInCell(CloudInCell):
         """See `backbeam_backends.particle_mesh.CloudInCell`."""
         return lent(partial(self.weights.gradient_transpose, order=order), E_bar, factors)
 
+    def over_cells(self, f: Any, factor: Any) -> Any:
+        """See `backbeam_backends.particle_mesh.CloudInCell`."""
+        return lent(self.weights.over_cells, f, factor)
+
+    def over_cells_transpose(self, bar: Any, factor: Any) -> Any:
+        """See `backbeam_backends.particle_mesh.CloudInCell`."""
+        return lent(self.weights.over_cells_transpose, bar, factor)
+
     def gather(self, field: Any, r: Any, centre: Any, spacing: Any, guard: int) -> Any:
         """See `backbeam_backends.particle_mesh.CloudInCell`."""
         call = partial(self.weights.gather, guard=guard)

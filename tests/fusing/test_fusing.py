@@ -183,6 +183,35 @@ def test_sine_and_cosine_are_within_two_units_in_the_last_place(scale):
         assert np.all(np.abs(found - wanted) <= 2.0 * np.spacing(np.abs(wanted).astype(np.float64)))
 
 
+def units(found, wanted):
+    """How many units in the last place it is off, at most."""
+    return np.max(np.abs(found - wanted) / np.spacing(np.abs(wanted).astype(np.float64)))
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-3, 1.0, 1e3, 1e200])
+def test_logarithm_and_angle_are_within_two_units_in_the_last_place(scale):
+    x, y = scale * 10.0 ** np.random.default_rng(3).uniform(-2.0, 2.0, (2, 20_000))
+    y[::2] *= -1.0
+    x[1::4] *= -1.0
+    run = fused(lambda x, y: (array_namespace(x).log1p(abs(x)), array_namespace(x).atan2(y, x)), x, y)
+    wide = [a.astype(np.longdouble) for a in (x, y)]
+    for found, wanted in zip(run(x, y), (np.log1p(np.abs(wide[0])), np.arctan2(wide[1], wide[0])), strict=True):
+        assert units(found, wanted) <= 2.0
+    small = np.linspace(-0.999, 0.4, 20_000)
+    run = fused(lambda x: array_namespace(x).log1p(x), small)
+    assert units(run(small), np.log1p(small.astype(np.longdouble))) <= 2.0
+
+
+def test_logarithm_and_angle_of_what_is_no_number_or_on_an_axis_are_numpys():
+    some = [0.0, -0.0, 1.0, -1.0, -2.0, 1e308, 5e-324, np.inf, -np.inf, np.nan]
+    x, y = (a.ravel() for a in np.meshgrid(some, some))
+    run = fused(lambda x, y: (array_namespace(x).log1p(x), array_namespace(x).atan2(y, x)), x, y)
+    with np.errstate(all="ignore"):
+        for found, wanted in zip(run(x, y), (np.log1p(x), np.arctan2(y, x)), strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-15)
+            np.testing.assert_array_equal(np.signbit(found[wanted == 0.0]), np.signbit(wanted[wanted == 0.0]))
+
+
 def test_angles_beyond_what_a_kernel_can_reduce_are_numpys():
     x = rows(200)
     run = fused(lambda x: array_namespace(x).sin(x), x)

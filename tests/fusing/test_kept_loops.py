@@ -12,7 +12,7 @@ import pytest
 from backbeam_backends.fusing import machine
 from backbeam_backends.particle_mesh import numba_kernels
 from backbeam_backends.particle_mesh.kept_loops import KeptLoops
-from backbeam_backends.particle_mesh.numba_cloud_in_cell import frame
+from backbeam_backends.particle_mesh.numba_cloud_in_cell import frame, scratch
 
 GRID = (7, 8, 9)
 
@@ -36,7 +36,7 @@ def test_kept_code_gives_the_bits_of_numbas_own(cache, dtype):
     nodes = []
     for loops in (numba_kernels, KeptLoops("numba_kernels"), KeptLoops("numba_kernels")):  # made, and found again
         node = np.zeros(GRID)
-        loops.deposit(q, *rows, place, node.reshape(-1), *GRID[1:])
+        loops.deposit(q, *rows, place, node.reshape(-1), *GRID[1:], *scratch(q))
         nodes.append(node)
     assert nodes[0].sum() == pytest.approx(q.sum(dtype=np.float64), rel=1e-6)
     for node in nodes[1:]:
@@ -52,7 +52,7 @@ def test_loops_of_vectors_too(cache, dtype):
     found = []
     for loops in (numba_kernels, KeptLoops("numba_kernels")):
         out = np.zeros((7, q.size), dtype)
-        loops.gather_slope(field.reshape(-1), q, q, q, q, *rows, place, *GRID[1:], *out)
+        loops.gather_slope(field.reshape(-1), q, q, q, q, *rows, place, *GRID[1:], *out, *scratch(q))
         found.append(out)
     assert (found[0] != 0.0).all()
     np.testing.assert_array_equal(*found)
@@ -61,8 +61,10 @@ def test_loops_of_vectors_too(cache, dtype):
 def test_arrays_that_are_not_contiguous_are_another_kind(cache):
     q, *rows, place = arguments(np.float64, 100)
     node, right = np.zeros(GRID), np.zeros(GRID)
-    KeptLoops("numba_kernels").deposit(q[::2], *(a[::2] for a in rows), place, node.reshape(-1), *GRID[1:])
-    numba_kernels.deposit(q[::2].copy(), *(a[::2].copy() for a in rows), place, right.reshape(-1), *GRID[1:])
+    KeptLoops("numba_kernels").deposit(q[::2], *(a[::2] for a in rows), place, node.reshape(-1), *GRID[1:], *scratch(q))
+    numba_kernels.deposit(
+        q[::2].copy(), *(a[::2].copy() for a in rows), place, right.reshape(-1), *GRID[1:], *scratch(q)
+    )
     np.testing.assert_array_equal(node, right)
 
 
@@ -73,7 +75,7 @@ def test_where_no_code_can_be_made_numbas_loop_runs(cache, monkeypatch):
     monkeypatch.setattr(machine, "load_kept", refuse)
     q, *rows, place = arguments(np.float64)
     node = np.zeros(GRID)
-    KeptLoops("numba_kernels").deposit(q, *rows, place, node.reshape(-1), *GRID[1:])
+    KeptLoops("numba_kernels").deposit(q, *rows, place, node.reshape(-1), *GRID[1:], *scratch(q))
     assert node.sum() == pytest.approx(q.sum(), rel=1e-12)
 
 

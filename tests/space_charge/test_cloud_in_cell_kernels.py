@@ -12,6 +12,7 @@ from backbeam.effects.mesh.cloud_in_cell import Plain
 from backbeam.effects.space_charge import BeamExtent, RmsExtent, SpaceCharge3D
 from backbeam.effects.space_charge.extents import Box
 from backbeam.effects.space_charge.field import electric_field, field_and_back
+from backbeam.effects.space_charge.green import green, green_and_slopes
 
 GRID, GUARD = (7, 8, 9), 1
 TOLERANCE = {"float64": 1e-13, "float32": 2e-5}
@@ -87,6 +88,23 @@ def test_gradient_and_its_transpose(weights, dtype, order):
     assert worst(np.moveaxis(found[0], -1, 0) * inner, target[0] * inner) < 10 * TOLERANCE[dtype]
     for a, b in zip(found[1], target[1], strict=True):
         assert a.dtype == b.dtype == dtype and worst(a, b) < 10 * TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("sides", [(1.0, 2.0, 0.5), (1.0, 1.0, 1e9)])
+def test_green_function_of_loops_and_of_plain_operations(weights, monkeypatch, sides):
+    """From corners to cells and back; also beside the mean over the cell, where that is the potential of a line."""
+    spacing = 1e-4 * np.array([sides, sides[::-1]]).T
+    bar = rng().normal(size=(2, 9, 8, 7))
+    g, slopes = green_and_slopes((9, 8, 7), spacing)
+    found = g, green((9, 8, 7), spacing), slopes.pull_back(bar)
+    monkeypatch.setattr(backends.get("numpy"), "fuse_from", 10**9)
+    plain, slopes = green_and_slopes((9, 8, 7), spacing)
+    for a, b in zip(found, (plain, plain, slopes.pull_back(bar)), strict=True):
+        assert worst(a, b) < 1e-12
+    if sides[2] == 1e9:
+        x, y = np.arange(3, 9)[:, None] * spacing[0, 0], np.arange(8) * spacing[1, 0]
+        line = 2.0 * np.arcsinh(0.5 * spacing[2, 0] / np.hypot(x, y)) / spacing[2, 0]
+        assert worst(g[0, 3:, :, 0], line) < 1e-3
 
 
 def test_positions_that_are_no_numbers(weights):

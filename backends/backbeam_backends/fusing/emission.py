@@ -12,14 +12,16 @@ strides of arrays in bytes, then the uniform inputs as float64.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from backbeam_backends.fusing.graph import BOOL, LANE, OVER_PARTICLES, SUMMED, UNIFORM, Graph, Node, Untraceable
-from backbeam_backends.fusing.trigonometry import hexadecimal, sine_and_cosine
+from backbeam_backends.fusing.logarithm import atan2, log1p
+from backbeam_backends.fusing.trigonometry import sine_and_cosine
+from backbeam_backends.fusing.vectors import Vectors, hexadecimal
 
 BLOCK = 64
 """Vectors of a block of a sum."""
@@ -34,6 +36,10 @@ _ICMP = {"lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge", "eq": "eq", "ne": "
 _INTRINSICS = {"abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil"}
 _LIBRARY = ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh",
             "asinh", "atan2", "hypot")  # fmt: skip
+_IN_VECTORS: dict[str, Callable[..., str]] = {
+    "log1p": log1p, "atan2": atan2, "atan": lambda x, v: atan2(x, v.number(1.0), v)
+}  # fmt: skip
+"""Those that need no library."""
 _START = {"sum": 0.0, "largest": -np.inf, "smallest": np.inf}
 
 
@@ -82,6 +88,7 @@ class _Writer:
             raise Untraceable("one particle is looked at")
         lanes = [node for node in self.nodes if node.kind == LANE and node.dtype.kind == "f"]
         self.width = bits // (32 if lanes and all(node.dtype == np.float32 for node in lanes) else 64)
+        self.vectors = Vectors(self.width, self.let, self.call)
         self.sums = [node for node in self.nodes if node.op in OVER_PARTICLES]
         self.lines: list[str] = []
         self.declared: dict[str, str] = {}
@@ -236,6 +243,10 @@ class _Writer:
             return self.call(name, one, args)
         if node.op in ("sin", "cos"):
             return self.turn(args[0], node.dtype)[node.op == "cos"]
+        if node.op in _IN_VECTORS:
+            wide = np.dtype(np.float64)
+            found = _IN_VECTORS[node.op](*(self.cast(a, node.dtype, wide, True) for a in args), self.vectors)
+            return self.cast(found, wide, node.dtype, True)
         whole = "poison"
         for k in range(self.width):
             single = [self.let(f"extractelement {kind} {a}, i64 {k}") for a in args]
@@ -246,7 +257,7 @@ class _Writer:
         """Sine and cosine, in float64."""
         if angle not in self.turned:
             wide = np.dtype(np.float64)
-            both = sine_and_cosine(self.cast(angle, dtype, wide, True), self.width, self.let, self.call)
+            both = sine_and_cosine(self.cast(angle, dtype, wide, True), self.vectors)
             sine, cosine = (self.cast(value, wide, dtype, True) for value in both)
             self.turned[angle] = sine, cosine
         return self.turned[angle]

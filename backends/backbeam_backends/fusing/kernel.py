@@ -161,37 +161,42 @@ class Call:
         if kernel.derived:
             leaves = [*leaves, *(getattr(np.linalg, name)(leaves[k]) for name, k in kernel.derived)]
         made = [empty(shape, dtype) for shape, dtype in self.made]
-        arrays = [_rows(leaves[k]) for k in kernel.lane_leaves] + made
-        starts = [address(array) for array in arrays]
-        numbers: list[np.ndarray] = []
-        code = kernel.code
+        code, results = kernel.code, np.empty((len(self.places), kernel.results))
         if code is None:
-            return (self._results(leaves, made, numbers),)
-        for place in self.places:
-            words: list[Any] = []
-            for array, start in zip(arrays, starts, strict=True):
-                strides = array.strides
-                words.append(start + sum(map(mul, place, strides)) if place else start)
-                words += strides[len(place) : -1]
-            for k in kernel.scalar_leaves:
-                if kernel.inputs[k].shape:
-                    words += self._scalars(leaves[k], kernel.inputs[k].shape, place)
-                else:
-                    words.append(leaves[k])
-            found = np.empty(kernel.results)
-            code(self.n, kernel.pack(*words), address(found) if kernel.results else 0)
-            if kernel.guarded and found[-1] != 0.0:
-                return None
-            numbers.append(found)
-        return (self._results(leaves, made, numbers),)
+            return (self._results(leaves, made, results),)
+        words: list[Any] = []
+        addresses: list[tuple[int, int, tuple[int, ...]]] = []
+        rank = len(self.batch)
+        arrays = [_rows(leaves[k]) for k in kernel.lane_leaves] + made
+        for array in arrays:
+            addresses.append((len(words), address(array), array.strides[:rank]))
+            words += (0, *array.strides[rank:-1])
+        uniform = [self._numbers(leaves[k], kernel.inputs[k].shape) for k in kernel.scalar_leaves]
+        lanes, found, step = len(words), address(results) if kernel.results else 0, results.strides[0]
+        for k, place in enumerate(self.places):
+            for at, start, strides in addresses:
+                words[at] = start + sum(map(mul, place, strides)) if place else start
+            for each in uniform:
+                words += each[k] if len(each) > 1 else each[0]
+            code(self.n, kernel.pack(*words), found + k * step)
+            del words[lanes:]
+        if kernel.guarded and np.any(results[:, -1] != 0.0):
+            return None
+        return (self._results(leaves, made, results),)
 
-    @staticmethod
-    def _scalars(leaf: Any, shape: Shape, place: tuple[int, ...]) -> list[float]:
-        """Numbers of a uniform input at one place of the batch."""
-        at = tuple(i if isinstance(m, Dim) else slice(None) for i, m in zip(place, shape, strict=False))
-        return leaf[at].ravel().tolist()
+    def _numbers(self, leaf: Any, shape: Shape) -> list[list[float]]:
+        """Numbers of a uniform input at each place of the batch; once where they are everywhere the same."""
+        if not shape:
+            return [[float(leaf)]]
+        if not any(isinstance(m, Dim) for m in shape):
+            return [leaf.ravel().tolist()]
+        rank = len(self.batch)
+        own = tuple(leaf.shape[rank:])
+        lead = (*leaf.shape[:rank], *(1,) * (rank - leaf.ndim))
+        whole = np.broadcast_to(leaf.reshape((*lead, *own)), (*self.batch, *own))
+        return whole.reshape(len(self.places), -1).tolist()
 
-    def _results(self, leaves: list[Any], made: list[np.ndarray], numbers: list[np.ndarray]) -> Any:
+    def _results(self, leaves: list[Any], made: list[np.ndarray], numbers: np.ndarray) -> Any:
         """The nest of results."""
         lanes, taken = iter(made), 0
         out: list[Any] = []
@@ -203,13 +208,12 @@ class Call:
             else:
                 symbol, core = rest
                 count = prod(core)
-                found = [part[taken : taken + count] for part in numbers]
+                whole = numbers[:, taken : taken + count]
                 taken += count
-                whole = found[0] if len(found) == 1 else np.stack(found)
                 if self.batch or core:
                     out.append(whole.reshape((*self.batch, *core)).astype(symbol.dtype, copy=False))
                 else:
-                    out.append(symbol.dtype.type(whole[0]))
+                    out.append(symbol.dtype.type(whole[0, 0]))
         return self.kernel.build(out)
 
 

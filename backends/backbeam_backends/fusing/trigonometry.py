@@ -9,8 +9,7 @@ the last place.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable
+from backbeam_backends.fusing.vectors import Vectors
 
 LARGEST = 1e9
 """Largest argument that is reduced."""
@@ -26,50 +25,25 @@ _COSINE = (
 )  # fmt: skip
 
 
-def hexadecimal(value: float) -> str:
-    """A float64 to the bit, as LLVM writes it."""
-    return f"0x{struct.unpack('>Q', struct.pack('>d', value))[0]:016X}"
-
-
-def sine_and_cosine(x: str, width: int, let: Callable[[str], str], call: Callable[..., str]) -> tuple[str, str]:
-    """Both functions of the vector ``x``; ``let`` writes an instruction, ``call`` that of an intrinsic."""
-    kind, choice, suffix = f"<{width} x double>", f"<{width} x i1>", f"v{width}f64"
-
-    def number(value: float) -> str:
-        return "<" + ", ".join([f"double {hexadecimal(value)}"] * width) + ">"
-
-    def multiply(a: str, b: str) -> str:
-        return let(f"fmul {kind} {a}, {b}")
-
-    def fused(a: str, b: str, c: str) -> str:
-        return call(f"llvm.fma.{suffix}", kind, [a, b, c])
-
-    def polynomial(coefficients: tuple[float, ...], z: str) -> str:
-        total = number(coefficients[-1])
-        for c in coefficients[-2::-1]:
-            total = fused(total, z, number(c))
-        return total
-
-    turns = call(f"llvm.rint.{suffix}", kind, [multiply(x, number(0.6366197723675814))])
-    back = let(f"fneg {kind} {turns}")
+def sine_and_cosine(x: str, v: Vectors) -> tuple[str, str]:
+    """Both functions of the vector ``x``."""
+    number = v.number
+    turns = v.intrinsic("rint", v.multiply(x, number(0.6366197723675814)))
+    back = v.minus(turns)
     r = x
     for part in _HALF_PI:
-        r = fused(back, number(part), r)
-    z = multiply(r, r)
-    sine = fused(multiply(r, z), polynomial(_SINE, z), r)
-    half = multiply(z, number(0.5))
-    w = let(f"fsub {kind} {number(1.0)}, {half}")
-    rest = let(f"fsub {kind} {let(f'fsub {kind} {number(1.0)}, {w}')}, {half}")
-    cosine = let(f"fadd {kind} {w}, {fused(multiply(z, z), polynomial(_COSINE, z), rest)}")
+        r = v.fused(back, number(part), r)
+    z = v.multiply(r, r)
+    sine = v.fused(v.multiply(r, z), v.polynomial(_SINE, z), r)
+    half = v.multiply(z, number(0.5))
+    w = v.subtract(number(1.0), half)
+    rest = v.subtract(v.subtract(number(1.0), w), half)
+    cosine = v.add(w, v.fused(v.multiply(z, z), v.polynomial(_COSINE, z), rest))
 
     # Which quarter turn: 0, 1, 2 or 3.
-    whole = call(f"llvm.floor.{suffix}", kind, [multiply(turns, number(0.25))])
-    quarter = fused(whole, number(-4.0), turns)
-    first, second, third = (let(f"fcmp oeq {kind} {quarter}, {number(k)}") for k in (1.0, 2.0, 3.0))
-    odd, low, high = (let(f"or {choice} {a}, {b}") for a, b in ((first, third), (second, third), (first, second)))
-
-    def signed(negative: str, value: str) -> str:
-        return let(f"select {choice} {negative}, {kind} {let(f'fneg {kind} {value}')}, {kind} {value}")
-
-    sine, cosine = (let(f"select {choice} {odd}, {kind} {a}, {kind} {b}") for a, b in ((cosine, sine), (sine, cosine)))
-    return signed(low, sine), signed(high, cosine)
+    whole = v.intrinsic("floor", v.multiply(turns, number(0.25)))
+    quarter = v.fused(whole, number(-4.0), turns)
+    first, second, third = (v.compare("oeq", quarter, number(k)) for k in (1.0, 2.0, 3.0))
+    odd, low, high = (v.either(a, b) for a, b in ((first, third), (second, third), (first, second)))
+    sine, cosine = v.where(odd, cosine, sine), v.where(odd, sine, cosine)
+    return v.where(low, v.minus(sine), sine), v.where(high, v.minus(cosine), cosine)

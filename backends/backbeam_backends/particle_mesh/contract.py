@@ -12,6 +12,8 @@ Rows = tuple[Array, ...]
 
 WIDTH = 4
 """Numbers of a node that is a vector to the loops on the processor."""
+RUN = 128
+"""Particles that these locate together: what is known of them stays next to the processor."""
 
 
 class CloudInCell(Protocol):
@@ -65,4 +67,17 @@ class CloudInCell(Protocol):
 
         None: there is no kernel for it.
         """
+        return None
+
+    def over_cells(self, f: Array, factor: Array) -> Array | None:
+        """Differences over the eight corners of cells of an odd function, times a factor ``(B,)``: both ``(B, nx, ny,
+        nz)``.
+
+        ``f`` is given at corners 1/2, 3/2, ... along each axis, the cells are those around 0, 1, ...; None: there is no
+        kernel for it.
+        """
+        return None
+
+    def over_cells_transpose(self, bar: Array, factor: Array) -> Array | None:
+        """Transpose of `over_cells`."""
         return None

@@ -17,6 +17,7 @@ from numba import carray, cfunc, njit, types
 
 from backbeam_backends.particle_mesh import numba_kernels as kernels
 from backbeam_backends.particle_mesh import xla_cpu_calls
+from backbeam_backends.particle_mesh.contract import RUN
 from backbeam_backends.particle_mesh.xla_cpu_calls import (
     answered,
     minor_version,
@@ -46,19 +47,26 @@ def _frame(centre, spacing, nodes, guard):
 
 
 @_compile
+def _scratch(row):
+    """`numba_cloud_in_cell.scratch`."""
+    return np.empty(RUN, np.int32), np.empty((3, RUN), row.dtype)
+
+
+@_compile
 def _deposit(k, values, rows, centre, spacing, nodes, guard, out):
     """Share values among the nodes of out; four side by side, as the loop wants them."""
     _, ny, nz = nodes
     x, y, z = rows
+    cell, part = _scratch(x)
     for a in range(out.shape[0]):
         for b in range(out.shape[2]):
             frame = _frame(centre[a, :, b], spacing[a, :, b], nodes, guard)
             r, node = (x[a, b], y[a, b], z[a, b]), np.zeros(k * out.shape[3])
             if k == 4:
                 v = values[a, 0, b], values[a, 1, b], values[a, 2, b], values[a, 3, b]
-                _deposit_four(v[0], v[1], v[2], v[3], r[0], r[1], r[2], frame, node, ny, nz)
+                _deposit_four(v[0], v[1], v[2], v[3], r[0], r[1], r[2], frame, node, ny, nz, cell, part)
             else:
-                _deposit_one(values[a, 0, b], r[0], r[1], r[2], frame, node, ny, nz)
+                _deposit_one(values[a, 0, b], r[0], r[1], r[2], frame, node, ny, nz, cell, part)
             for c in range(out.shape[3]):
                 for j in range(k):
                     out[a, j, b, c] = node[k * c + j]
@@ -79,11 +87,13 @@ def _gather(k, field, rows, centre, spacing, nodes, guard, out):
     """Read a field where the particles are."""
     _, ny, nz = nodes
     x, y, z = rows
+    cell, part = _scratch(x)
     for a in range(out.shape[0]):
         for b in range(out.shape[2]):
             frame = _frame(centre[a, :, b], spacing[a, :, b], nodes, guard)
             r, o = (x[a, b], y[a, b], z[a, b]), (out[a, 0, b], out[a, 1, b], out[a, 2, b])
-            _gather_three(_side_by_side(k, field, a, b), r[0], r[1], r[2], frame, ny, nz, o[0], o[1], o[2])
+            node = _side_by_side(k, field, a, b)
+            _gather_three(node, r[0], r[1], r[2], frame, ny, nz, o[0], o[1], o[2], cell, part)
 
 
 @_compile
@@ -91,6 +101,7 @@ def _gather_slope(k, field, factors, rows, centre, spacing, nodes, guard, out, s
     """Read a field; and the derivatives ``(a, B, n)`` of its sum over components times factors ``(a, k, B, n)``."""
     _, ny, nz = nodes
     (x, y, z), (sx, sy, sz) = rows, slopes
+    cell, part = _scratch(x)
     for a in range(out.shape[0]):
         for b in range(out.shape[2]):
             frame = _frame(centre[a, :, b], spacing[a, :, b], nodes, guard)
@@ -99,7 +110,7 @@ def _gather_slope(k, field, factors, rows, centre, spacing, nodes, guard, out, s
             o = out[a, 0, b], out[a, 1, b], out[a, 2, b], out[a, 3, b]
             _slope_four(
                 _side_by_side(k, field, a, b), f[0], f[1], f[2], f[3], r[0], r[1], r[2], frame, ny, nz,
-                o[0], o[1], o[2], o[3], s[0], s[1], s[2],
+                o[0], o[1], o[2], o[3], s[0], s[1], s[2], cell, part,
             )  # fmt: skip
 
 

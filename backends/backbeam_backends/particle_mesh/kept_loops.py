@@ -8,6 +8,7 @@ anything of that fails, it is Numba's own loop that runs.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -25,6 +26,8 @@ from backbeam_backends.fusing import machine
 from backbeam_backends.fusing.kernel import address
 
 ENTRY = "backbeam_entry"
+COUNTING = re.compile(r"^(define [^\n]*@NRT_(?:incref|decref)\([^\n]*\{)\n.*?^\}", re.MULTILINE | re.DOTALL)
+"""Functions that count who uses an array, in LLVM's assembly."""
 
 _ONE_AT_A_TIME = RLock()
 """Threads that share a deposit wait for one another's loops."""
@@ -168,8 +171,9 @@ def _assembly(loop: Any, of: Sequence[Any]) -> str:
 
 
 def _alone(llvm: Any, assembly: str) -> str:
-    """The entry and what it needs, without what Numba has for calls from Python."""
-    module = llvm.parse_assembly(assembly)
+    """The entry and what it needs, without what Numba has for calls from Python, nor for arrays of its own: here all
+    are somebody else's."""
+    module = llvm.parse_assembly(COUNTING.sub(r"\1\n  ret void\n}", assembly))
     for one in (*module.functions, *module.global_variables):
         if not one.is_declaration and one.name != ENTRY:
             one.linkage = "internal"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from backbeam_backends.blocks import thread_count
-from backbeam_backends.particle_mesh.contract import WIDTH, CloudInCell, Rows
+from backbeam_backends.particle_mesh.contract import RUN, WIDTH, CloudInCell, Rows
 from backbeam_backends.particle_mesh.kept_loops import KeptLoops
 
 kernels, stencils = KeptLoops("numba_kernels"), KeptLoops("numba_stencils")
@@ -31,6 +32,9 @@ PARTS = 8
 SHARE = 131_072
 """Fewest particles of a part, and as many as there are nodes: for fewer a grid costs more than it is worth."""
 
+LINE = 64
+"""Bytes of a line of the cache."""
+
 
 class NumbaCloudInCell(CloudInCell):
     """Cloud-in-cell weights for NumPy arrays. Nodes have four numbers: a field's components, and one beside them."""
@@ -38,7 +42,7 @@ class NumbaCloudInCell(CloudInCell):
     def probe(self) -> None:
         """Run a loop: what is wrong with Numba is said here, and not on the way."""
         none = np.zeros(0)
-        kernels.deposit(none, none, none, none, np.zeros(14), np.zeros(8), 2, 2)
+        kernels.deposit(none, none, none, none, np.zeros(14), np.zeros(8), 2, 2, *scratch(none))
 
     def grids(self, batch: int, n: int) -> int:
         """Grids that the threads of a deposit fill besides those of the beams, where the nodes are not too many."""
@@ -60,14 +64,14 @@ class NumbaCloudInCell(CloudInCell):
         count = parts(n, prod(grid))
         edges = [n * s // count for s in range(count + 1)]
         starts = range(0, len(values), together)
-        total = np.empty((len(starts), batch, *grid, together))
+        total = _in_lines((len(starts), batch, *grid, together), np.dtype(np.float64))
 
         def part(j: int, b: int, s: int) -> np.ndarray:
             cut = slice(edges[s], edges[s + 1])
-            node = total[j, b] if s == 0 else np.empty((*grid, together))
+            node = total[j, b] if s == 0 else _in_lines((*grid, together), total.dtype)
             node[...] = 0.0
             rows = (_row(a[b, cut]) for a in (*values[j * together : (j + 1) * together], *r))
-            loop(*rows, frame(centre, spacing, b, grid, guard), node.reshape(-1), *grid[1:])
+            loop(*rows, frame(centre, spacing, b, grid, guard), node.reshape(-1), *grid[1:], *scratch(r[0]))
             return node
 
         jobs = [(j, b, s) for j in range(len(starts)) for b in range(batch) for s in range(count)]
@@ -79,7 +83,7 @@ class NumbaCloudInCell(CloudInCell):
 
     def arrange(self, field: np.ndarray) -> np.ndarray:
         """Return ``(B, nx, ny, nz, k)``."""
-        found = np.zeros((*field.shape[1:], WIDTH), field.dtype)
+        found = _no_nodes(field.shape[1:], field.dtype)
         found[..., : len(field)] = np.moveaxis(field, 0, -1)
         return found[..., : len(field)]
 
@@ -92,9 +96,9 @@ class NumbaCloudInCell(CloudInCell):
     def gradient(self, phi: np.ndarray, factors: np.ndarray, order: int) -> np.ndarray:
         """In one pass over the nodes."""
         loop, _, weights = GRADIENTS[order]
-        found = np.zeros((*phi.shape, WIDTH), factors.dtype)
+        found = _no_nodes(phi.shape, factors.dtype)
         for b, one in enumerate(np.ascontiguousarray(phi)):
-            loop(one, *(w * factors[:, b].astype(phi.dtype) for w in weights), found[b])
+            _in_layers(loop, one, *(w * factors[:, b].astype(phi.dtype) for w in weights), found[b])
         return found[..., :3]
 
     def gradient_transpose(self, E_bar: np.ndarray, factors: np.ndarray, order: int) -> np.ndarray:
@@ -102,8 +106,16 @@ class NumbaCloudInCell(CloudInCell):
         _, loop, weights = GRADIENTS[order]
         bars, phi_bar = _nodes(np.moveaxis(E_bar, 0, -1)), np.zeros(E_bar.shape[1:])
         for b, one in enumerate(phi_bar):
-            loop(bars[b], *(w * factors[:, b].astype(np.float64) for w in weights), one)
+            _in_layers(loop, bars[b], *(w * factors[:, b].astype(np.float64) for w in weights), one)
         return phi_bar
+
+    def over_cells(self, f: np.ndarray, factor: np.ndarray) -> np.ndarray:
+        """In one pass over the corners."""
+        return _each(stencils.over_cells, f, factor)
+
+    def over_cells_transpose(self, bar: np.ndarray, factor: np.ndarray) -> np.ndarray:
+        """In one pass over the nodes."""
+        return _each(stencils.over_cells_transpose, bar, factor)
 
     def gather(self, field: np.ndarray, r: Rows, centre: np.ndarray, spacing: np.ndarray, guard: int) -> np.ndarray:
         """All components of a particle at once."""
@@ -111,7 +123,8 @@ class NumbaCloudInCell(CloudInCell):
         node, found = _nodes(field), np.empty((3, *r[0].shape), field.dtype)
         for b in range(batch):
             rows = (_row(a[b]) for a in r)
-            kernels.gather(node[b].reshape(-1), *rows, frame(centre, spacing, b, grid, guard), *grid[1:], *found[:, b])
+            place = frame(centre, spacing, b, grid, guard)
+            kernels.gather(node[b].reshape(-1), *rows, place, *grid[1:], *found[:, b], *scratch(r[0]))
         return found
 
     def gather_slope(
@@ -128,7 +141,7 @@ class NumbaCloudInCell(CloudInCell):
         node, found = _nodes(field), np.empty((7, *r[0].shape), field.dtype)
         for b in range(batch):
             place, rows = frame(centre, spacing, b, grid, guard), (_row(a[b]) for a in (*factors, *r))
-            kernels.gather_slope(node[b].reshape(-1), *rows, place, *grid[1:], *found[:, b])
+            kernels.gather_slope(node[b].reshape(-1), *rows, place, *grid[1:], *found[:, b], *scratch(r[0]))
         return found[:4], (found[4], found[5], found[6])
 
 
@@ -149,6 +162,11 @@ def frame(centre: np.ndarray, spacing: np.ndarray, b: int, grid: Sequence[int], 
     return np.concatenate(parts).astype(centre.dtype)
 
 
+def scratch(row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Memory for cells and weights of the particles that are located together."""
+    return np.empty(RUN, np.int32), np.empty((3, RUN), row.dtype)
+
+
 def _row(a: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(a)
 
@@ -165,12 +183,44 @@ def _nodes(field: np.ndarray) -> np.ndarray:
     steps = (*field.strides[:-2], WIDTH * field.itemsize, field.itemsize)
     if field.strides == steps:
         return as_strided(field, (*axes, WIDTH), steps)
-    found = np.zeros((*axes, WIDTH), field.dtype)
+    found = _no_nodes(axes, field.dtype)
     found[..., :k] = field
     return found
 
 
-def _in_threads(function: Callable[..., np.ndarray], jobs: Sequence[tuple[Any, ...]]) -> Iterator[np.ndarray]:
+def _no_nodes(axes: Sequence[int], dtype: np.dtype) -> np.ndarray:
+    """Nodes of four numbers, all 0."""
+    found = _in_lines((*axes, WIDTH), dtype)
+    found[...] = 0.0
+    return found
+
+
+def _in_lines(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array that begins with a line of the cache, so that no node lies in two."""
+    size = prod(shape) * dtype.itemsize
+    memory = np.empty(size + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def _each(loop: Callable[..., None], given: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """A loop over the nodes for each grid, with its factor."""
+    found = np.empty(given.shape, given.dtype)
+    for b, one in enumerate(np.ascontiguousarray(given)):
+        _in_layers(loop, one, float(factor[b]), found[b])
+    return found
+
+
+def _in_layers(loop: Callable[..., None], *given: Any) -> None:
+    """A loop over the nodes, its layers along x shared out among the threads: the last of what is given is made."""
+    layers = len(given[-1])
+    shares = max(1, min(thread_count(), given[-1].size // SHARE))
+    edges = [layers * s // shares for s in range(shares + 1)]
+    for _ in _in_threads(lambda *ends: loop(*given, *ends), list(pairwise(edges))):
+        pass
+
+
+def _in_threads(function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
     """Do the jobs, the results in their order; of no more than the threads at once, for each is a grid."""
     threads = min(thread_count(), len(jobs))
     if threads == 1:

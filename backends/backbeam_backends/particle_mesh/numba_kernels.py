@@ -5,9 +5,10 @@ stands side by side, three components of a field with room for a fourth number, 
 turns to particles, which meet in nodes; so the corners of a cell are added to and interpolated between by instructions
 of our own. They stand in this file because Numba, which keeps what it compiles, looks for changes in no other.
 
-``frame`` says where the nodes are, see `numba_cloud_in_cell.frame`. Indices are unsigned: Numba need not look whether
-they count from the end, and every number has the type of the rows: a literal would make float32 wide. Nodes that are
-charged are float64 in any case.
+``frame`` says where the nodes are, see `numba_cloud_in_cell.frame`. The cells of a few particles at a time are found in
+loops that Numba does turn to vectors, and put down in ``cell (RUN,)`` and ``part (3, RUN)``. Indices of nodes are
+unsigned: Numba need not look whether they count from the end, and every number has the type of the rows: a literal
+would make float32 wide. Nodes that are charged are float64 in any case.
 
 For the position u in a cell, the weight of a corner is made as v - v u and v u, axis by axis.
 """
@@ -27,7 +28,7 @@ from backbeam_backends.particle_mesh.contract import WIDTH
 
 _inline = njit(inline="always")
 
-ONE, FOUR = np.uint64(1), np.uint64(4)
+FOUR = np.uint64(4)
 
 
 # -- the corners of a cell ---------------------------------------------------------------------------------------------
@@ -50,6 +51,24 @@ def _add_to_corners(typing_context, node, at, to_z, to_y, to_x, a, b, c, d, dx, 
             parts = [side for part in parts for side in made.shared(part, made.splat(weight))]
         for corner, part in zip(made.corners(node, *place), parts, strict=True):
             made.add(corner, part)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _add_to_pairs(typing_context, node, at, to_y, to_x, a, dx, dy, dz):
+    """Share a value among the corners of a cell, two at a time that are neighbours along z."""
+    signature = types.void(node, at, to_y, to_x, a, dx, dy, dz)
+
+    def generate(context, builder, signature, arguments):
+        node, *place, a, dx, dy, dz = arguments
+        made = _Builder(context, builder, signature.args[0], 2)
+        parts = [a]
+        for weight in (dx, dy):
+            parts = [side for part in parts for side in made.shared(part, weight)]
+        for corner, part in zip(made.pairs(node, *place), parts, strict=True):
+            made.add(corner, made.vector(made.shared(part, dz)))
         return context.get_dummy_value()
 
     return signature, generate
@@ -101,16 +120,20 @@ def _pairs(found: list[Any]) -> list[tuple[Any, Any]]:
 class _Builder:
     """Instructions for nodes of an array."""
 
-    def __init__(self, context: Any, builder: ir.IRBuilder, array: types.Array) -> None:
-        self.context, self.builder, self.array = context, builder, array
+    def __init__(self, context: Any, builder: ir.IRBuilder, array: types.Array, width: int = WIDTH) -> None:
+        self.context, self.builder, self.array, self.width = context, builder, array, width
         self.number = context.get_value_type(array.dtype)
-        self.kind = ir.VectorType(self.number, WIDTH)
+        self.kind = ir.VectorType(self.number, width)
 
     def corners(self, node: Any, at: Any, to_z: Any, to_y: Any, to_x: Any) -> Iterator[Any]:
         """Pointers to the eight nodes of a cell, z fastest."""
+        return self.pairs(node, at, to_z, to_y, to_x)
+
+    def pairs(self, node: Any, at: Any, *steps: Any) -> Iterator[Any]:
+        """Pointers to all that some steps lead to, the last one outermost."""
         data = self.context.make_array(self.array)(self.context, self.builder, node).data
         places = [at]
-        for step in (to_x, to_y, to_z):
+        for step in reversed(steps):
             places = [end for place in places for end in (place, self.builder.add(place, step))]
         for place in places:
             yield self.builder.bitcast(self.builder.gep(data, [place]), ir.PointerType(self.kind))
@@ -127,8 +150,8 @@ class _Builder:
         self.builder.store(total, pointer, align=self.array.dtype.bitwidth // 8)
 
     def vector(self, numbers: tuple[Any, ...]) -> Any:
-        """Four numbers in one."""
-        found = ir.Constant(ir.VectorType(numbers[0].type, WIDTH), ir.Undefined)
+        """Some numbers in one."""
+        found = ir.Constant(ir.VectorType(numbers[0].type, len(numbers)), ir.Undefined)
         for k, number in enumerate(numbers):
             found = self.builder.insert_element(found, number, ir.Constant(_PLACE, k))
         return found
@@ -165,76 +188,80 @@ class _Builder:
 
 
 @_inline
-def _along(position, frame, axis):
-    """Lower node and weight of the upper one along an axis."""
-    u = (position - frame[axis]) * frame[3 + axis] + frame[6 + axis]
-    # A NaN is never greater: it gets the first cell, and goes on in the weight.
-    held = u if u > frame[9] else frame[9]
-    held = held if held < frame[10 + axis] else frame[10 + axis]
-    lower = np.floor(held)
-    return np.int64(lower), u - lower
+def _along(position, frame, axis, first, count, step, cell, part):
+    """Add the lower node along an axis, times a step, to the cells of some particles; and find weights of the upper."""
+    centre, inverse, middle, least, most = frame[axis], frame[3 + axis], frame[6 + axis], frame[9], frame[10 + axis]
+    for p in range(count):
+        u = (position[first + p] - centre) * inverse + middle
+        # A NaN is never greater: it gets the first cell, and goes on in the weight.
+        held = u if u > least else least
+        held = held if held < most else most
+        lower = np.floor(held)
+        cell[p] += np.int32(lower) * step
+        part[axis, p] = u - lower
+
+
+@_inline
+def _locate(x, y, z, frame, first, last, ny, nz, cell, part):
+    """Lower corners and weights of some particles."""
+    count = last - first
+    for p in range(count):
+        cell[p] = 0
+    _along(x, frame, 0, first, count, np.int32(ny * nz), cell, part)
+    _along(y, frame, 1, first, count, np.int32(nz), cell, part)
+    _along(z, frame, 2, first, count, np.int32(1), cell, part)
 
 
 @Loop
-def deposit(value, x, y, z, frame, node, ny, nz):
+def deposit(value, x, y, z, frame, node, ny, nz, cell, part):
     """Share values among the nodes."""
     to_y, to_x = np.uint64(nz), np.uint64(ny * nz)
-    for p in range(x.size):
-        i, dx = _along(x[p], frame, 0)
-        j, dy = _along(y[p], frame, 1)
-        k, dz = _along(z[p], frame, 2)
-        at = np.uint64((i * ny + j) * nz + k)
-        v1 = value[p] * dx
-        v0 = value[p] - v1
-        v01, v11 = v0 * dy, v1 * dy
-        v00, v10 = v0 - v01, v1 - v11
-        v001, v011, v101, v111 = v00 * dz, v01 * dz, v10 * dz, v11 * dz
-        node[at] += v00 - v001
-        node[at + ONE] += v001
-        node[at + to_y] += v01 - v011
-        node[at + to_y + ONE] += v011
-        at += to_x
-        node[at] += v10 - v101
-        node[at + ONE] += v101
-        node[at + to_y] += v11 - v111
-        node[at + to_y + ONE] += v111
+    for first in range(0, x.size, cell.size):
+        last = min(first + cell.size, x.size)
+        _locate(x, y, z, frame, first, last, ny, nz, cell, part)
+        for p in range(last - first):
+            _add_to_pairs(node, np.uint64(cell[p]), to_y, to_x, value[first + p], part[0, p], part[1, p], part[2, p])
 
 
 @Loop
-def deposit_four(a, b, c, d, x, y, z, frame, node, ny, nz):
+def deposit_four(a, b, c, d, x, y, z, frame, node, ny, nz, cell, part):
     """Share four values among nodes of four numbers."""
     to_z, to_y, to_x = FOUR, np.uint64(4 * nz), np.uint64(4 * ny * nz)
-    for p in range(x.size):
-        i, dx = _along(x[p], frame, 0)
-        j, dy = _along(y[p], frame, 1)
-        k, dz = _along(z[p], frame, 2)
-        at = np.uint64(4 * ((i * ny + j) * nz + k))
-        _add_to_corners(node, at, to_z, to_y, to_x, a[p], b[p], c[p], d[p], dx, dy, dz)
+    for first in range(0, x.size, cell.size):
+        last = min(first + cell.size, x.size)
+        _locate(x, y, z, frame, first, last, ny, nz, cell, part)
+        for p in range(last - first):
+            q, at = first + p, FOUR * np.uint64(cell[p])
+            _add_to_corners(node, at, to_z, to_y, to_x, a[q], b[q], c[q], d[q], part[0, p], part[1, p], part[2, p])
 
 
 @Loop
-def gather(node, x, y, z, frame, ny, nz, found_a, found_b, found_c):
+def gather(node, x, y, z, frame, ny, nz, found_a, found_b, found_c, cell, part):
     """Read the first three numbers of nodes at the particles."""
     to_z, to_y, to_x = FOUR, np.uint64(4 * nz), np.uint64(4 * ny * nz)
-    for p in range(x.size):
-        i, dx = _along(x[p], frame, 0)
-        j, dy = _along(y[p], frame, 1)
-        k, dz = _along(z[p], frame, 2)
-        at = np.uint64(4 * ((i * ny + j) * nz + k))
-        found_a[p], found_b[p], found_c[p], _ = _between_corners(node, at, to_z, to_y, to_x, dx, dy, dz)
+    for first in range(0, x.size, cell.size):
+        last = min(first + cell.size, x.size)
+        _locate(x, y, z, frame, first, last, ny, nz, cell, part)
+        for p in range(last - first):
+            q, at = first + p, FOUR * np.uint64(cell[p])
+            found_a[q], found_b[q], found_c[q], _ = _between_corners(
+                node, at, to_z, to_y, to_x, part[0, p], part[1, p], part[2, p]
+            )
 
 
 @Loop
 def gather_slope(
-    node, a, b, c, d, x, y, z, frame, ny, nz, found_a, found_b, found_c, found_d, slope_x, slope_y, slope_z
+    node, a, b, c, d, x, y, z, frame, ny, nz, found_a, found_b, found_c, found_d, slope_x, slope_y, slope_z, cell, part
 ):
     """Read the four numbers of nodes, and the slopes of the sum of what was read times the factors a, b, c and d."""
     to_z, to_y, to_x = FOUR, np.uint64(4 * nz), np.uint64(4 * ny * nz)
-    for p in range(x.size):
-        i, dx = _along(x[p], frame, 0)
-        j, dy = _along(y[p], frame, 1)
-        k, dz = _along(z[p], frame, 2)
-        at = np.uint64(4 * ((i * ny + j) * nz + k))
-        found_a[p], found_b[p], found_c[p], found_d[p], slope_x[p], slope_y[p], slope_z[p] = (
-            _between_corners_and_slopes(node, at, to_z, to_y, to_x, dx, dy, dz, a[p], b[p], c[p], d[p])
-        )
+    for first in range(0, x.size, cell.size):
+        last = min(first + cell.size, x.size)
+        _locate(x, y, z, frame, first, last, ny, nz, cell, part)
+        for p in range(last - first):
+            q, at = first + p, FOUR * np.uint64(cell[p])
+            found_a[q], found_b[q], found_c[q], found_d[q], slope_x[q], slope_y[q], slope_z[q] = (
+                _between_corners_and_slopes(
+                    node, at, to_z, to_y, to_x, part[0, p], part[1, p], part[2, p], a[q], b[q], c[q], d[q]
+                )
+            )

@@ -1,6 +1,7 @@
 """Differences of a grid's nodes and their transposes, compiled by Numba: the field from the potential, and back.
 
-A potential is ``(nx, ny, nz)``, a field the first three numbers of ``(nx, ny, nz, 4)``, see ``numba_kernels``.
+A potential is ``(nx, ny, nz)``, a field the first three numbers of ``(nx, ny, nz, 4)``, see ``numba_kernels``. Of what
+is found the layers ``first`` to ``last`` along x are made, so that threads may share it out.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ _inline = njit(inline="always")
 
 
 @Loop
-def gradient_2(phi, ends, inner, found):
+def gradient_2(phi, ends, inner, found, first, last):
     """Differences of second order of a grid times a factor an axis: ``found (nx, ny, nz, 4)``.
 
     ``inner`` holds the factors (x, y, z) for nodes with a neighbour on either side, ``ends`` for those with one.
     """
     nx, ny, nz = phi.shape
-    for i in range(nx):
+    for i in range(first, last):
         before, after = phi[max(i - 1, 0)], phi[min(i + 1, nx - 1)]
         wx = inner[0] if 0 < i < nx - 1 else ends[0]
         for j in range(ny):
@@ -36,13 +37,13 @@ def gradient_2(phi, ends, inner, found):
 
 
 @Loop
-def gradient_2_transpose(bar, ends, inner, phi_bar):
+def gradient_2_transpose(bar, ends, inner, phi_bar, first, last):
     """Transpose of `gradient_2`: ``phi_bar (nx, ny, nz)``.
 
     A node gives to its neighbours, or at the end of an axis to its neighbour and itself.
     """
     nx, ny, nz = phi_bar.shape
-    for i in range(nx):
+    for i in range(first, last):
         x0, x1 = max(i - 1, 0), min(i + 1, nx - 1)
         # The node before gives with +, the one after with -; the first takes from itself with -, the last with +.
         a0 = inner[0] if i > 1 else (ends[0] if i == 1 else -ends[0])
@@ -63,7 +64,7 @@ def gradient_2_transpose(bar, ends, inner, phi_bar):
 
 
 @Loop
-def gradient_4(phi, near, far, found):
+def gradient_4(phi, near, far, found, first, last):
     """Differences of fourth order: ``found (nx, ny, nz, 4)``, which stays as it is where a neighbour is missing along
     any axis.
 
@@ -71,7 +72,7 @@ def gradient_4(phi, near, far, found):
     """
     nx, ny, nz = phi.shape
     ax, ay, az, bx, by, bz = near[0], near[1], near[2], far[0], far[1], far[2]
-    for i in range(2, nx - 2):
+    for i in range(max(first, 2), min(last, nx - 2)):
         for j in range(2, ny - 2):
             out, row = found[i, j], phi[i, j]
             x1, x0, y1, y0 = phi[i + 1, j], phi[i - 1, j], phi[i, j + 1], phi[i, j - 1]
@@ -89,10 +90,10 @@ def _take(bar, axis, weight, out):
 
 
 @Loop
-def gradient_4_transpose(bar, near, far, phi_bar):
+def gradient_4_transpose(bar, near, far, phi_bar, first, last):
     """Transpose of `gradient_4`, added to ``phi_bar (nx, ny, nz)``; ``bar (nx, ny, nz, 4)`` is 0 where that is."""
     nx, ny, nz = phi_bar.shape
-    for i in range(nx):
+    for i in range(first, last):
         for j in range(ny):
             out, row = phi_bar[i, j], bar[i, j]
             for step, weight in ((1, near), (2, far)):
@@ -108,3 +109,39 @@ def gradient_4_transpose(bar, near, far, phi_bar):
                     out[k] += weight[2] * row[k - step, 2]
                 for k in range(nz - step):
                     out[k] -= weight[2] * row[k + step, 2]
+
+
+@Loop
+def over_cells(f, factor, found, first, last):
+    """Differences of an odd function at corners 1/2, 3/2, ... over the cells around 0, 1, ..., times a factor."""
+    _, ny, nz = f.shape
+    for i in range(first, last):
+        x0, wx = (i - 1, -1.0) if i else (0, 1.0)
+        for j in range(ny):
+            y0, wy = (j - 1, -1.0) if j else (0, 1.0)
+            a, b, c, d, out = f[i, j], f[x0, j], f[i, y0], f[x0, y0], found[i, j]
+            out[0] = 2.0 * factor * (a[0] + wx * b[0] + wy * (c[0] + wx * d[0]))
+            for k in range(1, nz):
+                upper = a[k] + wx * b[k] + wy * (c[k] + wx * d[k])
+                lower = a[k - 1] + wx * b[k - 1] + wy * (c[k - 1] + wx * d[k - 1])
+                out[k] = factor * (upper - lower)
+
+
+@Loop
+def over_cells_transpose(bar, factor, found, first, last):
+    """Transpose of `over_cells`."""
+    nx, ny, nz = bar.shape
+    for i in range(first, last):
+        x1, wx = (i + 1, -1.0) if i < nx - 1 else (i, 0.0)
+        vx = 1.0 if i else 2.0
+        for j in range(ny):
+            y1, wy = (j + 1, -1.0) if j < ny - 1 else (j, 0.0)
+            vy = 1.0 if j else 2.0
+            a, b, c, d, out = bar[i, j], bar[x1, j], bar[i, y1], bar[x1, y1], found[i, j]
+            for k in range(nz - 1):
+                lower = vy * (vx * a[k] + wx * b[k]) + wy * (vx * c[k] + wx * d[k])
+                upper = vy * (vx * a[k + 1] + wx * b[k + 1]) + wy * (vx * c[k + 1] + wx * d[k + 1])
+                out[k] = factor * (lower - upper)
+            out[0] += factor * (vy * (vx * a[0] + wx * b[0]) + wy * (vx * c[0] + wx * d[0]))
+            k = nz - 1
+            out[k] = factor * (vy * (vx * a[k] + wx * b[k]) + wy * (vx * c[k] + wx * d[k]))

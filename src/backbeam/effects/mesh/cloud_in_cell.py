@@ -55,6 +55,12 @@ class Plain:
     def gradient_transpose(self, E_bar: Array, factors: Array, order: int) -> None:
         """None, as `gradient`."""
 
+    def over_cells(self, f: Array, factor: Array) -> None:
+        """None, as `gradient`."""
+
+    def over_cells_transpose(self, bar: Array, factor: Array) -> None:
+        """None, as `gradient`."""
+
     def gather(self, field: Array, r: Rows, centre: Array, spacing: Array, guard: int) -> Array:
         """Read the field where the particles are: ``(k, B, n)``."""
         grid = tuple(field.shape[-3:])

@@ -9,7 +9,10 @@ potential g/(4 pi epsilon_0), where g is 1/r averaged over the cell. Its integra
 differenced over the eight corners of the cell around (X, Y, Z) and divided by a b c (Qiang et al., PRST-AB
 9 (2006) 044204; Mayes et al., IPAC 2018). On a grid neighbouring cells share corners: F is evaluated once
 on the lattice of corners, half-way between nodes, and differenced along each axis. It is smooth there,
-because no corner lies on an axis.
+because no corner lies on an axis; and it is odd along each, so that corners with positive coordinates do.
+
+There asinh(x/rho), with rho^2 = y^2 + z^2, is log(1 + x (x + rho + r)/(rho (rho + r))), without the root of 1 +
+(x/rho)^2, and the arc tangent takes both parts of its quotient: half the divisions, and nothing cancels.
 
 The differences lose about n^3 units in the last place over a distance of n cells. So this is done in the
 widest float of the device, whatever the type of the beam; where that is float32 (JAX with its x64 flag off,
@@ -26,6 +29,7 @@ from array_api_compat import device
 
 from backbeam import backends
 from backbeam.arrays import namespace
+from backbeam.effects.mesh.cloud_in_cell import kernels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,8 +41,8 @@ AXES = (-3, -2, -1)
 GAUSS = 0.5 / 3.0**0.5
 """Distance of the two Gauss points from the middle, in sides of the cell."""
 
-BLOCK = 16_384
-"""Corners of a block: with a dozen temporaries they stay in the cache."""
+BLOCK = 65_536
+"""Corners of a block: what is made of them stays in the cache."""
 
 FAR = 4.0
 """From how many longest sides on the Gauss points serve, in float32."""
@@ -59,8 +63,8 @@ def green(shape: tuple[int, int, int], spacing: Array) -> Array:
     Array
         ``(B, nx, ny, nz)``.
     """
-    (value,) = _along_x(_integral, shape, spacing)
-    value = _across(value)
+    (corners,) = _at_corners(_integral, shape, spacing)
+    value = _over_cells(corners, 1.0 / _volume(spacing))
     if not _is_narrow(spacing):
         return value
     far = sum(1.0 / r for r, _ in _gauss_points(shape, spacing)) / 8.0
@@ -77,7 +81,7 @@ class Slopes(NamedTuple):
 
     spacing: Array
     parts: tuple[Array, Array, Array]
-    """x dF/dx, y dF/dy, z dF/dz, differenced along x and divided by the volume ``(B, nx, ny + 1, nz + 1)``."""
+    """x dF/dx, y dF/dy, z dF/dz at the corners ``(B, nx, ny, nz)``."""
 
     def pull_back(self, g_bar: Array) -> Array:
         """Cotangent of the spacing ``(3, B)`` from that of `green`."""
@@ -90,15 +94,16 @@ class Slopes(NamedTuple):
                 xp.stack([xp.sum(far_bar * ((a / r) ** 2 / r), axis=AXES) for a in at])
                 for r, at in _gauss_points(shape, self.spacing)
             )
-        corner_bar = _across_transpose(g_bar)
-        near = xp.stack([xp.sum(corner_bar * part, axis=AXES) for part in self.parts])
+        corner_bar = _flat(_over_cells_transpose(g_bar, 1.0 / _volume(self.spacing)))
+        near = xp.stack([xp.vecdot(corner_bar, _flat(part)) for part in self.parts])
         return (near - 0.5 * xp.sum(near, axis=0)[None, :] + far) / self.spacing
 
 
 def green_and_slopes(shape: tuple[int, int, int], spacing: Array) -> tuple[Array, Slopes]:
     """Return `green`, and what its pullback needs."""
-    value, *parts = _along_x(_value_and_slopes, shape, spacing)
-    value, (a, b, c) = _across(value), parts
+    corners, a, b, c = _at_corners(_value_and_slopes, shape, spacing)
+    value = _over_cells(corners, 1.0 / _volume(spacing))
+    del corners
     if _is_narrow(spacing):
         far = sum(1.0 / r for r, _ in _gauss_points(shape, spacing)) / 8.0
         value = namespace(value).where(_is_far(shape, spacing), far, value)
@@ -131,61 +136,91 @@ def _lattice(
 
 
 def _angles(x: Array, y: Array, z: Array) -> tuple[Array, ...]:
-    """The three asinh and the three atan of the closed form."""
-    xp = namespace(x)
+    """The three asinh and the three atan of the closed form, for positive coordinates."""
+    xp = namespace(x, y, z)
     xx, yy, zz = x * x, y * y, z * z
     r = xp.sqrt(xx + yy + zz)
+
+    def asinh(x: Array, rho: Array) -> Array:
+        return xp.log1p(x * (x + (rho + r)) / (rho * (rho + r)))
+
     return (
-        xp.asinh(x / xp.sqrt(yy + zz)),
-        xp.asinh(y / xp.sqrt(zz + xx)),
-        xp.asinh(z / xp.sqrt(xx + yy)),
-        xp.atan(y * z / (x * r)),
-        xp.atan(z * x / (y * r)),
-        xp.atan(x * y / (z * r)),
+        asinh(x, xp.sqrt(yy + zz)),
+        asinh(y, xp.sqrt(zz + xx)),
+        asinh(z, xp.sqrt(xx + yy)),
+        xp.atan2(y * z, x * r),
+        xp.atan2(z * x, y * r),
+        xp.atan2(x * y, z * r),
     )
 
 
-def _along_x(
+def _at_corners(
     function: Callable[[Array, Array, Array], tuple[Array, ...]], shape: tuple[int, int, int], spacing: Array
 ) -> list[Array]:
-    """Difference functions of the corners along x, over the volume of a cell: ``(B, nx, ny + 1, nz + 1)`` each."""
+    """Functions of the corners 1/2, 3/2, ... n - 1/2 along each axis: ``(B, nx, ny, nz)`` each."""
     xp = namespace(spacing)
-    nx, ny, nz = shape
-    # Corners -1/2, 1/2, ... n - 1/2 along each axis. Pairs of y and z are one axis, along which an adapter may work
-    # in blocks; x is differenced there.
-    x, y, z = _lattice((nx + 1, ny + 1, nz + 1), spacing, (-0.5, -0.5, -0.5))
-    pairs = tuple(
-        xp.reshape(xp.broadcast_to(a, (a.shape[0], 1, ny + 1, nz + 1)), (-1, 1, (ny + 1) * (nz + 1))) for a in (y, z)
-    )
-    x = xp.reshape(x, (-1, nx + 1, 1))
-    volume = spacing[0, ...] * spacing[1, ...] * spacing[2, ...]
-    x_scaled = (x, volume[:, None, None])
+    batch, (nx, ny, nz) = spacing.shape[1], shape
+    x, y, z = _lattice(shape, spacing, (0.5, 0.5, 0.5))
+    # Pairs of y and z are one axis, along which an adapter may work in blocks.
+    pairs = tuple(xp.reshape(xp.broadcast_to(a, (batch, 1, ny, nz)), (batch, 1, ny * nz)) for a in (y, z))
 
-    settle = backends.of(spacing).settle
+    def found(pairs: tuple[Array, Array], x: Array) -> tuple[tuple[Array, ...], None]:
+        backend = backends.of(x)  # a block may be another library's
+        rows = (namespace(x).broadcast_to(a, (batch, nx, a.shape[-1])) for a in pairs)
+        return tuple(map(backend.settle, backend.compile(function)(x, *rows))), None
 
-    def differenced(pairs: tuple[Array, Array], shared: tuple[Array, Array]) -> tuple[tuple[Array, ...], None]:
-        x, volume = shared
-        found = (settle(f) for f in function(x, *pairs))
-        return tuple((f[:, 1:, :] - f[:, :-1, :]) / volume for f in found), None
-
-    found, _ = backends.of(spacing).blockwise(differenced, pairs, x_scaled, block=max(64, BLOCK // (nx + 1)))
-    return [xp.reshape(d, (-1, nx, ny + 1, nz + 1)) for d in found]
+    x = xp.reshape(x, (batch, nx, 1))
+    at, _ = backends.of(spacing).blockwise(found, pairs, x, block=max(64, BLOCK // nx))
+    return [xp.reshape(a, (batch, nx, ny, nz)) for a in at]
 
 
-def _across(d: Array) -> Array:
-    """Difference over the cells along y and z."""
-    d = d[:, :, 1:, :] - d[:, :, :-1, :]
-    return d[:, :, :, 1:] - d[:, :, :, :-1]
+def _over_cells(f: Array, factor: Array) -> Array:
+    """Differences over the corners of cells of an odd function at corners 1/2, 3/2, ..., times a factor ``(B,)``."""
+    found = kernels(_flat(f)).over_cells(f, factor)
+    if found is None:
+        for axis in AXES:
+            f = _differenced(f, axis)
+        found = f * _per_node(factor)
+    return found
 
 
-def _across_transpose(bar: Array) -> Array:
-    """Transpose of `_across`."""
-    xp = namespace(bar)
-    for axis in (-1, -2):
-        cut = (..., slice(0, 1)) if axis == -1 else (..., slice(0, 1), slice(None))
-        nothing = xp.zeros_like(bar[cut])
-        bar = xp.concat([nothing, bar], axis=axis) - xp.concat([bar, nothing], axis=axis)
-    return bar
+def _over_cells_transpose(bar: Array, factor: Array) -> Array:
+    """Transpose of `_over_cells`."""
+    found = kernels(_flat(bar)).over_cells_transpose(bar, factor)
+    if found is None:
+        for axis in AXES:
+            bar = _differenced_transpose(bar, axis)
+        found = bar * _per_node(factor)
+    return found
+
+
+def _differenced(f: Array, axis: int) -> Array:
+    """What an odd function at corners 1/2, 3/2, ... has more than at the corner before, -1/2 and so on."""
+    first, last = _cut(f, axis, 0, 1), f.shape[axis]
+    return namespace(f).concat([2.0 * first, _cut(f, axis, 1, last) - _cut(f, axis, 0, last - 1)], axis=axis)
+
+
+def _differenced_transpose(bar: Array, axis: int) -> Array:
+    """Transpose of `_differenced`."""
+    last = bar.shape[axis]
+    first, inner, end = (_cut(bar, axis, *ends) for ends in ((0, 1), (1, last - 1), (last - 1, last)))
+    ahead = _cut(bar, axis, 1, 2), _cut(bar, axis, 2, last)
+    return namespace(bar).concat([2.0 * first - ahead[0], inner - ahead[1], end], axis=axis)
+
+
+def _cut(f: Array, axis: int, start: int, stop: int) -> Array:
+    """Slice along an axis counted from the end (-1, -2, -3)."""
+    return f[(..., slice(start, stop), *(slice(None),) * (-1 - axis))]
+
+
+def _flat(f: Array) -> Array:
+    """All nodes of a grid in a row ``(B, nx ny nz)``."""
+    return namespace(f).reshape(f, (f.shape[0], -1))
+
+
+def _volume(spacing: Array) -> Array:
+    """Of a cell ``(B,)``."""
+    return spacing[0, ...] * spacing[1, ...] * spacing[2, ...]
 
 
 def _is_narrow(spacing: Array) -> bool:
