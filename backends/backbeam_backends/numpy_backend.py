@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-import array_api_compat.numpy
 import numpy as np
 
 from backbeam_backends.base import Backend
@@ -31,7 +30,7 @@ class NumpyBackend(Backend):
 
     name = "numpy"
     distribution = "numpy"
-    namespace = array_api_compat.numpy
+    namespace = np
     steps_together = 8
     fuse_from: int = 4096
     """Particles from which on compiling a fused loop is worth it."""

@@ -26,9 +26,10 @@ Bmad                  z = -beta c (t - t0), pz = P/P0 - 1
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from backbeam import effects, observables, trees  # noqa: F401  (trees: so that lines and beams are known as such)
+from backbeam import effects, trees  # noqa: F401  (trees: so that lines and beams are known as such)
 from backbeam.adjoint import Auto, Checkpoint, Reversible, Store, Tape
 from backbeam.beam import Beam
 from backbeam.dynamic_aperture import DynamicAperture, dynamic_aperture
@@ -73,15 +74,8 @@ from backbeam.elements import (
     openings,
 )
 from backbeam.errors import BackbeamError, BackbeamWarning, BackendError, InputError, TrackingError
-from backbeam.gradient import differentiate, value_and_grad
-from backbeam.jacobian import jacobian
-from backbeam.lattice_functions import Optics, Twiss, optics
-from backbeam.lattices import Loaded, load
 from backbeam.line import Line
-from backbeam.matching import Match, function, match
 from backbeam.moment_beam import LinearSpaceCharge, MomentBeam
-from backbeam.naff import tunes_of
-from backbeam.observables import END, Target
 from backbeam.reference import Reference
 from backbeam.species import Species
 from backbeam.tracking import count_kicks, trace, track
@@ -89,6 +83,16 @@ from backbeam.trainable import trainable
 from backbeam.turns import Record, Turns
 
 if TYPE_CHECKING:
+    from backbeam import observables
+    from backbeam.gradient import differentiate, value_and_grad
+    from backbeam.jacobians import jacobian
+    from backbeam.lattice_functions import Optics, Twiss, optics
+    from backbeam.lattices import Loaded, load
+    from backbeam.matching import Match
+    from backbeam.matching.function import function
+    from backbeam.matching.match import match
+    from backbeam.naff import tunes_of
+    from backbeam.observables import END, Target
     from backbeam.problem import Problem  # noqa: F401
 
 __all__ = [
@@ -173,17 +177,27 @@ __all__ = [
     "value_and_grad",
 ]
 
-_LATE = ("Problem",)
-"""What is imported when it is first asked for: it wants the extra ``cli``."""
+_LATE = {
+    "backbeam.gradient": ("differentiate", "value_and_grad"),
+    "backbeam.jacobians": ("jacobian",),
+    "backbeam.lattice_functions": ("Optics", "Twiss", "optics"),
+    "backbeam.lattices": ("Loaded", "load"),
+    "backbeam.matching": ("Match", "function", "match"),
+    "backbeam.naff": ("tunes_of",),
+    "backbeam.observables": ("END", "Target"),
+    "backbeam.problem": ("Problem",),
+}
+"""Modules that are imported when one of these is first asked for: not all who track want all, nor the extra ``cli``."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATE:
-        from backbeam import problem
-
-        return getattr(problem, name)
+    if name == "observables":
+        return import_module("backbeam.observables")
+    for module, names in _LATE.items():
+        if name in names:
+            return getattr(import_module(module), name)
     raise AttributeError(f"module 'backbeam' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_LATE, *(name for name in globals() if name.startswith("__"))])
+    return sorted([*__all__, "Problem", *(name for name in globals() if name.startswith("__"))])

@@ -7,7 +7,6 @@ import warnings
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from backbeam import registry
@@ -15,6 +14,8 @@ from backbeam.arrays import Array, namespace
 from backbeam.errors import BackendError, InputError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from backbeam_backends import Backend
 
 GROUP = "backbeam.backends"
@@ -30,6 +31,8 @@ EXTRAS = {
 
 @cache
 def _entry_points() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points  # half of what backbeam without it takes to be imported
+
     return {point.name: point for point in entry_points(group=GROUP)}
 
 

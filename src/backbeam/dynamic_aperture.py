@@ -16,7 +16,6 @@ from backbeam.arrays import Array, namespace
 from backbeam.beam import Beam
 from backbeam.elements.aperture import Aperture
 from backbeam.errors import InputError
-from backbeam.lattice_functions.finding import optics
 from backbeam.line import Line
 from backbeam.tracking import track
 
@@ -105,6 +104,8 @@ def dynamic_aperture(
     for name, value in (("emittance_x", emittance_x), ("emittance_y", emittance_y)):
         if not 0.0 < value < float("inf"):
             raise InputError(name, value, "a number in m, greater than 0")
+    from backbeam.lattice_functions import optics
+
     o = optics(line, reference)
     with_cavities = o.solution.size == 6
     if pt and not with_cavities:

@@ -17,7 +17,6 @@ from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.errors import InputError, TrackingError
 from backbeam.line import Line
-from backbeam.memory import resolve
 from backbeam.plan import (
     BEYOND_MEASURE,
     Bars,
@@ -142,7 +141,11 @@ def track_course(course: Course, beam: Beam, adjoint: Adjoint | str | None = Non
     """`track` along a course."""
     run = Run(course, beam, lent=True)
     records = run.records()
-    chosen = resolve(adjoint, run, run.course.plan) if records else Tape()
+    chosen: Adjoint = Tape()
+    if records:
+        from backbeam.memory import resolve
+
+        chosen = resolve(adjoint, run, run.course.plan)
     if not chosen.taped:
         plan, state, readings = differentiable_run(run, chosen)
     else:

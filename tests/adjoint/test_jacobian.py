@@ -8,7 +8,7 @@ from adjoint_lines import CASES, host
 
 import backbeam as bb
 from backbeam import observables as ob
-from backbeam.jacobian import values
+from backbeam.jacobians import values
 
 ADJOINTS = {"reversible": bb.Reversible(), "anchors": bb.Reversible(anchor_every=2), "store": bb.Store(),
             "checkpoint": bb.Checkpoint(slots=2)}  # fmt: skip

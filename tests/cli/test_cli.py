@@ -195,13 +195,21 @@ def test_help_lists_all_commands():
     assert call().stdout == out, "no argument is a question, not a mistake"
 
 
-def modules_after(*arguments):
-    """Exit code and which heavy modules a command loads, in a process of its own."""
+HEAVY = {"torch", "jax", "cupy", "matplotlib", "pydantic", "yaml", "rich"}
+OTHER_QUESTIONS = {
+    "scipy.optimize", "numpy.f2py", "array_api_compat.numpy", "lark", *(f"backbeam.{name}" for name in (
+        "gradient", "jacobians", "lattice_functions", "lattices", "matching", "memory", "observables", "naff", "floor",
+        "problem.differentiation", "problem.optimizing", "problem.comparison", "problem.written", "plotting",
+    ))}  # fmt: skip
+"""What to track a beam takes no part of: each would make every run wait."""
+
+
+def modules_after(*arguments, of=HEAVY):
+    """Exit code and which modules of some a command loads, in a process of its own."""
     script = (
         "import sys; from backbeam.cli.app import app\n"
-        "heavy = {'torch', 'jax', 'cupy', 'matplotlib', 'pydantic', 'yaml', 'rich'}\n"
         f"try: app({list(arguments)!r})\n"
-        "except SystemExit as e: print(e.code, *sorted(heavy & set(sys.modules)))"
+        f"except SystemExit as e: print(e.code, *sorted({of!r} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return result.stdout.splitlines()
@@ -222,6 +230,20 @@ def test_entry_point_in_a_process_of_its_own():
 
 def test_numpy_run_imports_no_other_library():
     assert modules_after("run", "fodo", "--set", "beam.n=200", "--json")[-1] == "0 pydantic yaml"
+
+
+def test_a_run_imports_nothing_that_answers_other_questions():
+    assert modules_after("run", "fodo-space-charge", *FEW, of=OTHER_QUESTIONS)[-1] == "0"
+    of = {"click", "pydantic", "email", *OTHER_QUESTIONS}
+    script = f"import sys, backbeam; print(*sorted({of} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == ""
+
+
+def test_what_is_imported_when_it_is_asked_for_is_there():
+    names = "differentiate jacobian load match optics tunes_of END observables Problem Twiss function".split()
+    script = f"import backbeam as bb; [getattr(bb, name) for name in {names}]; from backbeam import *; match, optics"
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True)
 
 
 def test_another_backend_drops_the_device_of_the_first():

@@ -33,6 +33,10 @@ def rows(*shape, dtype="float64", seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(dtype)
 
 
+def dtype_of(value, dtype):
+    return np.dtype(dtype).type(value)
+
+
 def fused(function, *args, static=()):
     """A function that is known to be a kernel for these arguments."""
     made = Fused(function, static, 0)
@@ -269,6 +273,33 @@ def test_a_long_batch_is_a_loop_too():
     for a, b in zip(found(x, k), function(x, k), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-13)
     assert [kernel.batch for kernel in found.kernels] == [(70,)]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_every_place_of_a_batch_has_its_own_numbers(dtype):
+    """Of two axes: numbers of both, of one, of none; rows that are views; and sums, for each place."""
+
+    def function(X, both, first, second, all_, matrix):
+        xp = namespace(X)
+        Y = X * both[..., None, None] + first[..., None] * second[..., None] - all_
+        Y = Y + (matrix[..., 0, 0] - matrix[..., 1, 0])[..., None, None]
+        return Y, xp.sum(Y * X, axis=-1), xp.sum(xp.sum(Y, axis=-1), axis=-1)
+
+    X = np.moveaxis(rows(4, 3, 200, 2, dtype=dtype), -1, 2)[:, ::-1]  # (4, 3, 2, 200), its rows not contiguous
+    given = [rows(*shape, dtype=dtype, seed=k) for k, shape in enumerate([(4, 3), (4, 1, 1), (1, 3, 1)])]
+    given += [dtype_of(0.7, dtype), rows(4, 3, 2, 2, dtype=dtype, seed=9)]
+    run = fused(function, X, *given)
+    for found, wanted in zip(run(X, *given), function(X, *given), strict=True):
+        assert found.shape == wanted.shape and found.dtype == wanted.dtype
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=np.finfo(dtype).eps * 5e3)
+    assert {kernel.batch for kernel in run.kernels} == {(4, 3)}
+
+
+def test_one_angle_too_large_in_one_place_of_a_batch_is_noticed():
+    x = rows(5, 100)
+    run = fused(lambda x: (namespace(x).sin(x), namespace(x).sum(x, axis=-1)), x)
+    x[3, 50] = 3e15
+    np.testing.assert_array_equal(run(x)[0], np.sin(x))
 
 
 def test_an_axis_as_long_as_the_beam_is_never_mistaken():

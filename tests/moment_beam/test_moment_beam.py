@@ -9,7 +9,7 @@ import torch
 import backbeam as bb
 from backbeam import backends
 from backbeam.errors import InputError
-from backbeam.jacobian import values
+from backbeam.jacobians import values
 from backbeam.moment_beam.linear_space_charge import form_factors, form_factors_pullback
 from backbeam.reference import Reference
 from backbeam.species import species_named

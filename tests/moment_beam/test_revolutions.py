@@ -10,7 +10,7 @@ from test_moment_beam import moments_of_a_beam, reference
 
 import backbeam as bb
 from backbeam.errors import InputError
-from backbeam.jacobian import values
+from backbeam.jacobians import values
 from backbeam.moment_beam import revolutions
 from backbeam.moment_beam.tracking import moment_jacobian
 

@@ -76,7 +76,7 @@ class Graph:
     def _node(self, op: str, args: tuple[Node, ...], dtype: np.dtype, value: Any = None, kind: int = UNIFORM) -> Node:
         if op in _COMMUTES and args[0].index > args[1].index:
             args = (args[1], args[0])
-        key = (op, tuple(a.index for a in args), dtype.char, value.tobytes() if op == "const" else value)
+        key = (op, args, dtype.char, value.tobytes() if op == "const" else value)
         found = self._known.get(key)
         if found is None:
             if len(self.nodes) >= LARGEST:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from ctypes import addressof, c_char
 from functools import reduce
 from math import prod
-from operator import mul
 from typing import Any
 
 import numpy as np
@@ -147,7 +146,7 @@ class Call:
 
     def __init__(self, kernel: Kernel, n: int, batch: tuple[int, ...], leaves: list[Any]) -> None:
         self.kernel, self.n, self.batch = kernel, n, batch
-        self.places = list(np.ndindex(batch))
+        self.places = prod(batch)
         self.made: list[tuple[tuple[int, ...], np.dtype]] = []
         for how, *rest in kernel.outputs:
             if how == "lane":
@@ -161,40 +160,56 @@ class Call:
         if kernel.derived:
             leaves = [*leaves, *(getattr(np.linalg, name)(leaves[k]) for name, k in kernel.derived)]
         made = [empty(shape, dtype) for shape, dtype in self.made]
-        code, results = kernel.code, np.empty((len(self.places), kernel.results))
-        if code is None:
-            return (self._results(leaves, made, results),)
-        words: list[Any] = []
-        addresses: list[tuple[int, int, tuple[int, ...]]] = []
-        rank = len(self.batch)
         arrays = [_rows(leaves[k]) for k in kernel.lane_leaves] + made
-        for array in arrays:
-            addresses.append((len(words), address(array), array.strides[:rank]))
-            words += (0, *array.strides[rank:-1])
-        uniform = [self._numbers(leaves[k], kernel.inputs[k].shape) for k in kernel.scalar_leaves]
-        lanes, found, step = len(words), address(results) if kernel.results else 0, results.strides[0]
-        for k, place in enumerate(self.places):
-            for at, start, strides in addresses:
-                words[at] = start + sum(map(mul, place, strides)) if place else start
-            for each in uniform:
-                words += each[k] if len(each) > 1 else each[0]
-            code(self.n, kernel.pack(*words), found + k * step)
-            del words[lanes:]
-        if kernel.guarded and np.any(results[:, -1] != 0.0):
-            return None
-        return (self._results(leaves, made, results),)
+        numbers = np.empty((self.places, kernel.results))
+        if kernel.code is not None:
+            out = address(numbers) if kernel.results else 0
+            if not self.batch:
+                kernel.code(self.n, kernel.pack(*self._words(leaves, arrays)), out)
+            else:
+                table = self._table(leaves, arrays)
+                first, step, width = address(table), table.strides[0], numbers.strides[0]
+                for place in range(self.places):
+                    kernel.code(self.n, first + place * step, out + place * width)
+            if kernel.guarded and numbers[:, -1].any():
+                return None
+        return (self._results(leaves, made, numbers),)
 
-    def _numbers(self, leaf: Any, shape: Shape) -> list[list[float]]:
-        """Numbers of a uniform input at each place of the batch; once where they are everywhere the same."""
-        if not shape:
-            return [[float(leaf)]]
-        if not any(isinstance(m, Dim) for m in shape):
-            return [leaf.ravel().tolist()]
-        rank = len(self.batch)
-        own = tuple(leaf.shape[rank:])
-        lead = (*leaf.shape[:rank], *(1,) * (rank - leaf.ndim))
-        whole = np.broadcast_to(leaf.reshape((*lead, *own)), (*self.batch, *own))
-        return whole.reshape(len(self.places), -1).tolist()
+    def _words(self, leaves: list[Any], arrays: list[np.ndarray]) -> list[Any]:
+        """What the kernel is given: where arrays begin and their strides, and uniform numbers."""
+        words: list[Any] = []
+        for array in arrays:
+            words.append(address(array))
+            words += array.strides[:-1]
+        for k in self.kernel.scalar_leaves:
+            if self.kernel.inputs[k].shape:
+                words += leaves[k].ravel().tolist()
+            else:
+                words.append(leaves[k])
+        return words
+
+    def _table(self, leaves: list[Any], arrays: list[np.ndarray]) -> np.ndarray:
+        """The words for each place of the batch, a row each."""
+        rank, kernel = len(self.batch), self.kernel
+        scalars = [(leaves[k], kernel.inputs[k]) for k in kernel.scalar_leaves]
+        table = np.empty((*self.batch, kernel.words + sum(given.nodes.size for _, given in scalars)), np.int64)
+        at = 0
+        for array in arrays:
+            table[..., at] = address(array)
+            for axis, count in enumerate(self.batch):
+                steps = np.arange(count) * array.strides[axis]
+                table[..., at] += steps.reshape(-1, *[1] * (rank - 1 - axis))
+            strides = array.strides[rank:-1]
+            table[..., at + 1 : at + 1 + len(strides)] = strides
+            at += 1 + len(strides)
+        for leaf, given in scalars:
+            own = [axis for axis, m in enumerate(given.shape[:rank]) if isinstance(m, Dim)]
+            rows = np.moveaxis(np.asarray(leaf), own, range(len(own)))
+            rows = rows.reshape(*rows.shape[: len(own)], given.nodes.size)
+            rows = rows[tuple(slice(None) if axis in own else None for axis in range(rank))]
+            table.view(np.float64)[..., at : at + given.nodes.size] = rows
+            at += given.nodes.size
+        return table.reshape(self.places, -1)
 
     def _results(self, leaves: list[Any], made: list[np.ndarray], numbers: np.ndarray) -> Any:
         """The nest of results."""
@@ -207,13 +222,12 @@ class Call:
                 out.append(next(lanes))
             else:
                 symbol, core = rest
-                count = prod(core)
-                whole = numbers[:, taken : taken + count]
-                taken += count
+                found = numbers[:, taken : taken + prod(core)]
+                taken += prod(core)
                 if self.batch or core:
-                    out.append(whole.reshape((*self.batch, *core)).astype(symbol.dtype, copy=False))
+                    out.append(found.reshape((*self.batch, *core)).astype(symbol.dtype, copy=self.places > 1))
                 else:
-                    out.append(symbol.dtype.type(whole[0, 0]))
+                    out.append(symbol.dtype.type(found[0, 0]))
         return self.kernel.build(out)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from backbeam_backends.fusing.graph import Untraceable
 from backbeam_backends.kernel_folder import KernelFolder, users_folder
 
-SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_char_p, ctypes.c_void_p)
+SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
 
 
 OLDEST = (0, 45)
@@ -117,18 +117,21 @@ def _introduce(function: str) -> None:
     raise Untraceable(f"no function {function} in the C library of this system")
 
 
-def load(assembly: str, name: str) -> Callable[[int, bytes, int], None]:
+def load(assembly: str, name: str) -> Callable[[int, bytes | int, int], None]:
     """The function of that name, as machine code; calling it lets go of the interpreter's lock."""
     for function in re.findall(r"^declare .* @([a-z0-9]+)\(", assembly, re.MULTILINE):
         _introduce(function)
     return load_kept(assembly, lambda: assembly, name)
 
 
-def load_kept(key: str, assembly: Callable[[], str], name: str) -> Callable[[int, bytes, int], None]:
+def load_kept(key: str, assembly: Callable[[], str], name: str) -> Callable[[int, bytes | int, int], None]:
     """`load`, of assembly that is only made where nothing is kept for the key, which says all that it depends on."""
     llvm = _llvm()
     code = llvm.object_file.ObjectFileRef.from_data(_kept(key, assembly))
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target())
+    nothing = llvm.parse_assembly("")
+    # An engine has a module and a target, and would compile the one for the other, which takes longer than all else.
+    engine = llvm.create_mcjit_compiler(nothing, llvm.Target.from_default_triple().create_target_machine(jit=True))
+    engine.remove_module(nothing)
     engine.add_object_file(code)
     engine.finalize_object()
     function = SIGNATURE(engine.get_function_address(name))

@@ -21,6 +21,7 @@ _NAMES = {
     "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge", "equal": "eq", "not_equal": "ne",
     "atan2": "atan2", "hypot": "hypot",
 }  # fmt: skip
+_PLAIN = (bool, int, float)
 _BOOLEAN = ("and", "or", "xor", "not")
 _EXACT = ("add", "sub", "mul", "min", "max", "neg", "abs", "lt", "le", "gt", "ge", "eq", "ne")
 """Operations that are the same for whole numbers."""
@@ -103,16 +104,18 @@ class Namespace:
             raise Untraceable(f"{op} of {dtype}")
         if dtype.kind in "iu" and op not in _EXACT:
             dtype = np.dtype(np.float64)
-        parts = [self.astype(s, dtype) for s in symbols]
-        nodes = each(lambda *args: self.graph.call(op, *args), *(p.nodes for p in parts))
-        result = next(iter(nodes.flat)).dtype if nodes.size else dtype
+        parts = [s if s.dtype is dtype else self.astype(s, dtype) for s in symbols]
+        nodes = each(partial(self.graph.call, op), *(p.nodes for p in parts))
+        result = nodes.flat[0].dtype if nodes.size else dtype
         return Symbol(self, nodes, joint_shape(*(p.shape for p in parts)), result)
 
     def _together(self, *given: Any) -> tuple[list[Symbol], np.dtype]:
         """Symbols of operands, and their common type."""
-        plain = [type(g) in (bool, int, float) for g in given]
-        strong = [None if p else self.symbol(g) for p, g in zip(plain, given, strict=True)]
-        dtype = np.result_type(*(g if s is None else s.dtype for s, g in zip(strong, given, strict=True)))
+        strong = [None if type(g) in _PLAIN else self.symbol(g) for g in given]
+        types = {s.dtype for s in strong if s is not None}
+        dtype = types.pop() if len(types) == 1 else BOOL
+        if dtype.kind != "f":  # else plain numbers change nothing
+            dtype = np.result_type(*(g if s is None else s.dtype for s, g in zip(strong, given, strict=True)))
         return [self.symbol(g, dtype) if s is None else s for s, g in zip(strong, given, strict=True)], dtype
 
     def where(self, condition: Any, yes: Any, no: Any) -> Symbol:

@@ -203,7 +203,7 @@ class Symbol:
             axis += k is not None
         nodes = np.asarray(self.nodes[tuple(plain)], dtype=object)
         if one:
-            nodes = _each(self.graph.element, nodes)
+            nodes = each(self.graph.element, nodes)
         return Symbol(self.space, nodes, tuple(shape), self.dtype)
 
     # -- arithmetic ----------------------------------------------------------------------------------------------
@@ -292,13 +292,6 @@ class Symbol:
         return self.space.call("not", self) if self.dtype == BOOL else _refuse(f"~ of {self.dtype}")
 
 
-def _each(function: Callable[..., Node], *arrays: np.ndarray) -> np.ndarray:
+def each(function: Callable[..., Node], *arrays: np.ndarray) -> np.ndarray:
     """Array of nodes from those of each place, broadcast."""
-    arrays = np.broadcast_arrays(*arrays)
-    out = np.empty(arrays[0].shape, dtype=object)
-    for place in np.ndindex(out.shape):
-        out[place] = function(*(a[place] for a in arrays))
-    return out
-
-
-each = _each
+    return np.asarray(np.frompyfunc(function, len(arrays), 1)(*arrays), dtype=object)

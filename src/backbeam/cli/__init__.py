@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
+
+SELDOM = (100_000, 20, 50)
+"""After how many new objects garbage is looked for: what a command imports stays, and there is much of it."""
 
 
 def main() -> None:
     """Entry point of the command ``backbeam``."""
+    gc.set_threshold(*SELDOM)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without these characters gets the others

@@ -17,7 +17,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any, NoReturn
 
 import click
@@ -115,6 +114,6 @@ def fail(message: str) -> NoReturn:
 
 
 @click.group("backbeam", cls=App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(version("backbeam"), prog_name="backbeam", message="%(prog)s %(version)s")
+@click.version_option(package_name="backbeam", prog_name="backbeam", message="%(prog)s %(version)s")
 def app() -> None:
     """Track charged-particle beams through accelerator lattices with 3D space charge."""

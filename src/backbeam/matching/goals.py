@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from backbeam.arrays import namespace
 from backbeam.errors import InputError
-from backbeam.jacobian import jacobian, values
+from backbeam.jacobians import jacobian, values
 from backbeam.judging import objective_of
 from backbeam.lattice_functions.objectives import OfOptics, is_of_optics, pull_rows, pulled, tables_of
 from backbeam.observables import Objective, Target

@@ -18,12 +18,17 @@ All numbers are in SI units, energies in eV, angles in rad. `Problem.load` reads
 
 from __future__ import annotations
 
-from backbeam.problem.differentiation import Derivative, Question, question
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from backbeam.problem.examples import example_names
-from backbeam.problem.optimizing import Optimization, best_problem, optimization
 from backbeam.problem.outcome import Outcome, moments_of
 from backbeam.problem.problem import Problem
 from backbeam.problem.text import ProblemError
+
+if TYPE_CHECKING:
+    from backbeam.problem.differentiation import Derivative, Question, question
+    from backbeam.problem.optimizing import Optimization, best_problem, optimization
 
 __all__ = [
     "Derivative",
@@ -38,3 +43,16 @@ __all__ = [
     "optimization",
     "question",
 ]
+
+_LATE = {
+    "backbeam.problem.differentiation": ("Derivative", "Question", "question"),
+    "backbeam.problem.optimizing": ("Optimization", "best_problem", "optimization"),
+}
+"""Modules that are imported when one of these is first asked for: a run asks for none."""
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _LATE.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module 'backbeam.problem' has no attribute {name!r}")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.errors import InputError
-from backbeam.jacobian import values_course
+from backbeam.jacobians import values_course
 from backbeam.observables import Objective
 from backbeam.parameter_names import scale_of_parameter, unit_of, value_of
 from backbeam.paths import is_of_beam

@@ -43,7 +43,6 @@ from backbeam.elements.multipoles import SPLITTINGS
 from backbeam.errors import InputError
 from backbeam.formulas import Formula
 from backbeam.knobs import Knobs
-from backbeam.lattices.expressions import Dialect
 from backbeam.line import Line
 from backbeam.problem.keys import Said, check_keys, check_mapping, missing, unknown
 from backbeam.quantities import looks_like_quantity, quantity
@@ -52,8 +51,6 @@ LARGEST = 1_000_000
 """More elements than this are taken for a slip."""
 DEFAULTS = ("model", "order", "steps", "splitting")
 KEYS = (*DEFAULTS, "knobs", "reference", "define", "line")
-FORMULAS = Dialect(lower=False, zero_division=True)
-"""How parameters and knobs that are text are read."""
 _WITH_UNIT = re.compile(r"\s*[-+]?[\d.]+(?:[eE][-+]?\d+)?\s*[^\d\s(+*/^.-].*")
 """``30 deg`` is a number, not a formula."""
 _ENTRY = "the name of something defined, {kind: {parameters}}, a list, or {repeat: n, line: entries}"
@@ -238,8 +235,10 @@ def _knobs(given: Any) -> Knobs:
 
 
 def _formula(text: str, path: str) -> Any:
+    from backbeam.lattices.expressions import Dialect
+
     try:
-        return FORMULAS.parse(text)
+        return Dialect(lower=False, zero_division=True).parse(text)
     except InputError as error:
         raise InputError(path, text, f"a number, or a formula of knobs ({error})") from None
 

@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from backbeam.errors import InputError
-from backbeam.lattices.loading import format_of, load
-from backbeam.lattices.sources import Sources
 from backbeam.line import Line
 from backbeam.problem.files import read_file
 from backbeam.problem.keys import Said, check_mapping
 from backbeam.problem.lattice import DEFAULTS, with_knobs
 from backbeam.problem.overrides import split_override
 from backbeam.problem.text import Tree, read_tree
-from backbeam.problem.written import lattice_tree
 
 SUFFIXES = (".yaml", ".yml", ".json")
 """Endings of files that may be ours."""
@@ -49,6 +46,9 @@ def with_lattice_file(tree: Tree, folder: Path) -> Tree:
     reading = {key: lattice[key] for key in READING if lattice.get(key) is not None}
     found = None if len(paths) > 1 or reading else own_lattice(paths[0])
     if found is None:
+        from backbeam.lattices.loading import load
+        from backbeam.problem.written import lattice_tree
+
         replace = check_mapping(reading.get("replace"), "lattice.replace", "a mapping of kinds and names to kinds")
         loaded = load(*paths, **{**reading, "replace": dict(replace)})
         line = with_linear_faces(loaded.line) if lattice.get("model") == "linear" else loaded.line
@@ -70,6 +70,9 @@ def is_foreign(path: Path) -> bool:
     """Whether a file is a lattice of another code: then the problem is to track through it."""
     if not path.is_file():
         return False
+    from backbeam.lattices.loading import format_of
+    from backbeam.lattices.sources import Sources
+
     try:
         return format_of(Sources([path])) != "backbeam"
     except InputError:

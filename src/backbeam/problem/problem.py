@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from backbeam.adjoint.journal import Mark
 from backbeam.beam import Beam
 from backbeam.course import Course
 from backbeam.effects import Effect, SpaceCharge
 from backbeam.errors import InputError
 from backbeam.line import Line
-from backbeam.problem.differentiation import Derivative, Marker, Question, differentiate_problem, question
 from backbeam.problem.effects import read_effects, read_space_charge
 from backbeam.problem.examples import example_names, example_text
 from backbeam.problem.files import read_file
@@ -33,6 +31,10 @@ from backbeam.problem.sections import (
     read,
 )
 from backbeam.problem.text import ProblemError, Tree, read_tree, write_tree
+
+if TYPE_CHECKING:
+    from backbeam.adjoint.journal import Mark
+    from backbeam.problem.differentiation import Derivative, Marker, Question
 
 KEYS = ("title", "beam", "lattice", "space_charge", "effects", "track", "gradient", "optimize", "run")
 """Sections of a problem file."""
@@ -243,6 +245,8 @@ class Problem:
         ``halt`` is told each place at which the gradient can be left, there and back, and ``resume`` gives the one
         from which to go on.
         """
+        from backbeam.problem.differentiation import differentiate_problem, question
+
         tell = progress or (lambda stage: None)
         asked = asked or question(self)
         tell("drawing particles")
