@@ -95,7 +95,7 @@ class Slopes(NamedTuple):
                 for r, at in _gauss_points(shape, self.spacing)
             )
         corner_bar = _flat(_over_cells_transpose(g_bar, 1.0 / _volume(self.spacing)))
-        near = xp.stack([xp.vecdot(corner_bar, _flat(part)) for part in self.parts])
+        near = xp.stack([xp.sum(corner_bar * _flat(part), axis=-1) for part in self.parts])
         return (near - 0.5 * xp.sum(near, axis=0)[None, :] + far) / self.spacing
 
 
