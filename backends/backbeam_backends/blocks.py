@@ -41,7 +41,7 @@ def blockwise(
     particles: Any,
     shared: Any,
     combine: Callable[[Any, Any], Any],
-    threads: int,
+    threads: Callable[[], int],
     block: int | None = None,
     empty: Callable[[tuple[int, ...], Any], np.ndarray] = np.empty,
 ) -> tuple[Any, Any]:
@@ -83,7 +83,7 @@ def blockwise(
         except BaseException as error:
             failures.append(error)
 
-    shares = max(1, min(threads, count - 1, round(ahead / WORTH)))
+    shares = max(1, min(threads(), count - 1, round(ahead / WORTH)))
     edges = [1 + (count - 1) * t // shares for t in range(shares + 1)]
     # A context of its own for each: NumPy keeps in it what it warns of.
     helpers = [

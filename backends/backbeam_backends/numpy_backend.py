@@ -88,7 +88,7 @@ class NumpyBackend(Backend):
         block: int | None = None,
     ) -> tuple[Any, Any]:
         """In blocks that stay in the cache, on all the cores."""
-        return blockwise(function, particles, shared, combine, thread_count(), block, self.recycler.empty)
+        return blockwise(function, particles, shared, combine, thread_count, block, self.recycler.empty)
 
     def cloud_in_cell(self, arrays: Sequence[np.ndarray]) -> NumbaCloudInCell | None:
         """Numba's, from the same number of particles on as `compile`."""

@@ -240,6 +240,15 @@ def test_a_run_imports_nothing_that_answers_other_questions():
     assert found.stdout.strip() == ""
 
 
+def test_only_sections_that_are_there_get_what_checks_them():
+    script = (
+        "from backbeam.problem import Problem, sections; Problem.load('fodo-space-charge')\n"
+        "print(*[s.__name__ for s in sections.Section.__subclasses__() if s.__pydantic_complete__])"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["TrackSection", "GradientSection"]  # none for run and optimize
+
+
 def test_what_is_imported_when_it_is_asked_for_is_there():
     names = "differentiate jacobian load match optics tunes_of END observables Problem Twiss function".split()
     script = f"import backbeam as bb; [getattr(bb, name) for name in {names}]; from backbeam import *; match, optics"

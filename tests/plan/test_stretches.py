@@ -132,7 +132,7 @@ def test_blocks_cover_every_particle_once(n, threads, monkeypatch):
         (a, b), scale = particles, shared["scale"]
         return {"sum": a + scale * b, "same": (b,)}, {"total": np.sum(a, axis=-1), "count": a.shape[-1], "none": None}
 
-    found, sums = blocks.blockwise(function, (x, q), {"scale": 2.0}, blocks.add, threads)
+    found, sums = blocks.blockwise(function, (x, q), {"scale": 2.0}, blocks.add, lambda: threads)
     np.testing.assert_array_equal(found["sum"], x + 2.0 * q)
     np.testing.assert_array_equal(found["same"][0], q)
     np.testing.assert_array_equal(sums["total"], x.sum(axis=-1))
@@ -158,4 +158,4 @@ def test_an_error_in_a_block_comes_out_and_the_context_goes_in(monkeypatch):
         return a, None
 
     with pytest.raises(ValueError, match="found it"):
-        blocks.blockwise(function, np.arange(3000.0), None, blocks.add, 3)
+        blocks.blockwise(function, np.arange(3000.0), None, blocks.add, lambda: 3)

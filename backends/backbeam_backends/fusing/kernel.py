@@ -147,6 +147,8 @@ class Call:
     def __init__(self, kernel: Kernel, n: int, batch: tuple[int, ...], leaves: list[Any]) -> None:
         self.kernel, self.n, self.batch = kernel, n, batch
         self.places = prod(batch)
+        self.grid = np.indices(batch).reshape(len(batch), self.places)
+        """Where each place is along each axis of the batch."""
         self.made: list[tuple[tuple[int, ...], np.dtype]] = []
         for how, *rest in kernel.outputs:
             if how == "lane":
@@ -164,8 +166,8 @@ class Call:
         numbers = np.empty((self.places, kernel.results))
         if kernel.code is not None:
             out = address(numbers) if kernel.results else 0
-            if not self.batch:
-                kernel.code(self.n, kernel.pack(*self._words(leaves, arrays)), out)
+            if self.places == 1:
+                kernel.code(self.n, kernel.pack(*self._words(arrays), *self._numbers(leaves)), out)
             else:
                 table = self._table(leaves, arrays)
                 first, step, width = address(table), table.strides[0], numbers.strides[0]
@@ -175,41 +177,41 @@ class Call:
                 return None
         return (self._results(leaves, made, numbers),)
 
-    def _words(self, leaves: list[Any], arrays: list[np.ndarray]) -> list[Any]:
-        """What the kernel is given: where arrays begin and their strides, and uniform numbers."""
-        words: list[Any] = []
+    def _words(self, arrays: list[np.ndarray]) -> list[int]:
+        """Where arrays begin, and their strides behind the batch."""
+        words: list[int] = []
         for array in arrays:
             words.append(address(array))
-            words += array.strides[:-1]
-        for k in self.kernel.scalar_leaves:
-            if self.kernel.inputs[k].shape:
-                words += leaves[k].ravel().tolist()
-            else:
-                words.append(leaves[k])
+            words += array.strides[len(self.batch) : -1]
         return words
 
+    def _numbers(self, leaves: list[Any]) -> list[float]:
+        """Uniform numbers."""
+        numbers: list[float] = []
+        for k in self.kernel.scalar_leaves:
+            if self.kernel.inputs[k].shape:
+                numbers += leaves[k].ravel().tolist()
+            else:
+                numbers.append(leaves[k])
+        return numbers
+
     def _table(self, leaves: list[Any], arrays: list[np.ndarray]) -> np.ndarray:
-        """The words for each place of the batch, a row each."""
-        rank, kernel = len(self.batch), self.kernel
-        scalars = [(leaves[k], kernel.inputs[k]) for k in kernel.scalar_leaves]
-        table = np.empty((*self.batch, kernel.words + sum(given.nodes.size for _, given in scalars)), np.int64)
+        """Words and numbers for each place of the batch, a row each."""
+        rank, words = len(self.batch), self._words(arrays)
+        scalars = [(leaves[k], self.kernel.inputs[k]) for k in self.kernel.scalar_leaves]
+        table = np.empty((self.places, len(words) + sum(given.nodes.size for _, given in scalars)), np.int64)
+        table[:, : len(words)] = words
         at = 0
         for array in arrays:
-            table[..., at] = address(array)
-            for axis, count in enumerate(self.batch):
-                steps = np.arange(count) * array.strides[axis]
-                table[..., at] += steps.reshape(-1, *[1] * (rank - 1 - axis))
-            strides = array.strides[rank:-1]
-            table[..., at + 1 : at + 1 + len(strides)] = strides
-            at += 1 + len(strides)
+            table[:, at] += np.dot(array.strides[:rank], self.grid)
+            at += array.ndim - rank
         for leaf, given in scalars:
             own = [axis for axis, m in enumerate(given.shape[:rank]) if isinstance(m, Dim)]
             rows = np.moveaxis(np.asarray(leaf), own, range(len(own)))
             rows = rows.reshape(*rows.shape[: len(own)], given.nodes.size)
-            rows = rows[tuple(slice(None) if axis in own else None for axis in range(rank))]
-            table.view(np.float64)[..., at : at + given.nodes.size] = rows
+            table.view(np.float64)[:, at : at + given.nodes.size] = rows[tuple(self.grid[axis] for axis in own)]
             at += given.nodes.size
-        return table.reshape(self.places, -1)
+        return table
 
     def _results(self, leaves: list[Any], made: list[np.ndarray], numbers: np.ndarray) -> Any:
         """The nest of results."""

@@ -1,7 +1,10 @@
 """LLVM assembly to machine code of this processor, kept on disk so that a process pays for it once.
 
 The code lies in the user's cache (``$XDG_CACHE_HOME`` or ``~/.cache``, ``backbeam/kernels``), under a key of the
-assembly, the passes over it, the versions of LLVM and llvmlite, the format of the object and the processor.
+assembly, the versions of LLVM and llvmlite, the format of the object and the processor.
+
+LLVM's passes over assembly are left out: they take longer than the rest, and the code is no faster. What is traced is
+simplified as it is written down, and what comes from Numba has been optimised there.
 """
 
 from __future__ import annotations
@@ -23,8 +26,8 @@ SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_voi
 
 OLDEST = (0, 45)
 """Version of llvmlite whose LLVM reads the assembly that is written here."""
-OPTIMIZE, PASSES = 3, 1
-"""How hard LLVM tries: in choosing instructions, and in its passes over the assembly."""
+OPTIMIZE = 3
+"""How hard LLVM tries in choosing instructions."""
 
 
 @cache
@@ -76,18 +79,14 @@ def _assemble(assembly: str) -> bytes:
     llvm = _llvm()
     module = llvm.parse_assembly(assembly)
     module.verify()
-    machine = target()
-    options = llvm.create_pipeline_tuning_options(speed_level=PASSES)
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
-    return machine.emit_object(module)
+    return target().emit_object(module)
 
 
 @cache
 def _maker() -> str:
     """What makes the code, and for what."""
     llvm = _llvm()
-    made_by = (llvm.llvm_version_info, version("llvmlite"), llvm.get_default_triple(), OPTIMIZE, PASSES)
+    made_by = (llvm.llvm_version_info, version("llvmlite"), llvm.get_default_triple(), OPTIMIZE)
     return "\n".join([*_processor(), repr(made_by)])
 
 

@@ -48,9 +48,9 @@ Number = Annotated[float, pydantic.BeforeValidator(_number)]
 
 
 class Section(pydantic.BaseModel):  # type: ignore[name-defined]  # a module that `need` imports
-    """Base of every section: no key but those that it names."""
+    """Base of every section: no key but those that it names. What checks one is built for the first that is there."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class RunSection(Section):
@@ -120,6 +120,8 @@ def read(section: type[Section], given: Any, path: str) -> Any:
     given = check_mapping(given, path, f"a mapping with {', '.join(keys)}")
     required = {name: key.description or "a value" for name, key in keys.items() if key.is_required()}
     check_keys(given, keys, required, path)
+    if not given:
+        return section.model_construct()
     try:
         return section(**given)
     except pydantic.ValidationError as error:
