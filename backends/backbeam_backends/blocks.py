@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from itertools import pairwise
 from math import prod
 from time import perf_counter
 from typing import Any
@@ -24,6 +26,10 @@ BLOCK = 8_000
 
 Not a power of two, which would put all rows of a block into the same few sets of that cache.
 """
+
+FIRST, LEAST_FIRST = 6, 4_200
+"""How many times smaller the first one of large blocks is than the others, and how many particles it has at least:
+enough for compiled loops."""
 
 WORTH = 1e-3
 """Seconds of work for which a thread is started; how many there are changes no result."""
@@ -50,10 +56,10 @@ def blockwise(
     n = max((a.shape[-1] for a in found), default=0)
     if block is None:
         block = max(256, BLOCK // max(prod(a.shape[:-2]) for a in found)) if found else BLOCK
-    count = n // block
-    if count < 2:
+    starts = cuts(n, block, max((prod(a.shape[:-2]) for a in found), default=1))
+    count = len(starts) - 1
+    if count == 1:
         return function(particles, shared)
-    starts = [n * k // count for k in range(count + 1)]
     parts: list[Any] = [None] * count
 
     def cut(k: int) -> Any:
@@ -61,7 +67,7 @@ def blockwise(
 
     began, watched = perf_counter(), Making()
     first, parts[0] = watched.of(function, cut(0), shared)
-    ahead = (perf_counter() - began) * (count - 1)
+    ahead = (perf_counter() - began) * (n - starts[1]) / starts[1]
     whole = transform(lambda a: empty((*a.shape[:-1], n), a.dtype), first)
     outputs = leaves(whole)
 
@@ -103,13 +109,40 @@ def blockwise(
     return whole, total
 
 
-def in_hand(n: int, threads: int, block: int | None = None) -> int:
-    """Particles of the blocks that are in hand at once, of a beam of ``n``: a block for each thread.
+def shared_out(function: Callable[[int, int], None], count: int, threads: int) -> None:
+    """``function(first, last)`` for all of so many things, by some threads: no result may hang on how many."""
+    shares = max(1, min(threads, count))
+    edges = [count * t // shares for t in range(shares + 1)]
+    if shares == 1:
+        function(0, count)
+        return
+    with ThreadPoolExecutor(shares - 1) as pool:
+        others = [pool.submit(function, *ends) for ends in pairwise(edges[1:])]
+        function(*edges[:2])
+        for other in others:
+            other.result()
 
-    The first block is done alone, to see how long it takes.
+
+def cuts(n: int, block: int, rows: int = 1) -> list[int]:
+    """Where blocks of so many particles, of so many beams, begin and end: one block for less than two.
+
+    The first one is done alone, to see how long it takes and what it makes, and its results are copied: so where blocks
+    are large it is small. The others are even in number then, as threads often are.
     """
-    count = n // (BLOCK if block is None else block)
-    return n if count < 2 else -(-n * min(threads, count - 1) // count)
+    if n < 2 * block:
+        return [0, n]
+    first = block // FIRST
+    if rows * first < LEAST_FIRST:
+        return [n * k // (n // block) for k in range(n // block + 1)]
+    count = 2 * -(-(n - first) // (2 * block))
+    return [0, *(first + (n - first) * k // count for k in range(count + 1))]
+
+
+def in_hand(n: int, threads: int, block: int | None = None, rows: int = 1) -> int:
+    """Particles of the blocks that are in hand at once, of a beam of ``n``: a block for each thread."""
+    starts = cuts(n, BLOCK if block is None else block, rows)
+    count = len(starts) - 2
+    return n if count == 0 else -(-(n - starts[1]) * min(threads, count) // count)
 
 
 def transform(function: Callable[..., Any], tree: Any, *others: Any) -> Any:

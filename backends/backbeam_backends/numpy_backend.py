@@ -100,8 +100,8 @@ class NumpyBackend(Backend):
 
     @property
     def fft(self) -> Transforms:
-        """SciPy's."""
-        return transforms()
+        """SciPy's, and of lines our own where there is LLVM."""
+        return _line_transforms(self.setbacks, self.recycler) if available() else transforms()
 
 
 def _twice(x: np.ndarray) -> np.ndarray:
@@ -120,6 +120,13 @@ def _cloud_in_cell(setbacks: Setbacks) -> NumbaCloudInCell | None:
         setbacks.note("compiled deposit and gather", error)
         return None
     return found
+
+
+@cache
+def _line_transforms(setbacks: Setbacks, recycler: Recycler) -> Transforms:
+    from backbeam_backends.line_transforms import LineTransforms
+
+    return LineTransforms(transforms(), setbacks, recycler.empty)
 
 
 @lru_cache(1000)

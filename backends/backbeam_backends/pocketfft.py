@@ -26,6 +26,8 @@ NAME = "pypocketfft"
 class PocketFFT(Transforms):
     """Transforms by the module itself."""
 
+    xp = np
+
     def __init__(self, module: Any) -> None:
         self.module = module
 
@@ -59,6 +61,8 @@ class PocketFFT(Transforms):
 
 class ScipyTransforms(Transforms):
     """The same by the public functions."""
+
+    xp = np
 
     def __init__(self) -> None:
         import scipy.fft

@@ -367,6 +367,9 @@ def test_blocks_are_in_hand_one_for_each_thread(monkeypatch):
         monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
         hands = [numpy.meter.in_hand(n, 16_000) for n in (10_000, 31_999, 32_000, 48_000, 160_000)]
         assert hands == [10_000, 31_999, 16_000, 16_000 * threads, 16_000 * threads]
+        # Of large blocks the first is a sixth, and done alone.
+        hands = [numpy.meter.in_hand(n, 30_000) for n in (59_999, 65_000, 125_000)]
+        assert hands == [59_999, 30_000 * threads, 30_000 * threads]
     assert backends.get("jax").meter.in_hand(10**6) == 0
 
 

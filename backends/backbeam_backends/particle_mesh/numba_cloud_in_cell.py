@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from backbeam_backends.blocks import thread_count
+from backbeam_backends.blocks import shared_out, thread_count
 from backbeam_backends.particle_mesh.contract import RUN, WIDTH, CloudInCell, Rows
 from backbeam_backends.particle_mesh.kept_loops import KeptLoops
 
@@ -83,7 +82,7 @@ class NumbaCloudInCell(CloudInCell):
 
     def arrange(self, field: np.ndarray) -> np.ndarray:
         """Return ``(B, nx, ny, nz, k)``."""
-        found = _no_nodes(field.shape[1:], field.dtype)
+        found = _no_nodes((*field.shape[1:], WIDTH), field.dtype)
         found[..., : len(field)] = np.moveaxis(field, 0, -1)
         return found[..., : len(field)]
 
@@ -96,7 +95,7 @@ class NumbaCloudInCell(CloudInCell):
     def gradient(self, phi: np.ndarray, factors: np.ndarray, order: int) -> np.ndarray:
         """In one pass over the nodes."""
         loop, _, weights = GRADIENTS[order]
-        found = _no_nodes(phi.shape, factors.dtype)
+        found = (_in_lines if order == 4 else _no_nodes)((*phi.shape, WIDTH), factors.dtype)
         for b, one in enumerate(np.ascontiguousarray(phi)):
             _in_layers(loop, one, *(w * factors[:, b].astype(phi.dtype) for w in weights), found[b])
         return found[..., :3]
@@ -183,14 +182,14 @@ def _nodes(field: np.ndarray) -> np.ndarray:
     steps = (*field.strides[:-2], WIDTH * field.itemsize, field.itemsize)
     if field.strides == steps:
         return as_strided(field, (*axes, WIDTH), steps)
-    found = _no_nodes(axes, field.dtype)
+    found = _no_nodes((*axes, WIDTH), field.dtype)
     found[..., :k] = field
     return found
 
 
-def _no_nodes(axes: Sequence[int], dtype: np.dtype) -> np.ndarray:
-    """Nodes of four numbers, all 0."""
-    found = _in_lines((*axes, WIDTH), dtype)
+def _no_nodes(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Nodes of which all numbers are 0."""
+    found = _in_lines(shape, dtype)
     found[...] = 0.0
     return found
 
@@ -213,11 +212,8 @@ def _each(loop: Callable[..., None], given: np.ndarray, factor: np.ndarray) -> n
 
 def _in_layers(loop: Callable[..., None], *given: Any) -> None:
     """A loop over the nodes, its layers along x shared out among the threads: the last of what is given is made."""
-    layers = len(given[-1])
-    shares = max(1, min(thread_count(), given[-1].size // SHARE))
-    edges = [layers * s // shares for s in range(shares + 1)]
-    for _ in _in_threads(lambda *ends: loop(*given, *ends), list(pairwise(edges))):
-        pass
+    made = given[-1]
+    shared_out(lambda *ends: loop(*given, *ends), len(made), min(thread_count(), made.size // SHARE))
 
 
 def _in_threads(function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> Iterator[Any]:

@@ -63,24 +63,36 @@ def gradient_2_transpose(bar, ends, inner, phi_bar, first, last):
                 out[k] = x + y + (c0 * bz[z0, 2] + c1 * bz[z1, 2])
 
 
+@_inline
+def _nothing(out, first, last):
+    for k in range(first, last):
+        out[k, 0], out[k, 1], out[k, 2], out[k, 3] = 0.0, 0.0, 0.0, 0.0
+
+
 @Loop
 def gradient_4(phi, near, far, found, first, last):
-    """Differences of fourth order: ``found (nx, ny, nz, 4)``, which stays as it is where a neighbour is missing along
-    any axis.
+    """Differences of fourth order: ``found (nx, ny, nz, 4)``, 0 where a neighbour is missing along any axis, and beside
+    them.
 
     ``near`` holds the weights (x, y, z) of the neighbours next to a node, ``far`` those of the neighbours one further.
     """
     nx, ny, nz = phi.shape
     ax, ay, az, bx, by, bz = near[0], near[1], near[2], far[0], far[1], far[2]
-    for i in range(max(first, 2), min(last, nx - 2)):
-        for j in range(2, ny - 2):
+    for i in range(first, last):
+        for j in range(ny):
             out, row = found[i, j], phi[i, j]
+            if i < 2 or i >= nx - 2 or j < 2 or j >= ny - 2:
+                _nothing(out, 0, nz)
+                continue
+            _nothing(out, 0, 2)
+            _nothing(out, nz - 2, nz)
             x1, x0, y1, y0 = phi[i + 1, j], phi[i - 1, j], phi[i, j + 1], phi[i, j - 1]
             x3, x2, y3, y2 = phi[i + 2, j], phi[i - 2, j], phi[i, j + 2], phi[i, j - 2]
             for k in range(2, nz - 2):
                 out[k, 0] = ax * (x1[k] - x0[k]) + bx * (x3[k] - x2[k])
                 out[k, 1] = ay * (y1[k] - y0[k]) + by * (y3[k] - y2[k])
                 out[k, 2] = az * (row[k + 1] - row[k - 1]) + bz * (row[k + 2] - row[k - 2])
+                out[k, 3] = 0.0
 
 
 @_inline

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from backbeam.effects.base import Effect
 
-BLOCK = 16_000
+BLOCK = 25_600
 """Particles of a block. Little is done to each of them in a pass, so that blocks are large."""
 LEAST_BLOCK = 256
 """Of however large a batch."""

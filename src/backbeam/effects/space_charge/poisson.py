@@ -3,9 +3,9 @@
 The charge fills one octant of the doubled grid and only that octant of the potential is wanted. So each
 axis is transformed in turn: the axes not yet transformed keep their length n, and on the way back an axis
 is cut to n as soon as it is done. x comes last and goes first, column by column: the whole of the doubled grid
-never exists where the adapter works in blocks. The Green function is even along each axis, so its transform is real
-and is wanted at non-negative frequencies only; the columns of negative frequency in y see it mirrored. It is given at
-offsets 0 ... n, though no two nodes are n apart: what it is there does not matter.
+never exists where the adapter works in blocks, or on a vector of columns at a time. The Green function is even along
+each axis, so its transform is real and is wanted at non-negative frequencies only; the columns of negative frequency in
+y see it mirrored. It is given at offsets 0 ... n, though no two nodes are n apart: what it is there does not matter.
 
 Order 4. Deposit, mean over the cell and gather smooth a field of wave number k by sinc^2, sinc and sinc^2 of k h/2,
 that is by 1 - (5/24)(k h)^2 along each axis. Taking 5/24 of its own second differences away from the Green function
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 AXES = (-1, -2, -3)
 SMOOTHED = 5.0 / 24.0
 """What deposit, cell and gather take from a second derivative: 1/12 + 1/24 + 1/12, in squares of the spacing."""
-BLOCK = 16_384
-"""Nodes of a block of columns."""
 
 
 def even_transform(g: Array, order: int = 2) -> Array:
@@ -68,12 +66,18 @@ def _sharpening(g: Array) -> Array:
 
 def _inner(g: Array, weight: float) -> Array:
     """1 at the first and last entry of an axis, the weight between, multiplied: as `_sharpening`."""
-    xp, found = namespace(g), 1.0
+    found = 1.0
     for n, shape in _lines(g):
-        place = xp.arange(n + 1, dtype=g.dtype, device=device(g))
-        ends = (place == 0.0) | (place == float(n))
-        found = found * xp.reshape(xp.where(ends, xp.ones_like(place), xp.full_like(place, weight)), shape)
+        found = found * namespace(g).reshape(_ends(n, weight, g), shape)
     return found
+
+
+def _ends(n: int, weight: float, like: Array) -> Array:
+    """1 at the first and last of n + 1 entries, the weight between."""
+    xp = namespace(like)
+    place = xp.arange(n + 1, dtype=like.dtype, device=device(like))
+    is_end = (place == 0.0) | (place == float(n))
+    return xp.where(is_end, xp.ones_like(place), xp.full_like(place, weight))
 
 
 def _lines(g: Array) -> list[tuple[int, tuple[int, int, int]]]:
@@ -84,9 +88,8 @@ def _lines(g: Array) -> list[tuple[int, tuple[int, int, int]]]:
 
 def columns(f: Array) -> Array:
     """Transform in y and z of ``f`` padded with zeros to twice its length there: ``(..., nx, 2 ny, nz + 1)``."""
-    ny, nz = f.shape[-2:]
     fft = backends.of(f).fft
-    return fft.fft(fft.rfft(f, n=2 * nz, axis=-1), n=2 * ny, axis=-2)
+    return fft.padded(fft.rfft(f, n=2 * f.shape[-1], axis=-1))
 
 
 def convolve(f: Array, g: Array) -> Array:
@@ -103,15 +106,13 @@ def convolve_both(f: Array, h: Array, g: Array) -> tuple[Array, Array, Array]:
     xp, backend = namespace(g), backends.of(g)
     nx, ny, nz = (n - 1 for n in g.shape[-3:])
     lines = (_in_line(f), _in_line(h), _in_line(_mirrored(g)))
-    (f, h, both), _ = backend.blockwise(_convolved_and_correlated, lines, block=_block(g, 2))
+    (f, h, both), _ = backend.blockwise(_convolved_and_correlated, lines, block=_block(g))
     # Fold each negative frequency onto its positive twin in y; in x that is done.
     both = xp.reshape(both, (*both.shape[:-1], 2 * ny, nz + 1))
     twin = both[..., 1:ny, :] + xp.flip(both[..., ny + 1 :, :], axis=-2)
     both = xp.concat([both[..., :1, :], twin, both[..., ny : ny + 1, :]], axis=-2)
     # The half spectrum along z stands for the whole, in which every inner frequency occurs twice.
-    inner = both[..., 1:nz] * (2.0 / (8 * nx * ny * nz))
-    ends = both[..., :: max(nz, 1)] * (1.0 / (8 * nx * ny * nz))
-    both = xp.concat([ends[..., :1], inner, ends[..., 1:]], axis=-1)
+    both = both * (_ends(nz, 2.0, g) / (8.0 * nx * ny * nz))
     return _grid(f, g), _grid(h, g), both
 
 
@@ -126,34 +127,20 @@ def _in_line(f: Array) -> Array:
     return namespace(f).reshape(f, (*f.shape[:-2], f.shape[-2] * f.shape[-1]))
 
 
-def _block(g: Array, grids: int = 1) -> int:
-    """Columns that stay in the cache together."""
-    return max(16, BLOCK // (grids * g.shape[-3]))
-
-
-def _doubled(g: Array) -> Array:
-    """Frequencies 0 ... n of an even function along x, then the negative ones."""
-    return namespace(g).concat([g, namespace(g).flip(g[..., 1:-1, :], axis=-2)], axis=-2)
+def _block(g: Array) -> int:
+    """Columns that are done together."""
+    nx, ny, nz = (n - 1 for n in g.shape[-3:])
+    return backends.of(g).fft.together(nx, 2 * ny * (nz + 1))
 
 
 def _convolved(lines: tuple[Array, Array], _: None) -> tuple[Array, None]:
     """Columns of the convolution."""
-    f, g = lines
-    fft, n = backends.of(g).fft, f.shape[-2]
-    return fft.ifft_in_place(fft.fft(f, n=2 * n, axis=-2) * _doubled(g), axis=-2)[..., :n, :], None
+    return backends.of(lines[0]).fft.filtered(*lines), None
 
 
 def _convolved_and_correlated(lines: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, Array, Array], None]:
     """Columns of both convolutions, and of the correlation of both, at frequencies 0 ... n along x."""
-    f, h, g = lines
-    xp, fft, n = namespace(g), backends.of(g).fft, f.shape[-2]
-    f, h, g = fft.fft(f, n=2 * n, axis=-2), fft.fft(h, n=2 * n, axis=-2), _doubled(g)
-    both = xp.real(f) * xp.real(h) + xp.imag(f) * xp.imag(h)
-    twin = both[..., 1:n, :] + xp.flip(both[..., n + 1 :, :], axis=-2)
-    both = xp.concat([both[..., :1, :], twin, both[..., n : n + 1, :]], axis=-2)
-    f = fft.ifft_in_place(f * g, axis=-2)[..., :n, :]
-    h = fft.ifft_in_place(h * g, axis=-2)[..., :n, :]
-    return (f, h, both), None
+    return backends.of(lines[0]).fft.filtered_both(*lines), None
 
 
 def _grid(h: Array, g: Array) -> Array:
@@ -161,5 +148,4 @@ def _grid(h: Array, g: Array) -> Array:
     ny, nz = (n - 1 for n in g.shape[-2:])
     fft = backends.of(g).fft
     h = namespace(h).reshape(h, (*h.shape[:-1], 2 * ny, nz + 1))
-    h = fft.ifft_in_place(h, axis=-2)[..., :ny, :]
-    return fft.irfft(h, n=2 * nz, axis=-1)[..., :nz]
+    return fft.irfft(fft.cut(h), n=2 * nz, axis=-1)[..., :nz]
