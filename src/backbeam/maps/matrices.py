@@ -14,6 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from array_api_compat import device
+
+from backbeam import backends
 from backbeam.arrays import broadcast, join, namespace, over_particles, per_particle, rows
 
 if TYPE_CHECKING:
@@ -43,11 +46,12 @@ def dense(entries: Entries) -> Array:
 
 
 def multiply(matrix: Array, X: Array) -> Array:
-    """Matrix ``(..., 6, 6)`` times coordinates ``(..., 6, n)``."""
+    """Matrix ``(..., 6, 6)`` times coordinates ``(..., 6, n)``; of other sizes as well."""
     xp = namespace(X)
     if X.dtype == xp.float64:
         return xp.matmul(matrix, X)
-    return _by_rows({(i, j): matrix[..., i, j] for i in range(6) for j in range(6)}, X)
+    high, wide = matrix.shape[-2:]
+    return _by_rows({(i, j): matrix[..., i, j] for i in range(high) for j in range(wide)}, X)
 
 
 def apply(entries: Entries, X: Array) -> Array:
@@ -61,7 +65,7 @@ def _by_rows(entries: Entries, X: Array) -> Array:
     for (i, j), entry in entries.items():
         term = r[j] if type(entry) is float else per_particle(entry) * r[j]
         sums[i] = sums[i] + term if i in sums else term
-    return join(*(sums[i] for i in range(6)))
+    return join(*(sums[i] for i in sorted(sums)))
 
 
 def transpose(entries: Entries) -> Entries:
@@ -76,6 +80,17 @@ def symplectic_inverse(entries: Entries) -> Entries:
         key = (_PARTNER[j], _PARTNER[i])
         inverse[key] = entry if _SIGN[key[0]] * _SIGN[key[1]] > 0 else -entry
     return inverse
+
+
+def symplectic_inverse_matrix(matrix: Array) -> Array:
+    """`symplectic_inverse` of an array ``(..., 6, 6)``."""
+    xp, shape = namespace(matrix), tuple(matrix.shape)
+    found = xp.matrix_transpose(matrix)
+    found = xp.reshape(xp.flip(xp.reshape(found, (*shape[:-2], 3, 2, 6)), axis=-2), shape)
+    found = xp.reshape(xp.flip(xp.reshape(found, (*shape[:-1], 3, 2)), axis=-1), shape)
+    place = None if backends.of(matrix).traced([matrix]) else device(matrix)
+    sign = xp.asarray(_SIGN, dtype=matrix.dtype, device=place)
+    return sign[:, None] * found * sign
 
 
 def outer_product(X1_bar: Array, X: Array) -> Array:

@@ -33,8 +33,8 @@ class Apply(Local):
 
     @property
     def may_turn(self) -> bool:
-        """In a map that is not linear."""
-        return not self.map.linear
+        """In a map that is not affine: one matrix and one shift give a number for every number."""
+        return not self.map.affine
 
     @property
     def alike(self) -> Map:
@@ -46,9 +46,9 @@ class Apply(Local):
         return {"substep": float(batch * n * self.map.substeps)}
 
     @property
-    def is_matrix(self) -> bool:
-        """Whether it is one matrix for all particles, and the reference stays."""
-        return self.map.linear and not self.map.accelerates
+    def is_affine(self) -> bool:
+        """Whether it is one matrix and one shift for all particles, and the reference stays."""
+        return self.map.affine and not self.map.accelerates
 
     def values(self, P: Parameters) -> dict[str, Array]:
         """Parameters of its map."""

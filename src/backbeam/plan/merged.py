@@ -1,12 +1,14 @@
-"""Consecutive linear maps as one matrix, and the gradient through it.
+"""Consecutive linear and affine maps as one matrix and one shift, and the gradient through it.
 
 The matrix of a linear map is what it makes of the six unit vectors. So maps are merged by tracking these, as a beam of
 six particles, and by multiplying what comes out; no map needs to know. Maps that are alike but for their parameters are
 tracked together, along an axis in front of the batch, and neighbours are multiplied in pairs, so that a row of maps is
-a few calls however long it is.
+a few calls however long it is. Where one of them has a shift, as a displaced magnet and a corrector have, all are
+matrices (7, 7): see `backbeam.plan.affine`.
 
-On the way back the cotangent of the merged matrix is B, the sum over particles of X1_bar X^T. It goes back through the
-products, and that of each factor through its map by the same six particles. The beam itself is read and written once.
+On the way back the cotangent of the merged matrix is B, the sum over particles of X1_bar X^T, beside that of X1_bar for
+the shift. It goes back through the products, and that of each factor through its map by the same six particles. The
+beam itself is read and written once.
 """
 
 from __future__ import annotations
@@ -19,19 +21,22 @@ from typing import Any, NamedTuple
 from array_api_compat import device
 
 from backbeam import backends
-from backbeam.arrays import Array, broadcast, namespace
+from backbeam.arrays import Array, broadcast, namespace, over_particles, per_particle
 from backbeam.maps.matrices import multiply, outer_product
+from backbeam.plan import affine
 from backbeam.plan.apply import Apply
 from backbeam.plan.state import ALIVE, Bars, Parameters, Setting, State, made_once
 from backbeam.plan.step import Local, Owned, take, undo
 
 
 class Matrices(NamedTuple):
-    """Matrices of a `Merged` step, each ``(..., 6, 6)``."""
+    """Matrices of a `Merged` step, each ``(..., 6, 6)``, and its shift."""
 
     total: Array
     inverse: Array | None
     """Product of the inverses of the maps, as each undoes itself; None unless asked for."""
+    shift: Array | None
+    """What it makes of the origin ``(..., 6)``; None where all maps are linear."""
 
 
 class Pattern(NamedTuple):
@@ -41,6 +46,11 @@ class Pattern(NamedTuple):
     """One of each kind, without the name of its element."""
     order: tuple[int, ...]
     """Which of the different maps, kind by kind, each map of the row is."""
+
+    @property
+    def shifts(self) -> bool:
+        """Whether any of the maps has a shift."""
+        return not all(step.map.linear for step in self.steps)
 
 
 class Alike(NamedTuple):
@@ -53,7 +63,7 @@ class Alike(NamedTuple):
 
 @dataclass(frozen=True)
 class Merged(Local):
-    """Linear maps of which none loses particles or looks at them: one matrix."""
+    """Affine maps of which none loses particles or looks at them: one matrix, and one shift where any has one."""
 
     steps: tuple[Apply, ...]
 
@@ -100,14 +110,17 @@ class Merged(Local):
 
     def undone(self, setting: Setting, state: State, P: Parameters) -> State:
         """By the product of the inverses."""
-        return state._replace(X=_multiplied(self.given(setting, state, P, True).inverse, state, setting))
+        return state._replace(X=_unmultiplied(self.given(setting, state, P, True), state, setting))
 
     # -- a block of particles ----------------------------------------------------------------------------------------
 
     def given(self, setting: Setting, state: State, P: Parameters, inverse: bool) -> Matrices:
         """Its matrices."""
-        total = product(factors(self, setting, state, P, take))
-        return Matrices(total, product(factors(self, setting, state, P, undo), backwards=True) if inverse else None)
+        total, shift = product(factors(self, setting, state, P, take)), None
+        if self.pattern.shifts:
+            total, shift = total[..., :6, :6], total[..., :6, 6]
+        undone = product(factors(self, setting, state, P, undo), backwards=True) if inverse else None
+        return Matrices(total, undone, shift)
 
     def nothing(self, given: Any, bars: Bars) -> None:
         """A block makes the cotangent of a matrix, and needs nothing to begin with."""
@@ -115,20 +128,20 @@ class Merged(Local):
 
     def block_forward(self, setting: Setting, state: State, given: Matrices) -> State:
         """A block forward."""
-        return state._replace(X=_multiplied(given.total, state, setting))
+        return state._replace(X=_multiplied(given, state, setting))
 
     def block_reverse(
         self, setting: Setting, state: State, given: Matrices, X_bar: Array, q_bar: Array, nothing: None
     ) -> tuple[State, Array, Array]:
         """A block back from the state after it; the cotangent of the matrix."""
-        state = state._replace(X=_multiplied(given.inverse, state, setting))
-        return state, *_pulled_matrix(given.total, state, setting, X_bar)
+        state = state._replace(X=_unmultiplied(given, state, setting))
+        return state, *_pulled_matrix(given, state, setting, X_bar)
 
     def block_pullback(
         self, setting: Setting, state: State, given: Matrices, X_bar: Array, q_bar: Array, nothing: None
     ) -> tuple[Array, Array]:
         """Cotangents of a block, from the state before it; the cotangent of the matrix."""
-        return _pulled_matrix(given.total, state, setting, X_bar)
+        return _pulled_matrix(given, state, setting, X_bar)
 
     def collect(self, setting: Setting, state: State, P: Parameters, bars: Bars, sums: Array) -> Bars:
         """The cotangents with those behind the matrix."""
@@ -136,7 +149,7 @@ class Merged(Local):
 
 
 def merge_linear(plan: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the plan with neighbouring linear maps merged; what a loop repeats stays as it is."""
+    """Return the plan with neighbouring affine maps merged; what a loop repeats stays as it is."""
     merged: list[Any] = []
     run: list[Apply] = []
 
@@ -145,7 +158,7 @@ def merge_linear(plan: tuple[Any, ...]) -> tuple[Any, ...]:
         run.clear()
 
     for step in plan:
-        if isinstance(step, Apply) and step.is_matrix:
+        if isinstance(step, Apply) and step.is_affine:
             run.append(step)
             continue
         close()
@@ -155,7 +168,10 @@ def merge_linear(plan: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def factors(merged: Merged, setting: Setting, state: State, P: Parameters, which: Any) -> Array:
-    """Matrices of the steps in order ``(K, ..., 6, 6)``: of the maps (`take`), or of their inverses (`undo`)."""
+    """Matrices of the steps in order ``(K, ..., 6, 6)``: of the maps (`take`), or of their inverses (`undo`).
+
+    Where there are shifts those of the maps are ``(K, ..., 7, 7)``.
+    """
     return made_once(P, (merged, which), state, lambda: _factors(merged, setting, state, P, which))
 
 
@@ -167,11 +183,18 @@ def _factors(merged: Merged, setting: Setting, state: State, P: Parameters, whic
 
 
 def tracked(which: Any, pattern: Pattern, setting: Setting, given: list[tuple[State, Owned]]) -> Array:
-    """What the maps of a pattern make of the unit vectors, in order."""
+    """Matrices of the maps of a pattern, in order: what they make of the unit vectors."""
     steps, order = pattern
-    found = [which(step, setting, state, own).X for step, (state, own) in zip(steps, given, strict=True)]
+    found = [_matrix(which, pattern, setting, step, *one) for step, one in zip(steps, given, strict=True)]
     each = found[0] if len(found) == 1 else namespace(found[0]).concat(found, axis=0)
     return each if order == tuple(range(each.shape[0])) else taken(each, order)
+
+
+def _matrix(which: Any, pattern: Pattern, setting: Setting, step: Apply, state: State, own: Owned) -> Array:
+    if step.map.linear:
+        R = which(step, setting, state, own).X
+        return affine.with_shift(R) if pattern.shifts and which is take else R
+    return (affine.matrix if which is take else affine.inverse_matrix)(step, setting, state, own)
 
 
 def units(state: State, alike: Alike) -> State:
@@ -258,8 +281,13 @@ def product_pullback(S: Array, B: Array) -> Array:
 
 
 def pull_matrix(merged: Merged, setting: Setting, state: State, P: Parameters, B: Array, bars: Bars) -> Bars:
-    """Add the cotangents of the parameters and of the reference for that of the merged matrix, ``B (..., 6, 6)``."""
+    """Add the cotangents of the parameters and of the reference for that of the merged matrix, ``B (..., 6, 6)``.
+
+    With that of a shift behind it, ``(..., 6, 7)``.
+    """
     xp, backend = namespace(state.X), backends.of(state.X)
+    if merged.pattern.shifts:
+        B = xp.concat([B, xp.zeros_like(B[..., :1, :])], axis=-2)
     given = [(units(state, alike), stacked(alike, state, P)) for alike in merged.kinds]
     each_bar = backend.compile(product_pullback)(factors(merged, setting, state, P, take), B)
     each_bar = _of_different(each_bar, merged.pattern.order, sum(len(alike.elements) for alike in merged.kinds))
@@ -269,10 +297,10 @@ def pull_matrix(merged: Merged, setting: Setting, state: State, P: Parameters, B
     parameters = dict(bars.parameters)
     for alike, fields in zip(merged.kinds, found, strict=True):
         for field, bar in fields.items():
-            for element, one in zip(alike.elements, xp.unstack(bar, axis=0), strict=True):
+            for k, element in enumerate(alike.elements):
                 if element in parameters:
                     mine = parameters[element]
-                    parameters[element] = {**mine, field: mine[field] + one}
+                    parameters[element] = {**mine, field: mine[field] + bar[k, ...]}
     return bars._replace(beta_gamma=bars.beta_gamma + more, parameters=parameters)
 
 
@@ -299,24 +327,37 @@ def pull_tracked(
     for step, (state, own) in zip(steps, given, strict=True):
         bar = each_bar[start : start + state.X.shape[0], ...]
         start += state.X.shape[0]
-        _, more, bars = step.map.pullback(state.X, setting.reference(state), step.values(own), bar)
+        X, bar = (state.X, bar[..., :6, :6]) if step.map.linear else affine.pulled_inputs(state.X, bar)
+        _, more, bars = step.map.pullback(X, setting.reference(state), step.values(own), bar)
         found.append(step.bound(bars))
         total = total + xp.sum(xp.zeros_like(bar[..., 0, 0]) + more, axis=0)
     return found, total
 
 
-def _multiplied(matrix: Array, state: State, setting: Setting) -> Array:
-    """Coordinates after a matrix; the lost stay."""
-    X = multiply(matrix, state.X)
+def _multiplied(given: Matrices, state: State, setting: Setting) -> Array:
+    """Coordinates after matrix and shift; the lost stay."""
+    X = multiply(given.total, state.X)
+    return _of_living(X if given.shift is None else X + per_particle(given.shift), state, setting)
+
+
+def _unmultiplied(given: Matrices, state: State, setting: Setting) -> Array:
+    """Coordinates before them; the lost stay."""
+    X1 = state.X if given.shift is None else state.X - per_particle(given.shift)
+    return _of_living(multiply(given.inverse, X1), state, setting)
+
+
+def _of_living(X: Array, state: State, setting: Setting) -> Array:
     return namespace(X).where(setting.alive(state)[..., None, :], X, state.X) if setting.masked else X
 
 
-def _pulled_matrix(matrix: Array, before: State, setting: Setting, X1_bar: Array) -> tuple[Array, Array]:
-    """Cotangents of the coordinates before a matrix and of the matrix."""
-    xp, X = namespace(X1_bar), before.X
-    if not setting.masked:
-        return multiply(xp.matrix_transpose(matrix), X1_bar), outer_product(X1_bar, X)
-    alive = setting.alive(before)[..., None, :]
-    seen = xp.where(alive, X1_bar, xp.zeros_like(X1_bar))
-    X = xp.where(alive, X, xp.zeros_like(X))
-    return xp.where(alive, multiply(xp.matrix_transpose(matrix), seen), X1_bar), outer_product(seen, X)
+def _pulled_matrix(given: Matrices, before: State, setting: Setting, X1_bar: Array) -> tuple[Array, Array]:
+    """Cotangents of the coordinates before a matrix and of the matrix, that of the shift behind it."""
+    xp, X, seen, alive = namespace(X1_bar), before.X, X1_bar, None
+    if setting.masked:
+        alive = setting.alive(before)[..., None, :]
+        seen = xp.where(alive, X1_bar, xp.zeros_like(X1_bar))
+        X = xp.where(alive, X, xp.zeros_like(X))
+    X_bar, B = multiply(xp.matrix_transpose(given.total), seen), outer_product(seen, X)
+    if given.shift is not None:
+        B = xp.concat([B, over_particles(seen)[..., None]], axis=-1)
+    return X_bar if alive is None else xp.where(alive, X_bar, X1_bar), B
