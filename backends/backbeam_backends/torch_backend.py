@@ -181,8 +181,6 @@ class TorchBackend(Backend):
 
         class Pulled(torch.autograd.Function):
             # A function of its own, so that a second derivative is an error: torch.func would take it for zero.
-            generate_vmap_rule = True
-
             @staticmethod
             def forward(structure: Any, sizes: tuple[int, int], *arrays: torch.Tensor) -> tuple[torch.Tensor, ...]:
                 n_inputs, n_outputs = sizes
@@ -204,6 +202,16 @@ class TorchBackend(Backend):
             @staticmethod
             def jvp(ctx: Any, *tangents: Any) -> Any:
                 raise NotImplementedError(NO_FURTHER)
+
+            @staticmethod
+            def vmap(info: Any, in_dims: tuple[Any, ...], structure: Any, sizes: Any, *arrays: torch.Tensor) -> Any:
+                # Each input has a cotangent for each place of the batch, those that all places share as well.
+                whole = [_leading(x, d, info.batch_size) for x, d in zip(arrays, in_dims[2:], strict=True)]
+                inputs, others = whole[: sizes[0]], whole[sizes[0] :]
+                bars = Pulled.apply(structure, sizes, *_aligned(inputs, ranks), *others)
+                shapes = [x.shape for x, hole in zip(inputs, holes, strict=True) if not hole]
+                found = tuple(bar.reshape(shape) for bar, shape in zip(bars, shapes, strict=True))
+                return found, (0,) * len(found)
 
         class Joined(torch.autograd.Function):
             @staticmethod
@@ -283,6 +291,20 @@ class TorchBackend(Backend):
         """Wait for CUDA."""
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             torch.cuda.synchronize()
+
+
+def _leading(x: torch.Tensor, place: int | None, count: int) -> torch.Tensor:
+    """The tensor with the axis of a batch in front; where it has none, the same for each place of it."""
+    return x.expand(count, *x.shape) if place is None else x.movedim(place, 0)
+
+
+def _aligned(tensors: Sequence[torch.Tensor], ranks: Sequence[int]) -> list[torch.Tensor]:
+    """Tensors with a batch in front, and ones behind it, so that all have as many axes before their own."""
+    deepest = max(x.ndim - rank for x, rank in zip(tensors, ranks, strict=True))
+    return [
+        x.reshape(x.shape[0], *[1] * (deepest - (x.ndim - rank)), *x.shape[1:])
+        for x, rank in zip(tensors, ranks, strict=True)
+    ]
 
 
 def _own(output: torch.Tensor, inputs: Sequence[Any]) -> torch.Tensor:
