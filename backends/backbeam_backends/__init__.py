@@ -19,6 +19,7 @@ it is given. `Backend` holds the rest, and each method is here for a reason:
 ``together``         the same together, as a scan takes it
 ``blockwise``        particle by particle: blocks that stay in the cache, where temporaries would go to memory
 ``compile``          just-in-time compilation where there is one
+``as_one``           many small operations as one program, where each would be compiled by itself
 ``recompiles``       a first run to be left out of a timing must have all the particles
 ``threads``          how many the processor lends it: written down with results, whose last bits may depend on it
 ``fuse_from``        from how many particles on there are fused loops

@@ -179,6 +179,13 @@ class Backend:
         """
         return function
 
+    def as_one(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
+        """Return the function as one program, where the library compiles each operation that is called by itself.
+
+        Elsewhere it is as it was: what it does to particles is fused by what it calls, see `compile`.
+        """
+        return function
+
     def differentiable(
         self,
         primal: Callable[..., tuple[Sequence[Array], Any]],

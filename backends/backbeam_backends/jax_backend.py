@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from backbeam_backends.base import Backend
-from backbeam_backends.jax_programs import Programs
+from backbeam_backends.jax_programs import QUICK, SUMS, Options, Programs
 from backbeam_backends.meters.jax_meter import JaxMeter
 from backbeam_backends.particle_mesh.jax_cloud_in_cell import JaxCloudInCell, has_loop, setbacks
 
@@ -67,9 +67,17 @@ class JaxBackend(Backend):
         return jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
 
     def asarray(self, data: Any, *, dtype: str | None = None, device: str | None = None) -> jax.Array:
-        """Tracers pass; host data goes to the device."""
+        """Tracers pass; host data goes to the device.
+
+        What lies there already is not bound to it: JAX compiles anew for each way in which arguments are, or are not.
+        """
         array = jnp.asarray(data, dtype=getattr(jnp, dtype) if dtype else None)
-        return jax.device_put(array, self.device(device)) if device else array
+        if device is None:
+            return array
+        there = self.device(device)
+        if not self.traced([array]) and array.devices() == {there}:
+            return array
+        return jax.device_put(array, there)
 
     def device_name(self, array: jax.Array) -> str:
         """``platform:index``, or ``traced``."""
@@ -120,14 +128,24 @@ class JaxBackend(Backend):
         Called ahead of them it would take memory for its results at once, and many steps could be under way. An
         accelerator gives out its memory in the order of its work.
         """
-        return partial(self._called, function, static)
+        return partial(self._called, function, static, QUICK)
 
-    def _called(self, function: Callable[..., Any], static: tuple[int, ...], *arguments: Any) -> Any:
+    def as_one(self, function: Callable[..., Any], static: tuple[int, ...] = ()) -> Callable[..., Any]:
+        """`jax.jit` too: an operation by itself takes 20 to 100 ms of the processor to compile."""
+
+        def run(*arguments: Any) -> Any:
+            if self.traced([jnp.asarray(0.0)]):  # a part of that trace, though its own arguments may be numbers
+                return function(*arguments)
+            return self._called(function, static, SUMS, *arguments)
+
+        return run
+
+    def _called(self, function: Callable[..., Any], static: tuple[int, ...], options: Options, *arguments: Any) -> Any:
         leaves = jax.tree.leaves([a for k, a in enumerate(arguments) if k not in static])
         for leaf in leaves:
             if _on_processor(leaf):
                 leaf.block_until_ready()
-        return self.programs.find(function, static, leaves)(*arguments)
+        return self.programs.find(function, static, leaves, options)(*arguments)
 
     def differentiable(
         self, primal: Callable[..., Any], reverse: Callable[..., Any], ranks: Sequence[int]

@@ -15,6 +15,15 @@ from typing import Any
 
 import jax
 
+Options = tuple[tuple[str, Any], ...]
+
+QUICK: Options = (("xla_cpu_use_fusion_emitters", False),)
+"""With these XLA takes a third less time for a kick, which takes as long and as much memory as without: its newer
+emitters of fused loops cost most of that."""
+SUMS: Options = (*QUICK, ("xla_backend_optimization_level", 1))
+"""With these a quarter less again, and sums over particles take as long or less; maps of particles would take twice as
+long."""
+
 SHARE = 0.4
 """Of all the maps that the system gives, so many may be in use before old programs go."""
 
@@ -25,19 +34,22 @@ class Programs:
     def __init__(self) -> None:
         self._numbers: OrderedDict[int, dict[Any, jax.stages.Wrapped]] = OrderedDict()
 
-    def find(self, function: Callable[..., Any], static: tuple[int, ...], leaves: list[Any]) -> jax.stages.Wrapped:
-        """Jitted function for arguments with those leaves."""
+    def find(
+        self, function: Callable[..., Any], static: tuple[int, ...], leaves: list[Any], options: Options
+    ) -> jax.stages.Wrapped:
+        """Jitted function for arguments with those leaves; with the options, if XLA is to take them."""
         n = max((leaf.shape[-1] for leaf in leaves if getattr(leaf, "ndim", 0)), default=0)
         if n not in self._numbers:
             self._make_room()
             self._numbers[n] = {}
         self._numbers.move_to_end(n)
         mine = self._numbers[n]
-        options = quick() if on_processor(leaves) else None
-        key = (function, static, options is None)
+        taken = on_processor(leaves) and are_known(options)
+        key = (function, static, options if taken else ())
         if key not in mine:
             # The same function would share its programs with the one of another number.
-            mine[key] = jax.jit(_renamed(function), static_argnums=static, compiler_options=options)
+            of_xla = dict(options) if taken else None
+            mine[key] = jax.jit(_renamed(function), static_argnums=static, compiler_options=of_xla)
         return mine[key]
 
     def _make_room(self) -> None:
@@ -64,17 +76,13 @@ def on_processor(leaves: list[Any]) -> bool:
 
 
 @cache
-def quick() -> dict[str, bool] | None:
-    """Options with which XLA takes a third less time for a kick, which takes as long and as much memory as without.
-
-    Its newer emitters of fused loops cost most of that. None where this XLA knows no such option.
-    """
-    options = {"xla_cpu_use_fusion_emitters": False}
+def are_known(options: Options) -> bool:
+    """Whether this XLA takes them."""
     try:
-        jax.jit(lambda: 0, compiler_options=options).lower().compile()
+        jax.jit(lambda: 0, compiler_options=dict(options)).lower().compile()
     except Exception:  # whatever an unknown option is called
-        return None
-    return options
+        return False
+    return True
 
 
 def _renamed(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from functools import cache, wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from backbeam import registry
 from backbeam.arrays import Array, namespace
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from backbeam_backends import Backend
+
+R = TypeVar("R")
 
 GROUP = "backbeam.backends"
 """Entry-point group in which adapters are found."""
@@ -79,6 +82,16 @@ def of(*arrays: Array) -> Backend:
         if name in parts and (name != "numpy" or "jax" not in parts):
             return get(name)
     raise BackendError(f"no adapter for arrays of {'.'.join(parts)}; allowed: {', '.join(_entry_points())}")
+
+
+def as_one(function: Callable[..., R]) -> Callable[..., R]:
+    """Let a function whose first argument is an array be one program, see `backbeam_backends.Backend.as_one`."""
+
+    @wraps(function)
+    def run(*arguments: Any) -> R:
+        return of(arguments[0]).as_one(function)(*arguments)
+
+    return run
 
 
 @dataclass(frozen=True)

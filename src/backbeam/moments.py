@@ -164,6 +164,7 @@ def _products_of(
 # -- mean and covariance ---------------------------------------------------------------------------------------------
 
 
+@backends.as_one
 def centroid(X: Array, q: Array, alive: Array) -> Array:
     """Mean ``(..., k)`` of rows ``(..., k, n)``."""
     return _mean(_beam(X, q, alive))
@@ -178,11 +179,18 @@ def centroid_pullback(X: Array, q: Array, alive: Array, mean_bar: Array) -> tupl
     return pullback(X, q, alive, mean_bar, None)
 
 
+@backends.as_one
 def variance(X: Array, q: Array, alive: Array) -> Array:
     """Central second moments ``(..., k)`` of rows ``(..., k, n)``: the diagonal of `cov`."""
     beam = _beam(X, q, alive)
     rest, squares = _sums(_squares_of, beam, beam.about)
     return beyond_rounding(squares - rest * rest, ROUNDING_OF_A_POINT, beam.about * beam.about)
+
+
+@backends.as_one
+def sigma(X: Array, q: Array, alive: Array) -> Array:
+    """Rms sizes ``(..., k)`` of rows ``(..., k, n)``."""
+    return safe_sqrt(variance(X, q, alive))
 
 
 class Moments(NamedTuple):
@@ -201,6 +209,7 @@ class Moments(NamedTuple):
         return safe_sqrt(beyond_rounding(squares, ROUNDING_OF_A_POINT, self.mean * self.mean))
 
 
+@backends.as_one
 def mean_and_cov(X: Array, q: Array, alive: Array) -> Moments:
     """`centroid` ``(..., k)`` and `cov` ``(..., k, k)`` of rows ``(..., k, n)`` together, for the price of one."""
     return _mean_and_cov(_beam(X, q, alive))
@@ -217,6 +226,7 @@ def cov(X: Array, q: Array, alive: Array) -> Array:
     return mean_and_cov(X, q, alive).cov
 
 
+@backends.as_one
 def pullback(X: Array, q: Array, alive: Array, mean_bar: Array | None, cov_bar: Array | None) -> tuple[Array, Array]:
     """Cotangents of X ``(..., k, n)`` and q ``(..., n)`` from those of `centroid` and `cov`, or None."""
     xp, beam = namespace(X), _beam(X, q, alive)
@@ -234,6 +244,7 @@ def _pulled(beam: _Beam, found: Moments, mean_bar: Array | None, cov_bar: Array)
     return _each(_pulled_of, beam, mean, xp.zeros_like(mean) if mean_bar is None else mean_bar, both, expected)
 
 
+@backends.as_one
 def sigma_pullback(X: Array, q: Array, alive: Array, bar: Array) -> tuple[Array, Array]:
     """Cotangents of a row ``(..., 1, n)`` and of q ``(..., n)`` from that of its size: d sigma = d<x^2>/(2 sigma)."""
     beam = _beam(X, q, alive)
@@ -365,11 +376,13 @@ def _remaining_of(
     return None, over_particles(_weight(q, alive, charge, count) * r * r)
 
 
+@backends.as_one
 def plane(X: Array, q: Array, alive: Array) -> Plane:
     """Second moments of the pair of rows ``(..., 2, n)``."""
     return _regression(X, q, alive).plane
 
 
+@backends.as_one
 def plane_pullback(X: Array, q: Array, alive: Array, bar: Plane) -> tuple[Array, Array]:
     """Cotangents of the pair ``(..., 2, n)`` and of q ``(..., n)`` from those of the `plane`'s three moments.
 

@@ -102,8 +102,18 @@ def _filled(last: State, given: Any) -> FinalBars:
         bar = given.get(name)
         found[name] = zero(like) if bar is None else _cotangent(bar, like, like.ndim - batch, name)
     s = given.get("s")
-    s_bar = 0.0 if s is None or (isinstance(s, float) and s == 0.0) else _cotangent(s, last.beta_gamma, 0, "s")
-    return FinalBars(**found, readings=given.get("readings") or {}, s=s_bar)
+    if s is not None and not (isinstance(s, float) and s == 0.0):
+        found["s"] = _cotangent(s, last.beta_gamma, 0, "s")
+    if not backends.of(last.X).traced(list(found.values())):
+        for name, good in zip(found, _are_finite(*found.values()), strict=True):
+            if not bool(good):
+                raise InputError(f"objective: cotangent of {name}", Said("not finite"), "finite numbers")
+    return FinalBars(**found, readings=given.get("readings") or {})
+
+
+@backends.as_one
+def _are_finite(*bars: Array) -> tuple[Array, ...]:
+    return tuple(namespace(bar).all(namespace(bar).isfinite(bar)) for bar in bars)
 
 
 def _cotangent(given: Any, like: Array, own: int, name: str) -> Array:
@@ -121,8 +131,6 @@ def _cotangent(given: Any, like: Array, own: int, name: str) -> Array:
     if bar is None or tuple(bar.shape[bar.ndim - own :]) != core or bar.ndim < own:
         shown = f"one of {given.dtype}, shape {tuple(given.shape)}" if hasattr(given, "shape") else repr(given)[:60]
         raise InputError(f"objective: cotangent of {name}", Said(shown), allowed)
-    if not backend.traced([bar]) and not bool(xp.all(xp.isfinite(bar))):
-        raise InputError(f"objective: cotangent of {name}", Said("not finite"), allowed)
     try:
         return xp.broadcast_to(bar, like.shape)
     except (ValueError, RuntimeError):

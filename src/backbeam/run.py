@@ -144,8 +144,7 @@ class Run:
     def inputs(self) -> tuple[Array, ...]:
         """Every array that the run depends on, as it was given: four of the beam, then the parameters in order."""
         beam = self.beam
-        xp = namespace(beam.coordinates)
-        lost_at = xp.where(beam.alive, xp.full_like(beam.lost_at, ALIVE), xp.full_like(beam.lost_at, LOST_BEFORE))
+        lost_at = _before_the_run(beam.lost_at)
         values = (value for fields in self.parameters.values() for value in fields.values())
         return (beam.coordinates, beam.charges, beam.reference.beta_gamma, lost_at, *values)
 
@@ -232,17 +231,30 @@ class Run:
             self.beam.ledger, *self.line.passages(passed), gone, lambda: self.course.sites, self.beam.s, turns
         )
         lost_at = now if turns is None else xp.where(now >= 0, turns.turn * places + now, now)
-        before = xp.broadcast_to(self.beam.lost_at, now.shape)
         return self.beam.replace(
             coordinates=state.X,
             charges=state.q,
             reference=self.beam.reference.with_beta_gamma(state.beta_gamma),
-            lost_at=xp.where(lost_at == LOST_BEFORE, before, lost_at),
+            lost_at=_of_all_runs(lost_at, self.beam.lost_at),
             s=s,
             readings=recorded(readings_by_name(readers, readings)),
             recipe=None,
             ledger=ledger,
         )
+
+
+@backends.as_one
+def _before_the_run(lost_at: Array) -> Array:
+    """Who is lost, as a run begins: it counts its own places from 0."""
+    xp = namespace(lost_at)
+    return xp.where(lost_at < 0, xp.full_like(lost_at, ALIVE), xp.full_like(lost_at, LOST_BEFORE))
+
+
+@backends.as_one
+def _of_all_runs(lost_at: Array, before: Array) -> Array:
+    """Who is lost, as a beam says it: in this run, or before."""
+    xp = namespace(lost_at)
+    return xp.where(lost_at == LOST_BEFORE, xp.broadcast_to(before, lost_at.shape), lost_at)
 
 
 def turn_places(plan: Plan) -> int:

@@ -112,6 +112,8 @@ def test_compiled_on_jax():
     machine, wanted = (Machine(short, one, LIMITS, READINGS[:2]) for one in (on_jax, beam))
     settings = np.asarray([7.0, 2e-4, 3e-4])
     np.testing.assert_allclose(machine(settings), wanted(settings), rtol=1e-11)
+    several = np.asarray([settings, 0.5 * settings])  # what was found for one shape must not be a trace's
+    np.testing.assert_allclose(machine(several), wanted(several), rtol=1e-11)
 
 
 @pytest.mark.parametrize(

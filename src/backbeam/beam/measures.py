@@ -145,8 +145,8 @@ class Measures(OfPlanes):
     def sigma(self, name: str | None = None) -> Array:
         """Rms size about the mean of all coordinates ``(..., 6)``, or of one ``(...)``."""
         if name is None:
-            return moments.safe_sqrt(moments.variance(self.coordinates, self.charges, self.alive))
-        return moments.safe_sqrt(moments.variance(self._row(name), self.charges, self.alive)[..., 0])
+            return moments.sigma(self.coordinates, self.charges, self.alive)
+        return moments.sigma(self._row(name), self.charges, self.alive)[..., 0]
 
     def cov(self) -> Array:
         """Covariance ``(..., 6, 6)``."""

@@ -32,16 +32,24 @@ def check(X: Array, reference: Reference) -> None:
     inverse_beta = reference.inverse_beta
     if backends.of(X).traced([X, inverse_beta]):
         return
+    with backends.of(X).quiet():
+        broken, turned, any_broken, any_turned = _faults(X, inverse_beta)
+    if bool(any_broken):
+        raise InputError("beam.coordinates", _found(broken, "NaN or inf"), "finite numbers")
+    if bool(any_turned):
+        found = _found(turned, "too little momentum along s")
+        raise InputError("beam.coordinates", found, "px^2 + py^2 < p^2 = 1 + pt (2/beta0 + pt), in units of P0")
+
+
+@backends.as_one
+def _faults(X: Array, inverse_beta: Array) -> tuple[Array, ...]:
+    """Which particles ``(..., n)`` are no numbers, and which go backwards; whether there are any of either."""
     xp = namespace(X)
     broken = xp.any(~xp.isfinite(X), axis=-2)
-    if bool(xp.any(broken)):
-        raise InputError("beam.coordinates", _found(broken, "NaN or inf"), "finite numbers")
     _, px, _, py, _, pt = rows(X)
     e, p_squared = pt + per_particle(inverse_beta), pt * (2.0 * per_particle(inverse_beta) + pt)
     turned = (px * px + py * py - p_squared >= 1.0) | (e <= 0.0)
-    if bool(xp.any(turned)):
-        found = _found(turned, "too little momentum along s")
-        raise InputError("beam.coordinates", found, "px^2 + py^2 < p^2 = 1 + pt (2/beta0 + pt), in units of P0")
+    return broken, turned, xp.any(broken), xp.any(turned)
 
 
 def _found(where: Array, what: str) -> str:

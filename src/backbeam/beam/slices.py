@@ -67,7 +67,7 @@ def slices_of(beam: Measures, count: int) -> Slices:
             "particles": xp.sum(xp.astype(inside, xp.int32), axis=-1),
             "emittance_x": moments.plane(X[..., 0:2, :], q, inside).emittance,
             "emittance_y": moments.plane(X[..., 2:4, :], q, inside).emittance,
-            "sigma_pt": moments.safe_sqrt(moments.variance(energy, q, inside)[..., 0]),
+            "sigma_pt": moments.sigma(energy, q, inside)[..., 0],
             "mean_pt": moments.centroid(energy, q, inside)[..., 0],
         }
         for name, value in values.items():

@@ -47,6 +47,10 @@ class Prepared:
     slices: int | None = None
     step: float | None = None
 
+    def __post_init__(self) -> None:
+        """Find them now: what is found under a trace is that trace's alone."""
+        _ = self.passages, self._places
+
     @cached_property
     def passages(self) -> Passages:
         """The maps of the line; of an affine one, those that nothing is set in are known."""
@@ -55,8 +59,9 @@ class Prepared:
         if not passages.affine or vector.ndim > 1 or any(name in self.line.knobs for name in self.names):
             return passages
         moving = {passages.slots[owner, field][0] for owner, _, field in (name.rpartition(".") for name in self.names)}
-        passage = Passage.through(passages, self.line, self.beam, None, *self._vector)
-        R, z = passage.solution.R, passage.solution.z
+        beam = on_host(self.beam)
+        passage = Passage.through(passages, self.line, beam, None, *parameter_vector(self.line, beside(beam)))
+        R, z = (self._beside(a) for a in (passage.solution.R, passage.solution.z))
         if R.ndim > 3:
             return passages
         held, xp = {}, namespace(R)
@@ -66,6 +71,14 @@ class Prepared:
                 R_of, before, after = (xp.take(a, i, axis=0) for a, i in ((R, at), (z, at), (z, at + 1)))
                 held[number] = (after - times(R_of, before), R_of)
         return replace(passages, held=held)
+
+    def _beside(self, found: Array) -> Array:
+        """An array in the library of the parameters."""
+        vector, backend = self._vector
+        if backends.of(found) is backend:
+            return found
+        device = None if backend.traced([vector]) else backend.device_name(vector)
+        return backend.asarray(found, device=device)
 
     @cached_property
     def _vector(self) -> tuple[Array, Any]:
@@ -127,6 +140,17 @@ class Prepared:
 def with_settings(line: Line, names: Sequence[str]) -> Line:
     """The line in which every parameter of these names is there: an absent one is 0."""
     return line.replace({name: 0.0 for name in names if line.get(name) is None})
+
+
+def on_host(beam: MomentBeam) -> MomentBeam:
+    """The beam in NumPy, where a library would compile each operation; as it is where it cannot be looked at."""
+    own = backends.of(beam.cov_)
+    arrays = [beam.mean_, beam.cov_, beam.reference.beta_gamma]
+    if not own.recompiles or own.traced(arrays):
+        return beam
+    mean, cov, u = (own.to_numpy(a) for a in arrays)
+    charge = own.to_numpy(beam.charge) if hasattr(beam.charge, "shape") else beam.charge
+    return beam.replace(mean=mean, cov=cov, reference=beam.reference.with_beta_gamma(u), charge=charge)
 
 
 def lent(beam: MomentBeam) -> MomentBeam:

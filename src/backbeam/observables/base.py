@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from backbeam import backends
 from backbeam.arrays import Array, namespace
 from backbeam.beam import Beam, BeamCotangent
 from backbeam.scalars import plain
@@ -152,8 +153,14 @@ def added(some: BeamCotangent, other: BeamCotangent) -> BeamCotangent:
 
 def among_six(first: int, rows_bar: Array, q_bar: Array) -> BeamCotangent:
     """Cotangent of a few neighbouring rows ``(..., k, n)`` as one of the beam."""
+    X_bar, beta_gamma_bar = backends.of(rows_bar).as_one(_among_six, static=(0,))(first, rows_bar)
+    return BeamCotangent(X_bar, q_bar, beta_gamma_bar)
+
+
+def _among_six(first: int, rows_bar: Array) -> tuple[Array, Array]:
+    """Rows with others of zero above and below ``(..., 6, n)``, and a zero of the batch shape."""
     xp = namespace(rows_bar)
     zero = xp.zeros_like(rows_bar[..., :1, :])
     k = rows_bar.shape[-2]
     X_bar = xp.concat([*([zero] * first), rows_bar, *([zero] * (6 - first - k))], axis=-2)
-    return BeamCotangent(X_bar, q_bar, xp.zeros_like(rows_bar[..., 0, 0]))
+    return X_bar, xp.zeros_like(rows_bar[..., 0, 0])

@@ -275,7 +275,12 @@ of fields was followed to where it means nothing. Their squares are numbers in f
 
 def is_sound(state: State) -> bool:
     """Whether all coordinates and the reference are numbers, and none is beyond all measure."""
-    xp = namespace(state.X)
     with backends.of(state.X).quiet():
-        total = xp.abs(xp.sum(state.X))  # no number if any is none, and large if any is
-        return bool(total <= BEYOND_MEASURE) and bool(xp.all(xp.isfinite(state.beta_gamma)))
+        return bool(_is_sound(state.X, state.beta_gamma))
+
+
+@backends.as_one
+def _is_sound(X: Array, beta_gamma: Array) -> Array:
+    xp = namespace(X)
+    total = xp.abs(xp.sum(X))  # no number if any is none, and large if any is
+    return (total <= BEYOND_MEASURE) & xp.all(xp.isfinite(beta_gamma))

@@ -58,9 +58,16 @@ class AutoExtent(BeamExtent):
         if self.levels is not None and (isinstance(self.levels, bool) or self.levels not in (1, 2)):
             raise InputError("space_charge.extent.levels", self.levels, "1, 2, or None for as many as the beam wants")
 
-    def settled(self, r: Rows, q: Array | None) -> AutoExtent:
-        """With as many levels as the charge ``q (B, n)`` at r wants, of any beam of a batch."""
-        return self if self.levels is not None else replace(self, levels=2 if _is_wide(self, r, q) else 1)
+    def is_wide(self, r: Rows, q: Array | None) -> Array:
+        """Whether a side of the box of all charge is `BEYOND` rms sizes or more."""
+        low, high = self.survey(r, q)
+        _, _, variance = _survey(self.inner, r, q, None)
+        xp = namespace(low)
+        return xp.any(high - low > BEYOND * xp.sqrt(variance))
+
+    def settled(self, is_wide: bool) -> AutoExtent:
+        """With as many levels as the charge wants."""
+        return self if self.levels is not None else replace(self, levels=2 if is_wide else 1)
 
     # -- the core --------------------------------------------------------------------------------------------------
 
@@ -143,11 +150,3 @@ def _half(box: Box, grid: Shape, guard: int) -> Array:
     """Half the width ``(3, B)`` of what may hold charge."""
     xp = namespace(box.spacing)
     return xp.stack([box.spacing[k, ...] * (0.5 * (n - 1 - 2 * guard)) for k, n in enumerate(grid)])
-
-
-def _is_wide(extent: AutoExtent, r: Rows, q: Array | None) -> bool:
-    """Whether a side of the box of all charge is `BEYOND` rms sizes or more."""
-    low, high = extent.survey(r, q)
-    _, _, variance = _survey(extent.inner, r, q, None)
-    xp = namespace(low)
-    return bool(xp.any(high - low > BEYOND * xp.sqrt(variance)))

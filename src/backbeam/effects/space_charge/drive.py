@@ -66,7 +66,8 @@ def sums_of(q: Array, pt: Array, alive: Array | None) -> Sums:
     """Of rows ``(B, n)``; the lost have no charge, and any energy."""
     xp = namespace(q, pt)
     weighted = q * (pt if alive is None else xp.where(alive, pt, xp.zeros_like(pt)))
-    return Sums(*(xp.sum(a, axis=-1) for a in (q, xp.abs(q), weighted)))
+    sums = xp.sum(xp.stack([q, xp.abs(q), weighted]), axis=-1)
+    return Sums(*(sums[k, ...] for k in range(3)))
 
 
 def mean_of(sums: Sums) -> Array:

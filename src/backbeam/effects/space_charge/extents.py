@@ -86,8 +86,12 @@ class Extent:
         """Cotangents of the positions, three rows ``(B, n)``."""
         raise NotImplementedError
 
-    def settled(self, r: Rows, q: Array | None) -> Extent:
-        """Same extent with what it chooses by the beam that a run begins with: ``q`` and r as in `survey`."""
+    def is_wide(self, r: Rows, q: Array | None) -> Array:
+        """Whether its box is much wider than the charge of any beam of a batch ``()``; ``q`` and r as in `survey`."""
+        raise NotImplementedError
+
+    def settled(self, is_wide: bool) -> Extent:
+        """Same extent with what it chooses by the beam that a run begins with."""
         return self
 
     def _check_guard(self, least: int = 1) -> None:
@@ -120,11 +124,11 @@ class BeamExtent(Extent):
         """Least and greatest position of the charge ``(3, B)``; where none is, inf and -inf."""
         xp = namespace(*r)
         if q is None:
-            return tuple(xp.stack([reduce(a, axis=-1) for a in r]) for reduce in (xp.min, xp.max))
+            return tuple(reduce(xp.stack(r), axis=-1) for reduce in (xp.min, xp.max))
         charged = q != 0.0
         ends = []
         for reduce, beyond in ((xp.min, math.inf), (xp.max, -math.inf)):
-            ends.append(xp.stack([reduce(xp.where(charged, a, xp.full_like(a, beyond)), axis=-1) for a in r]))
+            ends.append(reduce(xp.stack([xp.where(charged, a, xp.full_like(a, beyond)) for a in r]), axis=-1))
         return tuple(ends)
 
     def combine(self, a: Survey, b: Survey) -> Survey:
@@ -140,7 +144,7 @@ class BeamExtent(Extent):
     def tally(self, r: Rows, q: Array, survey: Survey) -> Survey:
         """How many particles are at either end of each axis."""
         xp = namespace(q)
-        return tuple(xp.stack([xp.sum(_at(a, q, end[k, :, None]), axis=-1) for k, a in enumerate(r)]) for end in survey)
+        return tuple(xp.sum(xp.stack([_at(a, q, end[k, :, None]) for k, a in enumerate(r)]), axis=-1) for end in survey)
 
     def pullback(
         self, survey: Survey, tally: Survey, drive: Drive, grid: Shape, guard: int, box_bar: Box
@@ -200,17 +204,17 @@ class RmsExtent(Extent):
         """Number ``(1, B)``, mean and variance ``(3, B)`` of the particles with charge."""
         xp = namespace(*r)
         if q is None:
-            mean = xp.stack([xp.mean(a, axis=-1) for a in r])
-            variance = xp.stack([xp.mean((a - mean[k, :, None]) ** 2, axis=-1) for k, a in enumerate(r)])
+            mean = xp.mean(xp.stack(r), axis=-1)
+            variance = xp.mean(xp.stack([(a - mean[k, :, None]) ** 2 for k, a in enumerate(r)]), axis=-1)
             return xp.full_like(mean[:1, :], float(r[0].shape[-1])), mean, variance
         charged = q != 0.0
         weight = xp.astype(charged, q.dtype)
         count = xp.sum(weight, axis=-1)
         weight = weight / xp.clip(count, 1.0, None)[:, None]
         seen = [xp.where(charged, a, xp.zeros_like(a)) for a in r]
-        mean = xp.stack([xp.sum(weight * a, axis=-1) for a in seen])
+        mean = xp.sum(xp.stack([weight * a for a in seen]), axis=-1)
         off = (a - mean[k, :, None] for k, a in enumerate(seen))
-        variance = xp.stack([xp.sum(weight * a * a, axis=-1) for a in off])
+        variance = xp.sum(xp.stack([weight * a * a for a in off]), axis=-1)
         return count[None, :], mean, variance
 
     def combine(self, a: Survey, b: Survey) -> Survey:

@@ -44,13 +44,14 @@ from backbeam.effects.space_charge.named import extent_named
 from backbeam.effects.space_charge.planes import PLANES, FixedS, FixedT
 from backbeam.effects.space_charge.steep import Steep
 from backbeam.errors import InputError
+from backbeam.reference import Reference
 
 if TYPE_CHECKING:
     from backbeam.arrays import Array
     from backbeam.effects.base import Parameters
     from backbeam.effects.space_charge.extents import Rows, Survey
     from backbeam.effects.space_charge.mesh import Mesh
-    from backbeam.reference import Reference
+    from backbeam.species import Species
 
 GRID_GRADIENTS = ("exact", "frozen")
 """exact: of the discrete kick, the box that follows the beam included. frozen: with the box held still."""
@@ -170,18 +171,20 @@ class SpaceCharge3D(SpaceCharge):
 
     def settled(self, bunch: Bunch) -> SpaceCharge3D:
         """With the grids that the bunch wants; as it is where values cannot be looked at."""
-        # Under a trace what is computed cannot be looked at, even of numbers that can: so the sum is among them.
-        if backends.of(bunch.X).traced((bunch.X, namespace(bunch.q).sum(bunch.q), bunch.reference.beta_gamma)):
+        backend, (X, q, alive, reference) = backends.of(bunch.X), bunch
+        # Under a trace what is computed cannot be looked at, even of numbers that can: so a sum is among them.
+        if backend.traced((X, q, reference.beta_gamma + 0.0)):
             return self
-        beam = _flat(*bunch, 0.0)
-        validity.ask(beam.X, beam.q, beam.reference, self.plane)
+        look = backend.as_one(_looked_at, static=(0, 1))
+        spread, is_wide, is_bare = look(self, reference.species, X, q, alive, reference.beta_gamma)
+        validity.ask(spread, self.plane)
         found = self
-        if self.extent.levels is None:
-            found = found.replace(extent=self.extent.settled(self._places(beam), beam.q))
-        if self.far is None:
-            found = found.replace(far=particles.some_without_charge(beam.q, beam.alive))
+        if is_wide is not None:
+            found = found.replace(extent=self.extent.settled(bool(is_wide)))
+        if is_bare is not None:
+            found = found.replace(far=bool(is_bare))
         if found.far:
-            levels = found._prepared(_on_host(beam)).levels
+            levels = found._prepared(_on_host(_flat(*bunch, 0.0))).levels
             validity.ask_of_places(levels.farther() if isinstance(levels, Beyond) else 0)
         return found
 
@@ -255,7 +258,7 @@ class SpaceCharge3D(SpaceCharge):
         is_seen = not backend.traced((beam.q,))
         all_charged = is_seen and beam.alive is None and not bool(namespace(beam.q).any(beam.q == 0.0))
         if extent.levels is None and is_seen:
-            extent = extent.settled(self._places(beam), None if all_charged else beam.q)
+            extent = extent.settled(bool(extent.is_wide(self._places(beam), None if all_charged else beam.q)))
 
         def surveyed(block: Any, inverse_beta: Array) -> tuple[Any, tuple[Survey, Sums, Array | None]]:
             X, q, alive, bar = block
@@ -419,6 +422,18 @@ def _flat(X: Array, q: Array, alive: Array | None, reference: Reference, ds: Arr
         q = xp.where(alive, q, xp.zeros_like(q))
     reference = reference.with_beta_gamma(xp.reshape(zero + reference.beta_gamma, (-1,)))
     return _Beam(X, q, alive, reference, xp.reshape(zero + ds, (-1,)))
+
+
+def _looked_at(
+    model: SpaceCharge3D, species: Species, X: Array, q: Array, alive: Array | None, beta_gamma: Array
+) -> tuple[validity.Spread, Array | None, Array | None]:
+    """Of the bunch that a run begins with: what the model leaves out, and where it is to choose by them, whether its
+    box is wide and whether particles have no charge.
+    """
+    beam = _flat(X, q, alive, Reference(beta_gamma, species), 0.0)
+    is_wide = None if model.extent.levels is not None else model.extent.is_wide(model._places(beam), beam.q)
+    is_bare = None if model.far is not None else particles.some_without_charge(beam.q, beam.alive)
+    return validity.spread_of(beam.X, beam.q, beam.reference), is_wide, is_bare
 
 
 def _on_host(beam: _Beam) -> _Beam:

@@ -24,10 +24,10 @@ def positions(X: Array) -> Rows:
     return X[..., 0, :], X[..., 2, :], X[..., 4, :]
 
 
-def some_without_charge(q: Array, alive: Array | None) -> bool:
-    """Whether a living particle has none."""
+def some_without_charge(q: Array, alive: Array | None) -> Array:
+    """Whether a living particle has none ``()``."""
     none = q == 0.0
-    return bool(namespace(q).any(none if alive is None else none & alive))
+    return namespace(q).any(none if alive is None else none & alive)
 
 
 def momenta(X: Array, alive: Array | None) -> Rows:
@@ -72,11 +72,10 @@ def position_bars(
     else:
         # On the edge, where it was brought, a particle stays in the same place of the grid.
         bars = tuple(xp.where(a == b, bar, xp.zeros_like(bar)) for a, b, bar in zip(r, placed, bars, strict=True))
-    along = xp.stack([over_particles(bar * at[k, ...]) for k, bar in enumerate(e_bar)])
-    centre_bar = xp.stack([-over_particles(bar) for bar in bars])
-    spacing_bar = xp.stack(
-        [-over_particles(bar * (a - centre[k, ...])) for k, (a, bar) in enumerate(zip(placed, bars, strict=True))]
-    )
+    along = over_particles(xp.stack([bar * at[k, ...] for k, bar in enumerate(e_bar)]))
+    centre_bar = -over_particles(xp.stack(bars))
+    apart = [bar * (a - centre[k, ...]) for k, (a, bar) in enumerate(zip(placed, bars, strict=True))]
+    spacing_bar = -over_particles(xp.stack(apart))
     return bars, (along, centre_bar, spacing_bar / spacing[..., 0])
 
 

@@ -26,7 +26,7 @@ and for slow bunches with a chirp by delta beta/beta: protons of 2.5 MeV with 10
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from backbeam import backends
 from backbeam.arrays import namespace, over_particles
@@ -48,8 +48,17 @@ BLOCK = 100_000
 """Particles of a block of sums: see `backbeam.moments.BLOCK`."""
 
 
-def ask(X: Array, q: Array, reference: Reference, plane: str) -> None:
-    """Warn of charges ``q (B, n)`` with coordinates ``X (B, 6, n)`` beyond what the model is for."""
+class Spread(NamedTuple):
+    """What of a beam the model leaves out, each ``()``, of the worst of a batch."""
+
+    across: Array
+    """Rms transverse momentum over m c."""
+    velocities: Array
+    """Relative rms spread."""
+
+
+def spread_of(X: Array, q: Array, reference: Reference) -> Spread:
+    """That of charges ``q (B, n)`` with coordinates ``X (B, 6, n)``."""
     xp, backend, u0 = namespace(X), backends.of(X), reference.beta_gamma
 
     def over(function: Callable[..., Array], *shared: Array) -> Array:
@@ -64,17 +73,21 @@ def ask(X: Array, q: Array, reference: Reference, plane: str) -> None:
     charge, firsts = sums[0, ...], sums[1:, ...]
     charge = xp.clip(charge, 1e-300 if q.dtype == xp.float64 else 1e-30, None)
     sizes = xp.sqrt(over(_squares, firsts / charge) / charge)
-    number = backends.of(X).to_numpy
-    across = float(number(xp.max(xp.maximum(sizes[0, ...], sizes[1, ...]) * u0)))
+    across = xp.max(xp.maximum(sizes[0, ...], sizes[1, ...]) * u0)
+    return Spread(across, xp.max(sizes[2, ...] * reference.inverse_beta / (1.0 + u0 * u0)))
+
+
+def ask(spread: Spread, plane: str) -> None:
+    """Warn of a beam beyond what the model is for."""
+    across, velocities = (float(backends.of(a).to_numpy(a)) for a in spread)
     if across > TRANSVERSE:
         _warn(
             f"transverse momenta are {across:.2g} of m c (rms, gamma sigma_x'), more than {TRANSVERSE:g}: the field of "
             "charges that move across is left out, 1 to 2 % at 0.1 and 8 to 15 % at 0.3"
         )
-    spread = float(number(xp.max(sizes[2, ...] * reference.inverse_beta / (1.0 + u0 * u0))))
-    if spread > VELOCITIES and plane == "s":
+    if velocities > VELOCITIES and plane == "s":
         _warn(
-            f"velocities spread by {spread:.2g} (rms), more than {VELOCITIES:g}: for a long bunch whose energy "
+            f"velocities spread by {velocities:.2g} (rms), more than {VELOCITIES:g}: for a long bunch whose energy "
             "grows along it, at='t' is nearer"
         )
 
@@ -82,14 +95,14 @@ def ask(X: Array, q: Array, reference: Reference, plane: str) -> None:
 def _sums(X: Array, q: Array) -> Array:
     """Of the magnitude of charge, and of it times px, py and pt ``(4, B)``; the lost have none, whatever they are."""
     xp, weight = namespace(q), namespace(q).abs(q)
-    return xp.stack([over_particles(weight), *(over_particles(weight * row) for row in _momenta(X, weight))])
+    return over_particles(xp.stack([weight, *(weight * row for row in _momenta(X, weight))]))
 
 
 def _squares(X: Array, q: Array, mean: Array) -> Array:
     """Of the magnitude of charge times the squares of px, py and pt about their means ``(3, B)``."""
     xp, weight = namespace(q), namespace(q).abs(q)
     found = [weight * (row - mean[k, ..., None]) ** 2 for k, row in enumerate(_momenta(X, weight))]
-    return xp.stack([over_particles(a) for a in found])
+    return over_particles(xp.stack(found))
 
 
 def _momenta(X: Array, weight: Array) -> list[Array]:
