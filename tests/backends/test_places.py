@@ -38,7 +38,7 @@ def test_blocks_behind_the_first_are_in_their_places(threads):
         return (second, first + 1.0), second.sum()
 
     x = np.arange(float(N))
-    (four, more), total = blocks.blockwise(function, x, None, blocks.add, threads)
+    (four, more), total = blocks.blockwise(function, x, None, blocks.add, lambda: threads)
     np.testing.assert_array_equal(four, 4.0 * x)
     np.testing.assert_array_equal(more, 2.0 * x + 1.0)
     assert total == 4.0 * x.sum()
@@ -55,7 +55,7 @@ def test_blocks_that_are_not_alike():
         return found, None
 
     x = np.arange(float(N))
-    (first, second), _ = blocks.blockwise(function, x, None, blocks.add, 1)
+    (first, second), _ = blocks.blockwise(function, x, None, blocks.add, lambda: 1)
     part = [slice(1_000 * k, 1_000 * (k + 1)) for k in range(5)]
     for k, (one, two) in enumerate([(2, 6), (6, 2), (2, 2), (6, 6), (1, 6)]):
         np.testing.assert_array_equal(first[part[k]], one * x[part[k]])
@@ -68,7 +68,7 @@ def test_one_array_twice_and_an_input():
         return (a, x, a), None
 
     x = np.arange(float(N))
-    (a, same, again), _ = blocks.blockwise(function, x, None, blocks.add, 2)
+    (a, same, again), _ = blocks.blockwise(function, x, None, blocks.add, lambda: 2)
     np.testing.assert_array_equal(a, 2.0 * x)
     np.testing.assert_array_equal(again, a)
     np.testing.assert_array_equal(same, x)
@@ -81,13 +81,13 @@ def test_blocks_within_blocks_and_errors():
     def function(x, _):
         if x[0] >= 4_000:
             raise ValueError("the last")
-        return blocks.blockwise(inner, x, None, blocks.add, 1, 100)[0], None
+        return blocks.blockwise(inner, x, None, blocks.add, lambda: 1, 100)[0], None
 
     x = np.arange(float(N))
-    found, _ = blocks.blockwise(function, x[:4_000], None, blocks.add, 1)
+    found, _ = blocks.blockwise(function, x[:4_000], None, blocks.add, lambda: 1)
     np.testing.assert_array_equal(found, 2.0 * x[:4_000])
     with pytest.raises(ValueError, match="the last"):
-        blocks.blockwise(function, x, None, blocks.add, 1)
+        blocks.blockwise(function, x, None, blocks.add, lambda: 1)
     assert places.empty((3,), float).base is None  # nobody is asked once a block is over
 
 

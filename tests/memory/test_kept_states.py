@@ -96,7 +96,7 @@ def test_recomputation_is_counted_as_it_is_done(monkeypatch, slots, slices):
 
 def test_the_longest_piece_counts_maps_between_kicks():
     line = bb.Line(
-        [bb.ThinMultipole(k1l=0.1), bb.ThinMultipole(k1l=0.1), bb.Monitor(name="m"), bb.Drift(0.2, name="d")]
+        [bb.ThinMultipole(k2l=0.1), bb.ThinMultipole(k2l=0.1), bb.Monitor(name="m"), bb.Drift(0.2, name="d")]
     )
     assert longest_piece(prepared(line, True)[1]) == 4  # two thin ones, half a drift, and the whole one after the kick
     assert longest_piece(prepared(line, False)[1]) == 1

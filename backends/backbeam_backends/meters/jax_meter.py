@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from backbeam_backends.jax_programs import QUICK
 from backbeam_backends.meters.base import Meter
 
 
@@ -54,7 +55,8 @@ class JaxMeter(Meter):
     ) -> dict[str, int] | None:
         """XLA's own analysis, on every device."""
         leaves = jax.tree.leaves([a for k, a in enumerate(arguments) if k not in static])
-        found = self.backend.programs.find(function, static, leaves).lower(*arguments).compile().memory_analysis()
+        program = self.backend.programs.find(function, static, leaves, QUICK)
+        found = program.lower(*arguments).compile().memory_analysis()
         return {
             "arguments": found.argument_size_in_bytes,
             "results": found.output_size_in_bytes,
