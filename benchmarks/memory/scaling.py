@@ -3,7 +3,7 @@
     python benchmarks/memory scaling --libraries torch jax --cheetah PYTHON
 
 Delta is the growth of memory by one kick: of a tape the bytes that the library keeps (from one kick to three), of the
-other adjoints that of the measured peak: from 4 kicks to 20, for JAX's `Store` to 52, where there are anchors from 20
+other adjoints that of the measured peak: from 4 kicks to 20, for `Store` to 52, where there are anchors from 20
 to 52; on one core, where nothing is done at the same time as anything else.
 Delta = alpha N_particles + beta N_cells is fitted with each point weighted by its own size (the paper's appendix D).
 Our transforms have one frequency, and the Green function one corner, more than the grid has nodes along each axis, so
@@ -29,7 +29,7 @@ NOTHING = 1e4
 """Bytes; what is less lies on the lower edge of the picture."""
 KICKS = (4, 20)
 KICKS_VARYING = (4, 52)
-"""Of JAX's `Store`: the more kicks, the less does it matter that its peaks vary."""
+"""Of `Store`: the more kicks, the less does it matter that its peaks vary."""
 KICKS_ANCHORED = (20, 52)
 KICKS_TAPED = (1, 3)
 
@@ -63,7 +63,7 @@ def growth(library: str, adjoint: str, dtype: str, points: list[tuple[int, int]]
     """Delta at each point [bytes]; None where it could not be had."""
     taped = adjoint == "tape"
     anchored = adjoint == "reversible" and dtype == "float32"
-    varying = adjoint == "store" and library == "jax"
+    varying = adjoint == "store"
     few, many = KICKS_TAPED if taped else KICKS_ANCHORED if anchored else KICKS_VARYING if varying else KICKS
     cases = []
     for n, grid in points:
