@@ -27,10 +27,7 @@ CASES = [
     *(("numpy", "float32", adjoint, "more cells") for adjoint in ALL),
     *(("torch", dtype, adjoint, "more cells") for dtype in ("float64", "float32") for adjoint in ALL),
 ]
-"""What was measured with the kick as it is, at fixed s.
-
-JAX's coefficients are of the kick at fixed t: they are held to a tenth once they are measured again.
-"""
+"""Those that predict to a tenth; JAX's peaks are predicted to a fifth, and small ones are predicted too large."""
 TAPED = [("torch", "float64"), ("torch", "float32")]
 """Likewise."""
 
