@@ -26,8 +26,7 @@ Bmad                  z = -beta c (t - t0), pz = P/P0 - 1
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from backbeam import effects, trees  # noqa: F401  (trees: so that lines and beams are known as such)
 from backbeam.adjoint import Auto, Checkpoint, Reversible, Store, Tape
@@ -74,6 +73,7 @@ from backbeam.elements import (
     openings,
 )
 from backbeam.errors import BackbeamError, BackbeamWarning, BackendError, InputError, TrackingError
+from backbeam.late import late
 from backbeam.line import Line
 from backbeam.moment_beam import LinearSpaceCharge, MomentBeam
 from backbeam.reference import Reference
@@ -184,19 +184,13 @@ _LATE = {
     "backbeam.lattices": ("Loaded", "load"),
     "backbeam.matching": ("Match", "function", "match"),
     "backbeam.naff": ("tunes_of",),
-    "backbeam.observables": ("END", "Target"),
+    "backbeam.observables": ("END", "Target", "observables"),
     "backbeam.problem": ("Problem",),
 }
 """Modules that are imported when one of these is first asked for: not all who track want all, nor the extra ``cli``."""
 
 
-def __getattr__(name: str) -> Any:
-    if name == "observables":
-        return import_module("backbeam.observables")
-    for module, names in _LATE.items():
-        if name in names:
-            return getattr(import_module(module), name)
-    raise AttributeError(f"module 'backbeam' has no attribute {name!r}")
+__getattr__ = late(__name__, _LATE)
 
 
 def __dir__() -> list[str]:

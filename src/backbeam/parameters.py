@@ -64,8 +64,7 @@ class Parametrised:
 
     def __init_subclass__(cls) -> None:
         registry.enter(registry.Tree(cls, flatten, unflatten))
-        if "__repr__" not in cls.__dict__:
-            cls.__repr__ = Parametrised.__repr__  # type: ignore[method-assign]  # else a dataclass writes its own
+        cls.__repr__ = cls.__repr__  # type: ignore[method-assign]  # what it inherits; else a dataclass writes its own
 
     def __new__(cls, *_: Any, **given: Any) -> Self:
         """Refuse a keyword that is no field, with what it is called here."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from element_cases import CASES, make
@@ -21,6 +23,17 @@ def test_every_element_shows_what_is_not_as_usual(case):
     assert again.parameters().keys() == element.parameters().keys()
     for name, value in element.parameters().items():
         np.testing.assert_array_equal(again.parameters()[name], value)
+
+
+def test_a_kind_says_what_the_one_before_it_says():
+    class Told(bb.Marker):
+        def __repr__(self):
+            return "told"
+
+    class Again(dataclass(frozen=True, eq=False)(Told)):
+        pass
+
+    assert repr(dataclass(frozen=True, eq=False)(Again)(name="m")) == "told"
 
 
 def test_what_is_as_usual_is_not_shown():

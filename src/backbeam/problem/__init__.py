@@ -18,9 +18,9 @@ All numbers are in SI units, energies in eV, angles in rad. `Problem.load` reads
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from backbeam.late import late
 from backbeam.problem.examples import example_names
 from backbeam.problem.outcome import Outcome, moments_of
 from backbeam.problem.problem import Problem
@@ -50,9 +50,4 @@ _LATE = {
 }
 """Modules that are imported when one of these is first asked for: a run asks for none."""
 
-
-def __getattr__(name: str) -> Any:
-    for module, names in _LATE.items():
-        if name in names:
-            return getattr(import_module(module), name)
-    raise AttributeError(f"module 'backbeam.problem' has no attribute {name!r}")
+__getattr__ = late(__name__, _LATE)
